@@ -1,0 +1,125 @@
+// Package config is the data that tells an origin process what to be: its role, its listeners, its events and its stores.
+// Scenarios write it, spawned processes read it, and operators keep it in files. It holds no behaviour beyond reading,
+// checking and defaults.
+package config
+
+import (
+	"time"
+
+	"origin-storm/origin/segment"
+)
+
+// Role is what an origin process does.
+type Role string
+
+// The roles. A deployment and a live run keep them in separate processes; All is for trying things out.
+const (
+	Publish Role = "publish" // takes segments from packagers
+	Serve   Role = "serve"   // answers the CDN
+	Store   Role = "store"   // hosts embedded stores for the other two
+	All     Role = "all"     // publish and serve in one process
+)
+
+// Node is one origin process.
+type Node struct {
+	Role Role `yaml:"role,omitempty"`
+	// Name and Region go into response headers and statistics.
+	Name   string `yaml:"name,omitempty"`
+	Region string `yaml:"region,omitempty"`
+	// Listen addresses, host:port; port 0 picks a free one. Operator is the operator's listener (/stats, /healthz, …).
+	Publish  string `yaml:"publish,omitempty"`
+	Serve    string `yaml:"serve,omitempty"`
+	Operator string `yaml:"operator,omitempty"`
+	// TLSCert and TLSKey are PEM files for the publish and serve listeners; empty: plain HTTP.
+	TLSCert string `yaml:"tls-cert,omitempty"`
+	TLSKey  string `yaml:"tls-key,omitempty"`
+
+	Events  []Event `yaml:"events,omitempty"`
+	Backend Backend `yaml:"backend,omitempty"`
+	Serving Serving `yaml:"serving,omitempty"`
+	// Host is what a node of role Store hosts.
+	Host Host `yaml:"host,omitempty"`
+	// AllowRemote permits stores that are not on loopback.
+	AllowRemote bool `yaml:"allow-remote,omitempty"`
+}
+
+// Event is one live event: who publishes what, on which clock.
+type Event struct {
+	Name       string   `yaml:"name"`
+	Pipelines  []string `yaml:"pipelines"`  // in the order in which candidates are preferred
+	Renditions []string `yaml:"renditions"` // names
+	// Template maps numbers to time for every rendition of the event.
+	Template segment.Template `yaml:"template"`
+	// DVR is how far behind the live edge segments are served; 0 means 2 h.
+	DVR time.Duration `yaml:"dvr,omitempty"`
+	// MaxSegment bounds a segment's body in bytes; 0 means 32 MiB.
+	MaxSegment int64 `yaml:"max-segment,omitempty"`
+}
+
+// Backend is where a node keeps segments.
+type Backend struct {
+	// Name is what reports call it, such as "cassandra+cache".
+	Name  string  `yaml:"name,omitempty"`
+	Store StoreAt `yaml:"store,omitempty"`
+	// Zones are cache zones that hold a full copy each, nearest first; empty means no cache.
+	Zones []StoreAt `yaml:"zones,omitempty"`
+	// ChunkSize in bytes: a segment of at most this many is stored inline in its Commit; 0 means the measured default of
+	// package storage, a negative number that every segment is one object.
+	ChunkSize int `yaml:"chunk-size,omitempty"`
+	// Whole says that a profile charges whole segment writes: no operation is retried or hedged.
+	Whole bool `yaml:"whole,omitempty"`
+	// HedgeAfter is when a slow operation gets a second try beside it; 0 means the default, a negative number never.
+	HedgeAfter time.Duration `yaml:"hedge-after,omitempty"`
+	// MissRatio is the share of cache reads, 0 to 1, that a run turns into misses on purpose.
+	MissRatio float64 `yaml:"miss-ratio,omitempty"`
+	// Seed keys every draw.
+	Seed uint64 `yaml:"seed,omitempty"`
+}
+
+// StoreAt names a store and how to reach it.
+type StoreAt struct {
+	// Kind is mem, pebble, s3, cassandra, memcached or remote.
+	Kind      string   `yaml:"kind,omitempty"`
+	Addresses []string `yaml:"addresses,omitempty"` // host:port; of s3 one URL
+	// Namespace is the keyspace, bucket/prefix, key prefix or hosted store's name: nothing outside it is read or written.
+	Namespace string `yaml:"namespace,omitempty"`
+	Dir       string `yaml:"dir,omitempty"` // of pebble
+	User      string `yaml:"user,omitempty"`
+	Secret    string `yaml:"secret,omitempty"`
+	// Replicas is Cassandra's replication factor when the keyspace has to be created; 0 means min(3, nodes).
+	Replicas int `yaml:"replicas,omitempty"`
+	// Limit bounds what a mem store holds, in bytes; 0 means no bound.
+	Limit int64 `yaml:"limit,omitempty"`
+}
+
+// Serving tunes a serving node.
+type Serving struct {
+	// Hot is how many bytes of the newest segments the node keeps in memory; 0 none.
+	Hot int64 `yaml:"hot,omitempty"`
+	// Collapse makes concurrent reads of one segment one read of the store.
+	Collapse bool `yaml:"collapse,omitempty"`
+	// Holds bounds how many requests may be held at a time; 0 means 10,000.
+	Holds int `yaml:"holds,omitempty"`
+}
+
+// Host is what a store process hosts: any number of stores under names, and at most one S3 server.
+type Host struct {
+	Listen string        `yaml:"listen,omitempty"` // of kv/remote
+	Stores []HostedStore `yaml:"stores,omitempty"`
+	S3     *HostedS3     `yaml:"s3,omitempty"`
+	Seed   uint64        `yaml:"seed,omitempty"`
+}
+
+// HostedStore is one store behind kv/remote.
+type HostedStore struct {
+	Name    string  `yaml:"name"`
+	Store   StoreAt `yaml:"store"`             // mem or pebble
+	Profile string  `yaml:"profile,omitempty"` // a published profile's name or a file; empty: the host's own time
+}
+
+// HostedS3 is the in-process S3 server.
+type HostedS3 struct {
+	Listen  string `yaml:"listen,omitempty"`
+	Bucket  string `yaml:"bucket"`
+	Profile string `yaml:"profile,omitempty"`
+}
