@@ -1,0 +1,198 @@
+package record
+
+import "time"
+
+// Results is results.json: what a run found. Other programs read its names; they change only with Schema.
+type Results struct {
+	Schema   int       `json:"schema"` // 1
+	Scenario string    `json:"scenario"`
+	About    string    `json:"about,omitempty"`
+	Seed     uint64    `json:"seed"`
+	Mode     string    `json:"mode"` // live | sim
+	Started  time.Time `json:"started"`
+	// Verdict is passed, failed, invalid or interrupted; Reasons say why, the weightiest first. Sentence says it to people.
+	Verdict    string      `json:"verdict"`
+	Sentence   string      `json:"sentence"`
+	Reasons    []string    `json:"reasons"`
+	Thresholds []Threshold `json:"thresholds"`
+	// SegmentMS is the segment's duration, DelayMS the publish delay: the scales that latencies are held against.
+	SegmentMS float64   `json:"segment_ms"`
+	DelayMS   float64   `json:"publish_delay_ms"`
+	Backends  []Backend `json:"backends"`
+	Driver    Driver    `json:"driver"`
+	// Environment is what environment.json holds in full: machine, versions, flags.
+	Environment map[string]string `json:"environment"`
+}
+
+// Threshold is one line of a scenario's thresholds for one backend, and what became of it.
+type Threshold struct {
+	Text    string   `json:"text"`
+	Backend string   `json:"backend"`
+	OK      bool     `json:"ok"`
+	Actual  *float64 `json:"actual"` // in the threshold's own unit; null: could not be told, which fails the run as invalid
+	Limit   float64  `json:"limit"`
+	Unit    string   `json:"unit,omitempty"`
+	Note    string   `json:"note,omitempty"`
+}
+
+// Backend is what was found with one backend.
+type Backend struct {
+	Name       string          `json:"name"`
+	Provenance string          `json:"provenance"`        // measured | modelled | simulated
+	Profile    string          `json:"profile,omitempty"` // of a modelled backend: the profile's name and source
+	Servers    []string        `json:"servers"`
+	Phases     []Phase         `json:"phases"`
+	Isolation  *WriteIsolation `json:"write_isolation"`
+	Segments   Segments        `json:"segments"`
+	Cache      Cache           `json:"cache"`
+	Published  *Reference      `json:"published,omitempty"` // published figures of this kind of store, for comparison
+	Notes      []string        `json:"notes"`               // warnings that travel with the figures
+}
+
+// Reference holds somebody else's published figures.
+type Reference struct {
+	P50   float64 `json:"write_p50_ms"`
+	P99   float64 `json:"write_p99_ms"`
+	Label string  `json:"label"`
+}
+
+// Phase is all windows of one name together.
+type Phase struct {
+	Name       string      `json:"name"`
+	Seconds    float64     `json:"seconds"`
+	ReadGbit   float64     `json:"read_gbit_per_s"` // bytes of reads (not probes) that ended in the phase's windows, over Seconds
+	Reads      float64     `json:"reads_per_s"`
+	Operations []Operation `json:"operations"`
+}
+
+// Operation is one class in one phase.
+type Operation struct {
+	Class     string         `json:"class"`
+	Count     int64          `json:"count"`
+	Errors    int64          `json:"errors"`
+	Dropped   int64          `json:"dropped"`
+	Bytes     int64          `json:"bytes"`
+	Response  Latency        `json:"response"`
+	Service   Latency        `json:"service"`
+	Lag       Latency        `json:"lag"`
+	FirstByte Latency        `json:"first_byte"` // of reads: from the intended start to the answer's first byte
+	Statuses  map[string]int `json:"statuses"`   // HTTP status, or the kind of failure, to how often
+}
+
+// Latency is a distribution in milliseconds. A percentile whose sample is too small is null: p99 needs 300, p99.9 3,000;
+// an interval is null where order statistics give none. Intervals are at 95 %.
+type Latency struct {
+	Count  int64        `json:"count"`
+	P50    *float64     `json:"p50_ms"`
+	P90    *float64     `json:"p90_ms"`
+	P99    *float64     `json:"p99_ms"`
+	P999   *float64     `json:"p999_ms"`
+	Max    *float64     `json:"max_ms"`
+	P50CI  *[2]float64  `json:"p50_ci_ms"`
+	P99CI  *[2]float64  `json:"p99_ci_ms"`
+	Note   string       `json:"note,omitempty"`   // why a figure is null
+	Over   int64        `json:"over,omitempty"`   // values beyond the histogram's range, counted at its end
+	Points [][2]float64 `json:"points,omitempty"` // (quantile, ms) for plots on a 1/(1−p) axis
+}
+
+// WriteIsolation is how much slower writes are in a storm than in quiet: the ratio of the publish response percentiles.
+type WriteIsolation struct {
+	P50 Ratio `json:"p50"`
+	P99 Ratio `json:"p99"`
+}
+
+// Ratio is an estimate with its 95 % interval; null where the sample is too small.
+type Ratio struct {
+	Ratio *float64    `json:"ratio"`
+	CI    *[2]float64 `json:"ci"`
+	Note  string      `json:"note,omitempty"`
+}
+
+// Segments counts what became of segments, a pipeline's copy each, except Missed.
+type Segments struct {
+	Published    int64   `json:"published"`    // copies that packagers sent
+	Acknowledged int64   `json:"acknowledged"` // answered 200 or 201
+	Read         int64   `json:"read"`         // bodies read, by all readers
+	Verified     int64   `json:"verified"`     // of those, compared byte by byte and right
+	Lost         int64   `json:"lost"`         // acknowledged, inside the DVR window, not readable a second later
+	Torn         int64   `json:"torn"`
+	Wrong        int64   `json:"wrong"`
+	Stale        int64   `json:"stale"`
+	Late         int64   `json:"late"`   // segments first readable after they were due
+	Missed       int64   `json:"missed"` // segments that nobody published before the deadline
+	LongestGap   float64 `json:"longest_gap_s"`
+	// SlackP50 and SlackP1 are quantiles of due minus first readable, in ms: p1 is the hundredth that came closest to, or
+	// went furthest past, its due instant.
+	SlackP50 *float64 `json:"slack_p50_ms"`
+	SlackP1  *float64 `json:"slack_p1_ms"`
+}
+
+// Cache is how the reads fell on cache and store.
+type Cache struct {
+	Reads      int64    `json:"reads"` // values read through the cache (segments' commits and chunks)
+	Hits       int64    `json:"hits"`
+	HitRatio   *float64 `json:"hit_ratio"`   // null without a cache
+	StoreReads int64    `json:"store_reads"` // values read from the durable store
+	Polls      int64    `json:"polls"`       // polls of cache or store for awaited segments
+	PollKeys   int64    `json:"poll_keys"`
+	// Collapse is reader requests answered 200 per segment read of the store.
+	Collapse *float64 `json:"collapse_factor"`
+	// StoreBytes is bytes read from the durable store per byte published.
+	StoreBytes *float64 `json:"store_bytes_per_published_byte"`
+	// ZoneWaitP99 is how long writes waited for the slowest cache zone beyond the durable store, in ms.
+	ZoneWaitP99 *float64 `json:"zone_wait_p99_ms"`
+}
+
+// Driver is the driver's account of itself.
+type Driver struct {
+	Processes  int      `json:"processes"`
+	CPUSeconds float64  `json:"cpu_seconds"`
+	LagP99     *float64 `json:"lag_p99_ms"`
+	Dropped    int64    `json:"dropped"`
+	Notes      []string `json:"notes"`
+}
+
+// Event is one line of events.ndjson: a fault, a failure or a warning, with its instant.
+type Event struct {
+	At      float64 `json:"at_s"` // since the backend's run began
+	Backend string  `json:"backend"`
+	Kind    string  `json:"kind"` // fault | fault-end | death | warning | window
+	Text    string  `json:"text"`
+}
+
+// Interval is one line of windows.ndjson: figures of one interval (a segment's duration) of one backend. Reads are counted
+// where they ended, publishes where they were meant to start.
+type Interval struct {
+	Backend  string   `json:"backend"`
+	At       float64  `json:"at_s"` // its begin, since the backend's run began
+	Seconds  float64  `json:"seconds"`
+	Phase    string   `json:"phase"` // empty between windows
+	Reads    int64    `json:"reads"`
+	ReadGbit float64  `json:"read_gbit_per_s"`
+	Writes   int64    `json:"writes"`
+	Errors   int64    `json:"errors"`
+	WriteP50 *float64 `json:"write_p50_ms"`
+	WriteP99 *float64 `json:"write_p99_ms"` // null below 300 writes
+	WriteMax *float64 `json:"write_max_ms"`
+	ReadP50  *float64 `json:"read_p50_ms"`
+	ReadMax  *float64 `json:"read_max_ms"`
+}
+
+// Copy is one line of segments.ndjson: one pipeline's copy of one segment, or with an empty Pipeline a segment that nobody
+// published. Instants are seconds since the backend's run began.
+type Copy struct {
+	Backend   string   `json:"backend"`
+	Segment   string   `json:"segment"` // its path, as the packager names it
+	Event     string   `json:"event"`
+	Pipeline  string   `json:"pipeline"`
+	Rendition string   `json:"rendition"`
+	Number    int64    `json:"number"`
+	Phase     string   `json:"phase"`
+	Due       float64  `json:"due_s"`
+	Sent      *float64 `json:"sent_s"`
+	Acked     *float64 `json:"acknowledged_s"`
+	Readable  *float64 `json:"first_readable_s"` // when the segment, from whichever pipeline, was first read whole
+	Served    string   `json:"pipeline_served"`  // which pipeline's copy that was
+	Outcome   string   `json:"outcome"`          // ok | late | lost | torn | wrong | stale | missed | failed
+	Error     string   `json:"error,omitempty"`
+}
