@@ -1,0 +1,45 @@
+# origin-storm. `make run` needs Go alone; `make test` installs or names what else it needs (see deploy/deps).
+SHELL      := /bin/bash
+BIN        := bin/origin-storm
+GO         ?= go
+DEPS       ?= yes
+RUN        ?= comparison
+TEST_FLAGS ?= -race -timeout 40m
+BENCH_TIME ?= 1s
+
+.PHONY: build run test bench fuzz check clean help
+
+## build: the binary, into bin/
+build:
+	$(GO) build -trimpath -o $(BIN) .
+
+## run: the main job: the scenario $(RUN) live, then the table and the report's path (about 4 minutes)
+run: build
+	$(BIN) run $(RUN)
+
+## test: every test; on Debian as root installs missing servers first (DEPS=no: does not); elsewhere lists what was skipped and how to get it
+test:
+	DEPS=$(DEPS) deploy/deps
+	GO="$(GO)" TEST_FLAGS="$(TEST_FLAGS)" deploy/test
+
+## bench: the side-by-side benchmarks, as ratios with intervals
+bench: build
+	$(GO) test -run '^$$' -bench . -benchtime $(BENCH_TIME) ./...
+
+## fuzz: every fuzz target for FUZZ_TIME each (default 10s)
+fuzz:
+	GO="$(GO)" FUZZ_TIME="$(or $(FUZZ_TIME),10s)" deploy/fuzz
+
+## check: gofmt, go vet and go.mod are as they should be
+check:
+	@test -z "$$(gofmt -l .)" || { gofmt -l .; echo "run gofmt -w on these files"; exit 1; }
+	$(GO) vet ./...
+	$(GO) mod tidy -diff
+
+## clean: what was built (run folders stay)
+clean:
+	rm -rf bin
+
+## help: this list
+help:
+	@sed -n 's/^## //p' $(MAKEFILE_LIST)
