@@ -97,3 +97,17 @@ func Began(ctx context.Context) time.Time {
 	t, _ := ctx.Value(beganKey{}).(time.Time)
 	return t
 }
+
+type uncachedKey struct{}
+
+// WithoutCache makes reads under the returned context pass every cache by: Cached asks the durable store and puts what it
+// finds back into the cache. It is for a reader who was given bytes that do not match their digest.
+func WithoutCache(ctx context.Context) context.Context {
+	return context.WithValue(ctx, uncachedKey{}, true)
+}
+
+// Uncached reports whether WithoutCache was said.
+func Uncached(ctx context.Context) bool {
+	uncached, _ := ctx.Value(uncachedKey{}).(bool)
+	return uncached
+}
