@@ -5,6 +5,7 @@ package storm
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"time"
 
@@ -78,17 +79,25 @@ var damageNames = [...]string{"", "torn", "wrong", "stale"}
 
 func (d Damage) String() string { return damageNames[d] }
 
-// Sample is what became of one Request.
+// ErrFault is wrapped by the error of a sample that was not sent because a fault of the scenario says so: neither the target
+// nor the driver failed.
+var ErrFault = errors.New("storm: not sent, as a fault of the scenario says")
+
+// Sample is what became of one Request. Every try that is sent or answered makes exactly one; of the tries of one request all
+// but the last have Retried set, and count as retries only: the last one alone says how the request ended, and its response
+// time, counted from Began, holds all the others.
 type Sample struct {
 	Request
 	Via    Via
-	Sent   time.Duration // when the request's first byte was handed to the network
+	Sent   time.Duration // when the request was handed to the network: before a connection is looked for, so that dialling is service
 	First  time.Duration // when the answer's first byte came; 0 without an answer
 	Done   time.Duration // when the answer's last byte had come, or the failure was known
 	Status int           // HTTP status; 0 without an answer
 	Bytes  int64         // of the body that came (read), or was sent (publish)
 	Err    error         // no whole answer came
 	Damage Damage
+	// Retried says that another try of the same request follows.
+	Retried bool
 
 	Fresh    time.Duration // for how long, from Done, the answer may be used again
 	ETag     string        // of the copy that was served, or that stands after a publish

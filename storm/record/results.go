@@ -65,12 +65,17 @@ type Phase struct {
 	Operations []Operation `json:"operations"`
 }
 
-// Operation is one class in one phase.
+// Operation is one class in one phase. Count, Errors, Bytes and the latencies are of requests that went to the target, each
+// counted once however often it was tried. Of a request that failed, Response is the time until that was known, but at
+// least 2 s, so that a failure is never quicker than an answer; the other latencies leave it out.
 type Operation struct {
 	Class     string         `json:"class"`
 	Count     int64          `json:"count"`
 	Errors    int64          `json:"errors"`
-	Dropped   int64          `json:"dropped"`
+	Retries   int64          `json:"retries"` // tries that were followed by another
+	Dropped   int64          `json:"dropped"` // could not be sent: the driver's own failure
+	Faulted   int64          `json:"faulted"` // not sent because a fault of the scenario says so
+	Hits      int64          `json:"hits"`    // answered by an edge from what it kept, or with an answer it was waiting for
 	Bytes     int64          `json:"bytes"`
 	Response  Latency        `json:"response"`
 	Service   Latency        `json:"service"`
@@ -110,17 +115,18 @@ type Ratio struct {
 
 // Segments counts what became of segments, a pipeline's copy each, except Missed.
 type Segments struct {
-	Published    int64   `json:"published"`    // copies that packagers sent
-	Acknowledged int64   `json:"acknowledged"` // answered 200 or 201
-	Read         int64   `json:"read"`         // bodies read, by all readers
-	Verified     int64   `json:"verified"`     // of those, compared byte by byte and right
-	Lost         int64   `json:"lost"`         // acknowledged, inside the DVR window, not readable a second later
-	Torn         int64   `json:"torn"`
-	Wrong        int64   `json:"wrong"`
-	Stale        int64   `json:"stale"`
-	Late         int64   `json:"late"`   // segments first readable after they were due
-	Missed       int64   `json:"missed"` // segments that nobody published before the deadline
-	LongestGap   float64 `json:"longest_gap_s"`
+	Published    int64 `json:"published"`    // copies that packagers sent
+	Acknowledged int64 `json:"acknowledged"` // answered 200 or 201
+	Read         int64 `json:"read"`         // bodies read, by all readers
+	Verified     int64 `json:"verified"`     // of those, compared byte by byte and right
+	Lost         int64 `json:"lost"`         // acknowledged, inside the DVR window, not readable a second later
+	Torn         int64 `json:"torn"`
+	Wrong        int64 `json:"wrong"`
+	Stale        int64 `json:"stale"`
+	Late         int64 `json:"late"`   // segments first readable after they were due
+	Missed       int64 `json:"missed"` // segments that nobody published before the deadline
+	// LongestGap is the longest stretch of one rendition's media that was missed, in seconds.
+	LongestGap float64 `json:"longest_gap_s"`
 	// SlackP50 and SlackP1 are quantiles of due minus first readable, in ms: p1 is the hundredth that came closest to, or
 	// went furthest past, its due instant.
 	SlackP50 *float64 `json:"slack_p50_ms"`
@@ -191,8 +197,8 @@ type Copy struct {
 	Due       float64  `json:"due_s"`
 	Sent      *float64 `json:"sent_s"`
 	Acked     *float64 `json:"acknowledged_s"`
-	Readable  *float64 `json:"first_readable_s"` // when the segment, from whichever pipeline, was first read whole
+	Readable  *float64 `json:"first_readable_s"` // when the first answer that held the segment whole, from whichever pipeline, began
 	Served    string   `json:"pipeline_served"`  // which pipeline's copy that was
-	Outcome   string   `json:"outcome"`          // ok | late | lost | torn | wrong | stale | missed | failed
+	Outcome   string   `json:"outcome"`          // ok | late | lost | torn | wrong | stale | missed | failed | faulted
 	Error     string   `json:"error,omitempty"`
 }
