@@ -123,3 +123,14 @@ type HostedS3 struct {
 	Bucket  string `yaml:"bucket"`
 	Profile string `yaml:"profile,omitempty"`
 }
+
+// Ready is the one line of JSON that an origin process prints on its standard output once it answers: where it listens, by
+// the names of Node's fields.
+type Ready struct {
+	Publish  string `json:"publish,omitempty"`
+	Serve    string `json:"serve,omitempty"`
+	Operator string `json:"operator,omitempty"`
+	Host     string `json:"host,omitempty"`
+	S3       string `json:"s3,omitempty"`
+	PID      int    `json:"pid"`
+}

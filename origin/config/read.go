@@ -1,0 +1,165 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"slices"
+	"strings"
+
+	"github.com/goccy/go-yaml"
+
+	"origin-storm/origin/segment"
+)
+
+// Read returns the node that file describes, checked. Unknown fields are errors that name file and line.
+func Read(file string) (Node, error) {
+	b, err := os.ReadFile(file)
+	if err != nil {
+		return Node{}, fmt.Errorf("config: %w", err)
+	}
+	n, err := Parse(b)
+	if err != nil {
+		return Node{}, fmt.Errorf("config: %s: %w", file, err)
+	}
+	return n, nil
+}
+
+// Parse is Read for bytes at hand.
+func Parse(b []byte) (Node, error) {
+	var n Node
+	if err := yaml.UnmarshalWithOptions(b, &n, yaml.Strict()); err != nil {
+		return Node{}, errors.New(yaml.FormatError(err, false, true))
+	}
+	return n, n.Validate()
+}
+
+// Marshal is the inverse of Parse.
+func (n Node) Marshal() ([]byte, error) { return yaml.Marshal(n) }
+
+// Validate returns what is wrong with n, naming the field, or nil.
+func (n Node) Validate() error {
+	var errs []error
+	bad := func(field, format string, a ...any) {
+		errs = append(errs, fmt.Errorf("%s: %s", field, fmt.Sprintf(format, a...)))
+	}
+	switch n.Role {
+	case Publish, Serve, All:
+		if len(n.Events) == 0 {
+			bad("events", "a %s node needs at least one event", n.Role)
+		}
+	case Store:
+		if len(n.Host.Stores) == 0 && n.Host.S3 == nil {
+			bad("host", "a store node needs a store or an S3 server to host")
+		}
+	default:
+		bad("role", "%q is not a role; use publish, serve, store or all", n.Role)
+	}
+	for field, addr := range map[string]string{"publish": n.Publish, "serve": n.Serve, "operator": n.Operator, "host.listen": n.Host.Listen} {
+		if addr == "" {
+			continue
+		}
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			bad(field, "%v; give host:port", err)
+		}
+	}
+	if (n.TLSCert == "") != (n.TLSKey == "") {
+		bad("tls-cert", "give tls-cert and tls-key together")
+	}
+	names := map[string]bool{}
+	for i, e := range n.Events {
+		at := fmt.Sprintf("events[%d]", i)
+		if err := segment.CheckName(e.Name); err != nil {
+			bad(at+".name", "%v", err)
+		}
+		if names[e.Name] {
+			bad(at+".name", "%q is there twice", e.Name)
+		}
+		names[e.Name] = true
+		for field, list := range map[string][]string{"pipelines": e.Pipelines, "renditions": e.Renditions} {
+			if len(list) == 0 {
+				bad(at+"."+field, "at least one is needed")
+			}
+			for j, name := range list {
+				if err := segment.CheckName(name); err != nil {
+					bad(fmt.Sprintf("%s.%s[%d]", at, field, j), "%v", err)
+				}
+				if slices.Contains(list[:j], name) {
+					bad(fmt.Sprintf("%s.%s[%d]", at, field, j), "%q is there twice", name)
+				}
+			}
+		}
+		if err := e.Template.Validate(); err != nil {
+			bad(at+".template", "%v", err)
+		}
+		if e.DVR < 0 || e.MaxSegment < 0 {
+			bad(at, "dvr and max-segment must not be negative")
+		}
+	}
+	if n.Role != Store {
+		n.Backend.Store.validate("backend.store", n.AllowRemote, bad)
+		for i, z := range n.Backend.Zones {
+			z.validate(fmt.Sprintf("backend.zones[%d]", i), n.AllowRemote, bad)
+		}
+	}
+	if r := n.Backend.MissRatio; !(r >= 0 && r <= 1) {
+		bad("backend.miss-ratio", "%v is not between 0 and 1", r)
+	}
+	if n.Serving.Hot < 0 || n.Serving.Holds < 0 {
+		bad("serving", "hot and holds must not be negative")
+	}
+	for i, h := range n.Host.Stores {
+		at := fmt.Sprintf("host.stores[%d]", i)
+		if err := segment.CheckName(h.Name); err != nil {
+			bad(at+".name", "%v", err)
+		}
+		if h.Store.Kind != "mem" && h.Store.Kind != "pebble" {
+			bad(at+".store.kind", "%q cannot be hosted; use mem or pebble", h.Store.Kind)
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
+	return errors.Join(errs...)
+}
+
+func (s StoreAt) validate(field string, remote bool, bad func(field, format string, a ...any)) {
+	switch s.Kind {
+	case "mem":
+	case "pebble":
+		if s.Dir == "" {
+			bad(field+".dir", "pebble needs a directory")
+		}
+	case "s3", "cassandra", "memcached", "remote":
+		if len(s.Addresses) == 0 {
+			bad(field+".addresses", "%s needs an address", s.Kind)
+		}
+		if s.Namespace == "" {
+			bad(field+".namespace", "%s needs a namespace, so that nothing else is ever touched", s.Kind)
+		}
+	default:
+		bad(field+".kind", "%q is not a store; use mem, pebble, s3, cassandra, memcached or remote", s.Kind)
+	}
+	for _, a := range s.Addresses {
+		if !remote && !Loopback(a) {
+			bad(field+".addresses", "%s is not on loopback; set allow-remote (--allow-remote) if that is meant", a)
+		}
+	}
+}
+
+// Loopback reports whether address (host, host:port or a URL) names this machine only.
+func Loopback(address string) bool {
+	host := address
+	if u, err := url.Parse(address); err == nil && u.Host != "" {
+		host = u.Host
+	}
+	if h, _, err := net.SplitHostPort(host); err == nil {
+		host = h
+	}
+	host = strings.Trim(host, "[]")
+	if host == "localhost" {
+		return true
+	}
+	ip := net.ParseIP(host)
+	return ip != nil && ip.IsLoopback()
+}
