@@ -105,10 +105,11 @@ func chunkKey(digest [sha256.Size]byte) kv.Key { return kv.Key{Part: hex.EncodeT
 // as a whole from every node; after an error either that or the state before, never a part. Neither side changes body
 // afterwards. Put never skips a chunk that seems to exist: its life would be the old one's.
 func (s *Segments) Put(ctx context.Context, id segment.ID, body []byte, meta Meta, keep time.Duration) (*Commit, error) {
-	began := time.Unix(0, time.Now().UnixNano()) // as it is read back: without the monotonic clock
-	ctx = kv.WithBegan(ctx, began)
+	now := time.Now()
+	ctx = kv.WithBegan(ctx, now)
 	s.stats.puts.Add(1)
-	c := &Commit{ID: id, Meta: meta, Size: int64(len(body)), Published: began, Until: began.Add(keep)}
+	published := time.Unix(0, now.UnixNano()) // as it is read back: without the monotonic clock
+	c := &Commit{ID: id, Meta: meta, Size: int64(len(body)), Published: published, Until: published.Add(keep)}
 	if s.chunkSize < 0 || len(body) <= s.chunkSize {
 		c.inline = body
 		c.Digest = sha256.Sum256(body)
@@ -325,15 +326,21 @@ func (ch chunk) matches(val []byte) bool {
 
 // CommitKeep says how long a cache keeps a commit: until it ends if it is sound and has settled, else for at most
 // policy.SettleFor. A value that is no Commit is not kept. It has the form of kv.CacheConfig's Keep.
-func CommitKeep(_ kv.Key, val []byte, keep time.Duration) time.Duration {
+func CommitKeep(_ kv.Key, val []byte, asked time.Duration) time.Duration {
 	c, err := decode(val)
 	if err != nil {
 		return 0
 	}
 	now := time.Now()
 	left := c.Until.Sub(now)
-	if keep > 0 {
-		left = min(left, keep)
+	if asked > 0 {
+		left = min(left, asked)
 	}
 	return policy.Settled(now.Sub(c.Published), c.Meta.Flaws, left)
+}
+
+// ChunkKeep says how long a cache keeps a chunk: as long as it was asked to be kept, and one that was read from the store
+// for a usual DVR window. Chunks never change, so a cache that keeps one for longer than the store is not wrong.
+func ChunkKeep(_ kv.Key, _ []byte, asked time.Duration) time.Duration {
+	return cmp.Or(asked, policy.DefaultDVR)
 }

@@ -1,0 +1,75 @@
+package origin
+
+import (
+	"encoding/json"
+	"net/http"
+
+	"origin-storm/origin/storage"
+)
+
+// OperatorConfig is what an operator's listener shows.
+type OperatorConfig struct {
+	Node, Region string
+	Publish      *Publish          // nil if the node does not publish
+	Serve        *Serve            // nil if it does not serve
+	Segments     *storage.Segments // what they share; nil counts nothing
+	// Cache returns what the cache before the store counted; nil if there is none.
+	Cache func() any
+	// Ready returns why the node should get no requests yet; nil means that it always is ready, unless it is draining.
+	Ready func() error
+}
+
+// Stats returns the counts of the node.
+func (c OperatorConfig) Stats() Stats {
+	out := Stats{Node: c.Node, Region: c.Region}
+	if c.Publish != nil {
+		out.Publish = new(c.Publish.Stats())
+	}
+	if c.Serve != nil {
+		out.Serve = new(c.Serve.Stats())
+	}
+	if c.Segments != nil {
+		out.Storage = c.Segments.Stats()
+	}
+	if c.Cache != nil {
+		out.Cache = c.Cache()
+	}
+	return out
+}
+
+// NewOperator returns the handler of an operator's listener: /stats answers Stats as JSON, /healthz that the process lives,
+// and /readyz whether to send it requests.
+func NewOperator(cfg OperatorConfig) http.Handler {
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
+		b, err := json.MarshalIndent(cfg.Stats(), "", "  ")
+		if err != nil {
+			asRefusal(err).write(w)
+			return
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.Header().Set("Cache-Control", "no-store")
+		_, _ = w.Write(append(b, '\n'))
+	})
+	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fine(w) })
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+		if cfg.Publish != nil && cfg.Publish.draining.Load() {
+			refuse(http.StatusServiceUnavailable, "shutting down").write(w)
+			return
+		}
+		if cfg.Ready != nil {
+			if err := cfg.Ready(); err != nil {
+				refuse(http.StatusServiceUnavailable, "not ready: %v", err).write(w)
+				return
+			}
+		}
+		fine(w)
+	})
+	return mux
+}
+
+func fine(w http.ResponseWriter) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.Header().Set("Cache-Control", "no-store")
+	_, _ = w.Write([]byte("ok\n"))
+}

@@ -1,0 +1,193 @@
+// Package origin is the HTTP origin between live packagers and a CDN: the handler Publish takes segments in, the handler
+// Serve answers for them, and a Hub knows who waits for what. They share nothing but the store, so that they can be two
+// processes. What to answer is decided in package policy, how segments are kept in package storage; listeners, flags and
+// drivers belong to whoever starts a node.
+package origin
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+)
+
+// The header fields that the origin adds to HTTP's own; their values are structured fields (RFC 9651).
+const (
+	// HeaderDefects lists what a packager found wrong with its segment, as tokens: short, discontinuity, missing. It comes
+	// with a PUT, and with an answer that serves such a copy for want of a better one.
+	HeaderDefects = "Origin-Defects"
+	// HeaderSlate is ?1 on a filler that stands in for the programme, in both directions.
+	HeaderSlate = "Origin-Slate"
+	// HeaderKept is ?1 on the answer to a PUT whose bytes were not stored because another copy stands; ETag is that copy's.
+	HeaderKept = "Origin-Kept"
+	// HeaderTTL is how long an answer other than 200 may be reused, in milliseconds. Cache-Control says the same in whole
+	// seconds, rounded down, which is long against a 2 s segment.
+	HeaderTTL = "Origin-TTL-Ms"
+	// HeaderPipeline, HeaderRegion and HeaderNode say where an answer comes from.
+	HeaderPipeline = "Origin-Pipeline"
+	HeaderRegion   = "Origin-Region"
+	HeaderNode     = "Origin-Node"
+)
+
+// defaultMaxSegment bounds a segment's body where the event does not: a 4K segment of 2 s takes about 10 MiB.
+const defaultMaxSegment = 32 << 20
+
+// event is one configured event as the handlers look it up.
+type event struct {
+	policy.Rendition // one template for all renditions of the event
+	name             string
+	pipelines        []string // in order of preference
+	renditions       map[string]bool
+	maxSegment       int64
+}
+
+func newEvents(cfg []config.Event) (map[string]*event, error) {
+	events := make(map[string]*event, len(cfg))
+	for _, c := range cfg {
+		if err := c.Template.Validate(); err != nil {
+			return nil, fmt.Errorf("origin: event %q: %w", c.Name, err)
+		}
+		if events[c.Name] != nil {
+			return nil, fmt.Errorf("origin: event %q is configured twice", c.Name)
+		}
+		ev := &event{
+			Rendition:  policy.Rendition{Template: c.Template, DVR: c.DVR},
+			name:       c.Name,
+			pipelines:  slices.Clone(c.Pipelines),
+			renditions: make(map[string]bool, len(c.Renditions)),
+			maxSegment: cmp.Or(c.MaxSegment, defaultMaxSegment),
+		}
+		for _, r := range c.Renditions {
+			ev.renditions[r] = true
+		}
+		events[c.Name] = ev
+	}
+	return events, nil
+}
+
+// A refusal is any answer but success, as an error. What the client may know is in text, what only the log may in err.
+type refusal struct {
+	status int
+	text   string
+	keep   time.Duration // how long the answer may be reused; 0: not at all
+	retry  time.Duration // when to try again, if the client should; rounded up to seconds
+	close  bool          // the connection can not be used any further
+	err    error         // of this process or its stores, for the log
+}
+
+func (f *refusal) Error() string { return f.text }
+
+func refuse(status int, format string, args ...any) *refusal {
+	return &refusal{status: status, text: fmt.Sprintf(format, args...)}
+}
+
+// write sends f. The lifetime is always explicit: caches invent one where it is not.
+func (f *refusal) write(w http.ResponseWriter) {
+	h := w.Header()
+	if f.keep > 0 {
+		h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(policy.MaxAge(f.keep), 10))
+		h.Set(HeaderTTL, strconv.FormatInt(policy.TTLMillis(f.keep), 10))
+	} else {
+		h.Set("Cache-Control", "no-store")
+	}
+	if f.retry > 0 {
+		h.Set("Retry-After", strconv.FormatInt(int64((f.retry+time.Second-1)/time.Second), 10))
+	}
+	if f.close {
+		h.Set("Connection", "close")
+	}
+	body := f.text + "\n"
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(f.status)
+	_, _ = w.Write([]byte(body)) // the client may be gone, which is its own affair
+}
+
+// parsePath returns what parse makes of the request's path. A path with escapes that need not be there is refused: one
+// segment has one spelling, and so one entry in every cache.
+func parsePath(r *http.Request, parse func(string) (segment.ID, error)) (segment.ID, error) {
+	if r.URL.RawPath != "" {
+		return segment.ID{}, fmt.Errorf("%w: %.100q: a segment's path has no escapes", segment.ErrName, r.URL.RawPath)
+	}
+	return parse(r.URL.Path)
+}
+
+// formatFlaws sets the headers that carry flaws.
+func formatFlaws(h http.Header, f policy.Flaws) {
+	if defects := f &^ policy.Slate; defects != 0 {
+		h.Set(HeaderDefects, defects.String())
+	}
+	if f&policy.Slate != 0 {
+		h.Set(HeaderSlate, "?1")
+	}
+}
+
+// parseFlaws reads those headers. What it does not know is an error: taking a flawed copy for a sound one is worse than
+// refusing it.
+func parseFlaws(h http.Header) (policy.Flaws, error) {
+	var flaws policy.Flaws
+	for _, line := range h.Values(HeaderDefects) {
+		for token := range strings.SplitSeq(line, ",") {
+			token = strings.Trim(token, " \t")
+			f, ok := policy.ParseFlaw(token)
+			if !ok || f == policy.Slate {
+				return 0, fmt.Errorf("%s: %.40q is not a defect; use short, discontinuity, missing", HeaderDefects, token)
+			}
+			flaws |= f
+		}
+	}
+	switch slate := h.Get(HeaderSlate); slate {
+	case "", "?0":
+	case "?1":
+		flaws |= policy.Slate
+	default:
+		return 0, fmt.Errorf("%s: %.40q is not a boolean; use ?1 or ?0", HeaderSlate, slate)
+	}
+	return flaws, nil
+}
+
+// NewServer returns a server for h with limits that suit segments: headers are small and come at once, while bodies are
+// bounded by progress (the handlers see to that) and never by a fixed time, because a packager opens its request when the
+// segment begins and ends it when the segment does. A nil log discards.
+func NewServer(h http.Handler, log *slog.Logger) *http.Server {
+	return &http.Server{
+		Handler:           h,
+		ReadHeaderTimeout: 10 * time.Second,
+		IdleTimeout:       2 * time.Minute,
+		MaxHeaderBytes:    16 << 10,
+		ErrorLog:          slog.NewLogLogger(logger(log).Handler(), slog.LevelWarn),
+	}
+}
+
+func logger(log *slog.Logger) *slog.Logger {
+	if log == nil {
+		return slog.New(slog.DiscardHandler)
+	}
+	return log
+}
+
+func (ev *event) hasPipeline(name string) bool { return slices.Contains(ev.pipelines, name) }
+
+func setNonEmpty(h http.Header, key, value string) {
+	if value != "" {
+		h.Set(key, value)
+	}
+}
+
+// asRefusal is what a client is told of err.
+func asRefusal(err error) *refusal {
+	if f, ok := errors.AsType[*refusal](err); ok {
+		return f
+	}
+	return &refusal{status: http.StatusInternalServerError, text: "internal error", err: err}
+}

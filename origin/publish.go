@@ -1,0 +1,414 @@
+package origin
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/kv"
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
+)
+
+// PublishConfig is what a Publish needs.
+type PublishConfig struct {
+	Events   []config.Event
+	Segments *storage.Segments
+	// Node and Region go into answers.
+	Node, Region string
+	Log          *slog.Logger // nil discards
+}
+
+// Publish is the http.Handler of the packagers' side: PUT or POST of a segment, DELETE as a courtesy. It is safe for
+// concurrent use; make it with NewPublish.
+type Publish struct {
+	cfg      PublishConfig
+	events   map[string]*event
+	log      *slog.Logger
+	draining atomic.Bool
+
+	names    memory[standing]
+	busy     keyed
+	requests counter
+	stored, same, kept, replaced,
+	failed, slow, bytes, active atomic.Int64
+}
+
+var _ http.Handler = (*Publish)(nil)
+
+// standing is the copy of a name that this node knows to stand.
+type standing struct {
+	digest [sha256.Size]byte
+	etag   string
+	flaws  policy.Flaws
+}
+
+// SlowWrite is how long a segment's write may take before it counts as a failure to look into, though it succeeded
+// (netflixtechblog.com, "Netflix Live Origin", 2025-12-15).
+const SlowWrite = 500 * time.Millisecond
+
+// NewPublish returns a Publish, or what is wrong with cfg.
+func NewPublish(cfg PublishConfig) (*Publish, error) {
+	events, err := newEvents(cfg.Events)
+	if err != nil {
+		return nil, err
+	}
+	return &Publish{cfg: cfg, events: events, log: logger(cfg.Log)}, nil
+}
+
+// Drain makes Publish refuse what comes from now on; what is being received and stored is finished. To stop a node, call it
+// and then the server's Shutdown.
+func (p *Publish) Drain() { p.draining.Store(true) }
+
+// ServeHTTP answers one packager's request. A request that was received as a whole is stored even if its sender has closed
+// the connection since (ffmpeg does, after every segment), and is always answered within the write budget.
+func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	p.active.Add(1)
+	defer p.active.Add(-1)
+	h := w.Header()
+	setNonEmpty(h, HeaderNode, p.cfg.Node)
+	setNonEmpty(h, HeaderRegion, p.cfg.Region)
+	status := http.StatusOK
+	a, err := p.answer(w, r)
+	if a.wrote {
+		h.Set("Server-Timing", "store;dur="+strconv.FormatFloat(float64(a.took.Microseconds())/1000, 'f', 3, 64))
+	}
+	if err != nil {
+		f := asRefusal(err)
+		status = f.status
+		if f.err != nil {
+			p.log.Error("publishing failed", "path", r.URL.Path, "status", f.status, "err", f.err)
+		}
+		f.write(w)
+	} else {
+		if a.status != 0 {
+			status = a.status
+		}
+		setNonEmpty(h, "ETag", a.etag)
+		if a.kept {
+			h.Set(HeaderKept, "?1")
+		}
+		h.Set("Content-Length", "0")
+		w.WriteHeader(status)
+	}
+	p.requests.add(r.Method, status)
+}
+
+// published is the outcome of a request that was not refused; zero: 200, and nothing to say.
+type published struct {
+	status int    // 0: 200
+	etag   string // of the copy that stands
+	kept   bool   // another copy stands than the one that came
+	wrote  bool   // the store was written to, successfully or not,
+	took   time.Duration
+}
+
+func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, error) {
+	if p.draining.Load() {
+		f := refuse(http.StatusServiceUnavailable, "this node is shutting down; use another one")
+		f.close, f.retry = true, time.Second
+		return published{}, f
+	}
+	switch r.Method {
+	case http.MethodPut, http.MethodPost, http.MethodDelete:
+	default:
+		w.Header().Set("Allow", "PUT, POST, DELETE")
+		return published{}, refuse(http.StatusMethodNotAllowed, "%.20q: segments are published with PUT or POST", r.Method)
+	}
+	id, ev, keep, err := p.target(r)
+	if err != nil {
+		return published{}, err
+	}
+	if r.Method == http.MethodDelete {
+		return published{}, nil // packagers delete what leaves their own window; ours is the DVR window
+	}
+	flaws, err := parseFlaws(r.Header)
+	if err != nil {
+		return published{}, refuse(http.StatusBadRequest, "%v", err)
+	}
+	body, err := receive(w, r, ev)
+	if err != nil {
+		return published{}, err
+	}
+	if len(body) == 0 {
+		return published{}, nil // an ingest source tests the URL (DASH-IF Live Media Ingest)
+	}
+	if err := checkDigest(r.Header, body); err != nil {
+		return published{}, refuse(http.StatusBadRequest, "%v", err)
+	}
+	// The sender may be gone by now, which takes nothing back.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), segment.Budget)
+	defer cancel()
+	return p.store(ctx, id, body, storage.Meta{Flaws: flaws}, keep, r.Header.Get("If-None-Match") == "*")
+}
+
+// target returns what r names and how long it has to be kept, or a refusal.
+func (p *Publish) target(r *http.Request) (id segment.ID, ev *event, keep time.Duration, err error) {
+	id, err = parsePath(r, segment.ParsePublish)
+	if err != nil {
+		return id, nil, 0, refuse(http.StatusBadRequest, "%v", err)
+	}
+	ev = p.events[id.Event]
+	switch {
+	case ev == nil:
+		return id, nil, 0, refuse(http.StatusNotFound, "there is no event %q here", id.Event)
+	case !ev.hasPipeline(id.Pipeline):
+		return id, nil, 0, refuse(http.StatusNotFound, "event %q has no pipeline %q", id.Event, id.Pipeline)
+	case !ev.renditions[id.Rendition]:
+		return id, nil, 0, refuse(http.StatusNotFound, "event %q has no rendition %q", id.Event, id.Rendition)
+	}
+	if r.Method == http.MethodDelete {
+		return id, ev, 0, nil
+	}
+	now := time.Now()
+	if id.Number != segment.Init && id.Number < ev.Template.StartNumber {
+		return id, nil, 0, refuse(http.StatusBadRequest, "segment %d: event %q begins with %d", id.Number, id.Event, ev.Template.StartNumber)
+	}
+	if ev.TooEarly(now, id.Number) {
+		return id, nil, 0, refuse(http.StatusBadRequest, "segment %d is due at %v, it is %v now: check the packager's clock and numbering",
+			id.Number, ev.Template.Due(id.Number).UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
+	}
+	if keep = ev.Keep(now, id.Number); keep == 0 {
+		return id, nil, 0, refuse(http.StatusGone, "segment %d has left the DVR window; it would never be served", id.Number)
+	}
+	return id, ev, keep, nil
+}
+
+// store writes body as the copy of id, unless another one stands.
+func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta storage.Meta, keep time.Duration, onlyNew bool) (published, error) {
+	// Two requests for one name are one after the other: which copy is the first must not depend on which write ends first.
+	if err := p.busy.lock(ctx, id); err != nil {
+		return published{}, unavailable(fmt.Errorf("%v: an earlier request for the same name is still being stored: %w", id, err))
+	}
+	defer p.busy.unlock(id)
+
+	first, known := p.names.get(id, time.Now())
+	if !known && onlyNew {
+		// Only who says If-None-Match pays for a read before the write.
+		found, err := p.cfg.Segments.Candidates(ctx, id.Asked(), []string{id.Pipeline})
+		if err != nil {
+			return published{}, unavailable(err)
+		}
+		if c := found[0]; c != nil {
+			first, known = standingOf(c), true
+			p.remember(id, c)
+		}
+	}
+	replaces := known && policy.Replaces(meta.Flaws, first.flaws)
+	if known && !replaces {
+		switch {
+		case sha256.Sum256(body) == first.digest:
+			p.same.Add(1)
+			return published{etag: first.etag}, nil
+		case onlyNew:
+			return published{}, refuse(http.StatusConflict, "%v was published before, with other bytes (ETag %s)", id, first.etag)
+		}
+		p.kept.Add(1)
+		return published{etag: first.etag, kept: true}, nil
+	}
+
+	began := time.Now()
+	c, err := p.cfg.Segments.Put(ctx, id, body, meta, keep)
+	a := published{wrote: true, took: time.Since(began)}
+	if a.took > SlowWrite {
+		p.slow.Add(1)
+	}
+	if err != nil {
+		p.failed.Add(1)
+		return a, unavailable(err)
+	}
+	p.remember(id, c)
+	p.bytes.Add(c.Size)
+	a.etag = c.ETag()
+	if replaces {
+		p.replaced.Add(1)
+		return a, nil
+	}
+	p.stored.Add(1)
+	a.status = http.StatusCreated
+	return a, nil
+}
+
+func (p *Publish) remember(id segment.ID, c *storage.Commit) {
+	p.names.put(id, standingOf(c), time.Now(), c.Until)
+}
+
+func standingOf(c *storage.Commit) standing {
+	return standing{digest: c.Digest, etag: c.ETag(), flaws: c.Meta.Flaws}
+}
+
+// unavailable is the refusal that tells a client what became of the store.
+func unavailable(err error) *refusal {
+	f := &refusal{status: http.StatusServiceUnavailable, text: "the store can not be used at the moment; try again", retry: time.Second, err: err}
+	switch {
+	case errors.Is(err, kv.ErrThrottled):
+		f.text = "the store asks for fewer requests; try again"
+	case errors.Is(err, kv.ErrFull):
+		f.status, f.text, f.retry = http.StatusInsufficientStorage, "the store is full", 0
+	case errors.Is(err, kv.ErrTooLarge):
+		f.status, f.text, f.retry = http.StatusRequestEntityTooLarge, "the store can not hold a value of this size; configure smaller chunks", 0
+	case errors.Is(err, context.DeadlineExceeded):
+		f.status, f.text = http.StatusGatewayTimeout, fmt.Sprintf("the store did not answer within %v; try again", segment.Budget)
+	}
+	return f
+}
+
+// How long a body may take. A packager may open its request when a segment begins and send the body when it ends (ffmpeg's
+// DASH muxer does), so a pause of a segment's length is normal, and so is a body that trickles in over one.
+const (
+	minPause = 5 * time.Second  // without a byte, or three segments if that is longer
+	minBody  = 30 * time.Second // in all, or six segments
+)
+
+// receive reads the whole body of r, or fails with a refusal. Memory grows with what has arrived, not with what is announced.
+func receive(w http.ResponseWriter, r *http.Request, ev *event) ([]byte, error) {
+	if r.ContentLength > ev.maxSegment {
+		f := refuse(http.StatusRequestEntityTooLarge, "a body of %d bytes: segments of event %q have at most %d", r.ContentLength, ev.name, ev.maxSegment)
+		f.close = true
+		return nil, f
+	}
+	const atOnce = 4 << 20 // announced lengths up to this are believed
+	size := int64(256 << 10)
+	if r.ContentLength >= 0 {
+		size = min(r.ContentLength, atOnce)
+	}
+	in := deadlineReader{
+		r:     http.MaxBytesReader(w, r.Body, ev.maxSegment),
+		rc:    http.NewResponseController(w),
+		pause: max(minPause, 3*ev.Template.Duration()),
+		end:   time.Now().Add(max(minBody, 6*ev.Template.Duration())),
+	}
+	defer in.rc.SetReadDeadline(time.Time{})
+	body := make([]byte, 0, size+1) // the last byte is for the read that finds the end
+	for {
+		n, err := in.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if err == io.EOF {
+			return body, nil
+		}
+		if err != nil {
+			return nil, brokenOff(err, len(body), ev)
+		}
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+	}
+}
+
+// brokenOff is the refusal of a body that did not arrive as a whole: nothing of it is stored. Usually nobody reads it.
+func brokenOff(err error, got int, ev *event) *refusal {
+	f := refuse(http.StatusBadRequest, "the body broke off after %d bytes; nothing was stored", got)
+	var tooLarge *http.MaxBytesError
+	switch {
+	case errors.As(err, &tooLarge):
+		f = refuse(http.StatusRequestEntityTooLarge, "segments of event %q have at most %d bytes", ev.name, ev.maxSegment)
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		f = refuse(http.StatusRequestTimeout, "the body stalled after %d bytes; nothing was stored", got)
+	}
+	f.close = true
+	return f
+}
+
+// deadlineReader gives each read a pause to end in, and all reads together an end.
+type deadlineReader struct {
+	r     io.Reader
+	rc    *http.ResponseController
+	pause time.Duration
+	end   time.Time
+}
+
+func (d *deadlineReader) Read(b []byte) (int, error) {
+	deadline := time.Now().Add(d.pause)
+	if deadline.After(d.end) {
+		deadline = d.end
+	}
+	if err := d.rc.SetReadDeadline(deadline); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		return 0, fmt.Errorf("origin: body: %w", err)
+	}
+	return d.r.Read(b)
+}
+
+// checkDigest compares body with the SHA-256 that the request announces (RFC 9530), if it does; other algorithms are ignored, as
+// the RFC wants.
+func checkDigest(h http.Header, body []byte) error {
+	for _, field := range [...]string{"Content-Digest", "Repr-Digest"} { // equal, as bodies come whole and unencoded
+		for _, line := range h.Values(field) {
+			for member := range strings.SplitSeq(line, ",") {
+				name, value, _ := strings.Cut(strings.Trim(member, " \t"), "=")
+				if name != "sha-256" {
+					continue
+				}
+				want, err := base64.StdEncoding.DecodeString(strings.Trim(value, ":"))
+				if err != nil || !strings.HasPrefix(value, ":") || !strings.HasSuffix(value, ":") {
+					return fmt.Errorf("%s: %.80q is not Base64 in colons", field, value)
+				}
+				if got := sha256.Sum256(body); !bytes.Equal(got[:], want) {
+					return fmt.Errorf("%s: the body that arrived has another digest; nothing was stored", field)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+// keyed is a lock for each segment's name that can be waited for with a context. Its zero value is ready.
+type keyed struct {
+	mu    sync.Mutex // guards the following
+	locks map[segment.ID]*keyedLock
+}
+
+type keyedLock struct {
+	held  chan struct{} // holds one value while locked
+	users int           // that hold it or wait for it
+}
+
+func (k *keyed) lock(ctx context.Context, id segment.ID) error {
+	k.mu.Lock()
+	if k.locks == nil {
+		k.locks = make(map[segment.ID]*keyedLock)
+	}
+	l := k.locks[id]
+	if l == nil {
+		l = &keyedLock{held: make(chan struct{}, 1)}
+		k.locks[id] = l
+	}
+	l.users++
+	k.mu.Unlock()
+	select {
+	case l.held <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		k.leave(id, l)
+		return ctx.Err()
+	}
+}
+
+func (k *keyed) unlock(id segment.ID) {
+	k.mu.Lock()
+	l := k.locks[id]
+	k.mu.Unlock()
+	<-l.held
+	k.leave(id, l)
+}
+
+func (k *keyed) leave(id segment.ID, l *keyedLock) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if l.users--; l.users == 0 {
+		delete(k.locks, id)
+	}
+}

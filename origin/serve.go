@@ -1,0 +1,438 @@
+package origin
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"errors"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
+)
+
+// ServeConfig is what a Serve needs.
+type ServeConfig struct {
+	Events   []config.Event
+	Segments *storage.Segments
+	Serving  config.Serving
+	// Node and Region go into answers.
+	Node, Region string
+	// Load is what the node knows of its store; nil means that it is never stressed.
+	Load func() policy.Load
+	Log  *slog.Logger // nil discards
+}
+
+// Serve is the http.Handler of the CDN's side: GET and HEAD of segments. What the clock says cannot exist, and what is not
+// configured, is answered without touching a store. It is safe for concurrent use; make it with NewServe.
+type Serve struct {
+	cfg     ServeConfig
+	events  map[string]*event
+	log     *slog.Logger
+	hub     *Hub
+	hot     hot
+	reads   flights[segment.ID, *Segment]
+	choices memory[string] // the pipeline whose sound copy this node has served; it stays with it
+
+	requests                                           counter
+	held, hotHits, collapsed, readCount, failed, bytes atomic.Int64
+}
+
+var _ http.Handler = (*Serve)(nil)
+
+// NewServe returns a Serve, or what is wrong with cfg.
+func NewServe(cfg ServeConfig) (*Serve, error) {
+	events, err := newEvents(cfg.Events)
+	if err != nil {
+		return nil, err
+	}
+	log := logger(cfg.Log)
+	cfg.Node = cmp.Or(cfg.Node, "origin")
+	if cfg.Load == nil {
+		cfg.Load = func() policy.Load { return policy.Load{} }
+	}
+	return &Serve{
+		cfg: cfg, events: events, log: log,
+		hub: NewHub(cfg.Segments, cfg.Serving.Holds, log),
+		hot: hot{limit: cfg.Serving.Hot},
+	}, nil
+}
+
+// Close returns when nothing that Serve began is running any more. It is called after the server's Shutdown or Close.
+func (s *Serve) Close() {
+	s.hub.Close()
+	s.reads.wait()
+}
+
+// Stats returns the counts so far.
+func (s *Serve) Stats() ServeStats {
+	holding, most := s.hub.Holding()
+	return ServeStats{
+		Requests: s.requests.snapshot(), Holding: holding, MaxHolding: most, Held: s.held.Load(),
+		HotHits: s.hotHits.Load(), Collapsed: s.collapsed.Load(), Reads: s.readCount.Load(),
+		Failed: s.failed.Load(), Bytes: s.bytes.Load(), HotBytes: s.hot.size(),
+	}
+}
+
+// What becomes of answers that no template gives a lifetime.
+const (
+	// unknownFor is how long "there is no such event" may be kept: a segment's usual length, so that an event that is
+	// added is found at once by the standards of its viewers.
+	unknownFor = 2 * time.Second
+	// corsFor is how long a browser may keep that this origin is open to all.
+	corsFor = 24 * time.Hour
+)
+
+// ServeHTTP answers one request.
+func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h := w.Header()
+	h.Set(HeaderNode, s.cfg.Node)
+	setNonEmpty(h, HeaderRegion, s.cfg.Region)
+	h.Set("Access-Control-Allow-Origin", "*") // on errors too, or a player can not tell a 404 from a lost network
+	h.Set("Access-Control-Expose-Headers", exposed)
+	class, status := "other", http.StatusNoContent
+	switch r.Method {
+	case http.MethodGet, http.MethodHead:
+		var err error
+		var a served
+		class, a, err = s.answer(r)
+		switch {
+		case err == nil:
+			status = s.send(w, r, a)
+		case r.Context().Err() != nil:
+			// Its sender has left, as far as this server can tell; one that only closed its half must not take this for a 200.
+			status = statusGone
+			refuse(http.StatusServiceUnavailable, "the connection was closed while the request waited").write(w)
+		default:
+			f := asRefusal(err)
+			status = f.status
+			if f.err != nil {
+				s.failed.Add(1)
+				s.log.Error("serving failed", "path", r.URL.Path, "status", f.status, "err", f.err)
+			}
+			f.write(w)
+		}
+	case http.MethodOptions:
+		h.Set("Access-Control-Allow-Methods", "GET, HEAD, OPTIONS")
+		h.Set("Access-Control-Allow-Headers", "Range, If-Match, If-None-Match, If-Range")
+		h.Set("Access-Control-Max-Age", strconv.FormatInt(policy.MaxAge(corsFor), 10))
+		w.WriteHeader(status)
+	default:
+		h.Set("Allow", "GET, HEAD, OPTIONS")
+		f := refuse(http.StatusMethodNotAllowed, "%.20q: segments are read with GET or HEAD", r.Method)
+		status = f.status
+		f.write(w)
+	}
+	s.requests.add(class, status)
+}
+
+// statusGone counts requests whose sender left before the answer, by the number that nginx's log made usual.
+const statusGone = 499
+
+const exposed = "Date, ETag, Content-Length, Content-Range, Age, Cache-Status, Retry-After, " +
+	HeaderTTL + ", " + HeaderPipeline + ", " + HeaderRegion + ", " + HeaderNode + ", " + HeaderDefects + ", " + HeaderSlate
+
+// served is a segment to send.
+type served struct {
+	*Segment
+	left  time.Duration // how long the answer may be reused
+	cache string        // the parameters of Cache-Status (RFC 9211)
+}
+
+// answer finds what r asks for, or a refusal, and says which class of request it was.
+func (s *Serve) answer(r *http.Request) (class string, a served, err error) {
+	id, ev, err := s.target(r)
+	if err != nil {
+		return "unknown", served{}, err
+	}
+	now := time.Now()
+	class = classOf(ev, now, id.Number)
+	tags := wantedTags(r.Header)
+	if seg := s.hot.get(id, now); seg != nil && seg.wanted(tags) {
+		if d := ev.Decide(now, id.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
+			s.hotHits.Add(1)
+			return class, s.found(ev, seg, now, "hit"), nil
+		}
+	}
+	known := policy.Unknown
+	pipeline, chosen := s.choices.get(id, now)
+	if chosen {
+		known = policy.Published
+	}
+	d := ev.Decide(now, id.Number, known, s.cfg.Load())
+	switch d.Verdict {
+	case policy.Hold:
+		a, err = s.hold(r.Context(), ev, id)
+		if err == nil && !a.wanted(tags) {
+			a, err = s.read(r.Context(), ev, id, "", tags)
+		}
+	case policy.Look, policy.Serve:
+		a, err = s.read(r.Context(), ev, id, pipeline, tags)
+	default:
+		return class, served{}, refusalOf(d, id, now)
+	}
+	if err == nil && !a.wanted(tags) && r.Header.Get("If-Match") != "" {
+		return class, served{}, refuse(http.StatusPreconditionFailed, "no copy of %v has that entity tag", id)
+	}
+	return class, a, err
+}
+
+func (s *Serve) target(r *http.Request) (segment.ID, *event, error) {
+	id, err := parsePath(r, segment.ParseServe)
+	var f *refusal
+	switch ev := s.events[id.Event]; {
+	case err != nil:
+		f = refuse(http.StatusNotFound, "%v", err)
+	case ev == nil:
+		f = refuse(http.StatusNotFound, "there is no event %q here", id.Event)
+	case !ev.renditions[id.Rendition]:
+		f = refuse(http.StatusNotFound, "event %q has no rendition %q", id.Event, id.Rendition)
+	default:
+		return id, ev, nil
+	}
+	f.keep = unknownFor
+	return id, nil, f
+}
+
+// classOf names the request in the counts.
+func classOf(ev *event, now time.Time, n int64) string {
+	switch {
+	case n == segment.Init:
+		return "init"
+	case ev.Low(now, n):
+		return "dvr"
+	case n > ev.Template.Next(now):
+		return "early"
+	}
+	return "live-edge"
+}
+
+// refusalOf says a decision that needs no store.
+func refusalOf(d policy.Answer, id segment.ID, now time.Time) *refusal {
+	var f *refusal
+	switch d.Verdict {
+	case policy.NotYet:
+		f = refuse(http.StatusNotFound, "%v is not published yet", id)
+	case policy.Shed:
+		f = refuse(http.StatusServiceUnavailable, "the store is under stress and %v can wait", id)
+		f.retry = policy.ShedFor
+	default:
+		f = refuse(http.StatusGone, "%v was never published, or has left the DVR window", id)
+	}
+	f.keep = d.Until.Sub(now)
+	return f
+}
+
+// hold waits in the hub.
+func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, error) {
+	s.held.Add(1)
+	seg, err := s.hub.Wait(ctx, ev.Rendition, id, ev.pipelines)
+	now := time.Now()
+	switch {
+	case err == nil:
+		s.keep(ev, id, seg, now)
+		return s.found(ev, seg, now, "fwd=miss; detail=held"), nil
+	case errors.Is(err, ErrAbsent):
+		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
+	case errors.Is(err, ErrHoldsFull):
+		f := refuse(http.StatusServiceUnavailable, "as many requests are held as this node allows")
+		f.retry = time.Second
+		return served{}, f
+	case ctx.Err() != nil:
+		return served{}, err
+	}
+	return served{}, unavailable(err)
+}
+
+// read gets a published segment from the store: the copy of the pipeline that was chosen before if there is one, or the one
+// that tags ask for.
+func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (served, error) {
+	get := func(ctx context.Context) (*Segment, error) {
+		s.readCount.Add(1)
+		return s.load(ctx, ev, id, pipeline, tags)
+	}
+	cache := "fwd=miss"
+	var seg *Segment
+	var err error
+	if s.cfg.Serving.Collapse && len(tags) == 0 {
+		var shared bool
+		if seg, shared, err = s.reads.do(ctx, id, get); shared {
+			s.collapsed.Add(1)
+			cache = "fwd=miss; collapsed"
+		}
+	} else {
+		seg, err = get(ctx)
+	}
+	now := time.Now()
+	switch {
+	case err != nil && ctx.Err() != nil:
+		return served{}, err
+	case err != nil:
+		return served{}, unavailable(err)
+	case seg == nil:
+		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
+	}
+	if len(tags) == 0 {
+		s.keep(ev, id, seg, now)
+	}
+	return s.found(ev, seg, now, cache), nil
+}
+
+// load reads a segment from the store; nil if no pipeline has published it.
+func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (*Segment, error) {
+	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
+	defer cancel()
+	if pipeline != "" && len(tags) == 0 {
+		found, err := s.cfg.Segments.Candidates(ctx, id, []string{pipeline})
+		if err == nil && found[0] != nil && found[0].Sound() {
+			if seg, err := read(ctx, s.cfg.Segments, found); err == nil {
+				return seg, nil
+			}
+		}
+		// The chosen copy can not be had, so the choice is open again.
+		s.choices.forget(id)
+	}
+	found, err := s.cfg.Segments.Candidates(ctx, id, ev.pipelines)
+	commits := ranked(found, false)
+	for i, c := range commits {
+		if slices.Contains(tags, c.ETag()) {
+			commits = slices.Insert(slices.Delete(commits, i, i+1), 0, c)
+			break
+		}
+	}
+	if len(commits) == 0 {
+		return nil, err
+	}
+	return read(ctx, s.cfg.Segments, commits)
+}
+
+// keep remembers what was served of id, as far as the node is configured to.
+func (s *Serve) keep(ev *event, id segment.ID, seg *Segment, now time.Time) {
+	if seg.Sound() {
+		s.choices.put(id, seg.ID.Pipeline, now, seg.Until)
+	}
+	if !ev.Low(now, id.Number) {
+		s.hot.put(id, seg, now)
+	}
+}
+
+// found is seg as an answer. A sound copy may be kept by all for as long as it is served; a flawed one, which a sound one may
+// replace, not longer than the nodes keep it.
+func (s *Serve) found(ev *event, seg *Segment, now time.Time, cache string) served {
+	left := ev.Decide(now, seg.ID.Number, policy.Published, policy.Load{}).Until.Sub(now)
+	if !seg.Sound() {
+		left = min(left, policy.SettleFor)
+	}
+	return served{Segment: seg, left: left, cache: cache}
+}
+
+// wantedTags returns the strong entity tags that If-Match or If-Range name: the copies from which r must be answered if they
+// live.
+func wantedTags(h http.Header) []string {
+	var tags []string
+	for _, field := range [...]string{"If-Match", "If-Range"} {
+		for _, line := range h.Values(field) {
+			for tag := range strings.SplitSeq(line, ",") {
+				if tag = strings.Trim(tag, " \t"); strings.HasPrefix(tag, `"`) {
+					tags = append(tags, tag)
+				}
+			}
+		}
+	}
+	return tags
+}
+
+// wanted reports whether seg is what tags ask for; without tags anything is.
+func (seg *Segment) wanted(tags []string) bool {
+	return len(tags) == 0 || slices.Contains(tags, seg.ETag())
+}
+
+// send writes a segment, or the part of it that r asks for, and returns the status.
+func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
+	h := w.Header()
+	h.Set("ETag", a.ETag())
+	h.Set("Content-Type", contentType(a.ID))
+	lifetime := "public, max-age=" + strconv.FormatInt(policy.MaxAge(a.left), 10)
+	if a.Sound() {
+		lifetime += ", immutable"
+	}
+	h.Set("Cache-Control", lifetime)
+	h.Set("Cache-Status", s.cfg.Node+"; "+a.cache)
+	h.Set(HeaderPipeline, a.ID.Pipeline)
+	formatFlaws(h, a.Meta.Flaws)
+	out := &progressWriter{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK}
+	if conditional(r.Header) || r.Method == http.MethodHead {
+		http.ServeContent(out, r, "", a.Published, bytes.NewReader(a.Body))
+	} else {
+		h.Set("Accept-Ranges", "bytes")
+		h.Set("Last-Modified", a.Published.UTC().Format(http.TimeFormat))
+		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
+		_, _ = out.Write(a.Body) // a reader that leaves is its own affair
+	}
+	s.bytes.Add(out.sent)
+	return out.status
+}
+
+// conditional reports whether the answer may be anything but the whole segment.
+func conditional(h http.Header) bool {
+	for _, field := range [...]string{"Range", "If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since"} {
+		if h.Get(field) != "" {
+			return true
+		}
+	}
+	return false
+}
+
+// contentType is the media type of CMAF segments: one for the header, one for what follows it.
+func contentType(id segment.ID) string {
+	if id.Number == segment.Init {
+		return "video/mp4"
+	}
+	return "video/iso.segment"
+}
+
+// progressWriter writes in pieces, and gives each a deadline: a slow reader is served as long as it reads, one that has
+// stopped lets go of the segment's bytes.
+type progressWriter struct {
+	http.ResponseWriter
+	rc     *http.ResponseController
+	status int
+	sent   int64
+}
+
+const (
+	writePiece   = 256 << 10
+	writeTimeout = 10 * time.Second // per piece: 26 kB/s is the slowest reader
+)
+
+func (p *progressWriter) WriteHeader(status int) {
+	p.status = status
+	if status >= 400 { // a condition or a range that does not fit: nothing to reuse
+		p.Header().Set("Cache-Control", "no-store")
+	}
+	p.ResponseWriter.WriteHeader(status)
+}
+
+func (p *progressWriter) Write(b []byte) (int, error) {
+	var n int
+	for n < len(b) {
+		if err := p.rc.SetWriteDeadline(time.Now().Add(writeTimeout)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+			return n, err
+		}
+		m, err := p.ResponseWriter.Write(b[n:min(len(b), n+writePiece)])
+		n += m
+		p.sent += int64(m)
+		if err != nil {
+			return n, err
+		}
+	}
+	return n, nil
+}

@@ -1,0 +1,89 @@
+package origin
+
+import (
+	"sync"
+
+	"origin-storm/origin/storage"
+)
+
+// Stats is what /stats on the operator's listener answers: counts since the node began. Other programs read these names.
+type Stats struct {
+	Node    string        `json:"node,omitempty"`
+	Region  string        `json:"region,omitempty"`
+	Publish *PublishStats `json:"publish,omitempty"`
+	Serve   *ServeStats   `json:"serve,omitempty"`
+	// Storage is what the handlers asked of the stores: with a cache, most of it is answered there.
+	Storage storage.Stats `json:"storage"`
+	// Cache is what the cache before the store counted, in the form of the cache's owner; absent without a cache.
+	Cache any `json:"cache,omitempty"`
+}
+
+// Requests counts answers by class (of Publish the method) and then by status.
+type Requests map[string]map[int]int64
+
+// PublishStats counts what a Publish did.
+type PublishStats struct {
+	Requests   Requests `json:"requests"`
+	Active     int64    `json:"active"`      // requests being received or stored now
+	Stored     int64    `json:"stored"`      // segments stored under a new name
+	Replaced   int64    `json:"replaced"`    // flawed copies that a sound one replaced
+	Same       int64    `json:"same"`        // repeated with the same bytes
+	Kept       int64    `json:"kept"`        // repeated with other bytes: the first copy was kept
+	Failed     int64    `json:"failed"`      // writes that the store did not acknowledge
+	SlowWrites int64    `json:"slow_writes"` // writes that took more than 500 ms
+	Bytes      int64    `json:"bytes"`       // stored
+}
+
+// ServeStats counts what a Serve did.
+type ServeStats struct {
+	Requests   Requests `json:"requests"`
+	Holding    int64    `json:"holding"`     // requests held now
+	MaxHolding int64    `json:"max_holding"` // at most, at a time
+	Held       int64    `json:"held"`        // requests that were held
+	HotHits    int64    `json:"hot_hits"`    // answered from the hot copy
+	Collapsed  int64    `json:"collapsed"`   // answered from another request's read
+	Reads      int64    `json:"reads"`       // segments read from the store for one request or a collapsed group
+	Failed     int64    `json:"failed"`      // requests that the store could not answer
+	Bytes      int64    `json:"bytes"`       // of segments, sent
+	HotBytes   int64    `json:"hot_bytes"`   // in the hot copy now
+}
+
+// counter counts answers. Its zero value is ready.
+type counter struct {
+	mu sync.Mutex // guards n
+	n  Requests
+}
+
+func (c *counter) add(class string, status int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.n == nil {
+		c.n = make(Requests)
+	}
+	if c.n[class] == nil {
+		c.n[class] = make(map[int]int64)
+	}
+	c.n[class][status]++
+}
+
+func (c *counter) snapshot() Requests {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	out := make(Requests, len(c.n))
+	for class, statuses := range c.n {
+		out[class] = make(map[int]int64, len(statuses))
+		for status, n := range statuses {
+			out[class][status] = n
+		}
+	}
+	return out
+}
+
+// Stats returns the counts so far.
+func (p *Publish) Stats() PublishStats {
+	return PublishStats{
+		Requests: p.requests.snapshot(), Active: p.active.Load(),
+		Stored: p.stored.Load(), Replaced: p.replaced.Load(), Same: p.same.Load(), Kept: p.kept.Load(),
+		Failed: p.failed.Load(), SlowWrites: p.slow.Load(), Bytes: p.bytes.Load(),
+	}
+}
