@@ -1,0 +1,216 @@
+package cassandra
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/gocql/gocql"
+
+	"origin-storm/origin/kv"
+)
+
+// schemaTimeout bounds a change of the schema, which may take a loaded cluster seconds.
+const schemaTimeout = 20 * time.Second
+
+// admin returns a session for changes of the schema, which belongs to no keyspace.
+func (db *DB) admin(ctx context.Context) (*gocql.Session, error) {
+	c, err := db.cluster()
+	if err != nil {
+		return nil, err
+	}
+	c.NumConns = 1
+	c.Timeout, c.WriteTimeout = schemaTimeout, schemaTimeout
+	return connect(ctx, c)
+}
+
+// create makes the keyspace if it is missing.
+func (db *DB) create(ctx context.Context) error {
+	s, err := db.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+
+	var there string
+	err = s.Query("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?", db.cfg.Keyspace).
+		WithContext(ctx).Consistency(gocql.One).Scan(&there)
+	if err == nil {
+		return nil
+	}
+	if !errors.Is(err, gocql.ErrNotFound) {
+		return fmt.Errorf("cassandra: look for keyspace %s: %w", db.cfg.Keyspace, translate(ctx, err))
+	}
+	dc, nodes, err := db.nodes(ctx, s)
+	if err != nil {
+		return err
+	}
+	replicas := db.cfg.Replicas
+	if replicas == 0 {
+		replicas = min(3, nodes)
+	}
+	return change(ctx, s, "keyspace "+db.cfg.Keyspace, fmt.Sprintf(
+		"CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', '%s': %d}", db.cfg.Keyspace, dc, replicas))
+}
+
+// nodes returns the local data centre and the number of its nodes.
+func (db *DB) nodes(ctx context.Context, s *gocql.Session) (dc string, n int, err error) {
+	dc = db.cfg.LocalDC
+	if dc == "" {
+		if err := s.Query("SELECT data_center FROM system.local").WithContext(ctx).Scan(&dc); err != nil {
+			return "", 0, fmt.Errorf("cassandra: which data centre is local: %w", translate(ctx, err))
+		}
+	}
+	// local and peers must be read through one node, which two queries need not be: hosts are told apart by their ids.
+	ids := make(map[string]bool)
+	for _, table := range []string{"local", "peers"} {
+		var id, where string
+		rows := s.Query("SELECT host_id, data_center FROM system." + table).WithContext(ctx).Iter()
+		for rows.Scan(&id, &where) {
+			if where == dc {
+				ids[id] = true
+			}
+		}
+		if err := rows.Close(); err != nil {
+			return "", 0, fmt.Errorf("cassandra: nodes of data centre %s: %w", dc, translate(ctx, err))
+		}
+	}
+	if len(ids) == 0 {
+		return "", 0, fmt.Errorf("cassandra: no node of %v is in data centre %q", db.cfg.Addresses, dc)
+	}
+	return dc, len(ids), nil
+}
+
+// createTable makes a table if it is missing. Its id follows from its name: when two processes make it at the same time through
+// two nodes, each of which knows of none, both make the same table and not two of one name.
+func (db *DB) createTable(ctx context.Context, name string) error {
+	table := db.cfg.Keyspace + "." + name
+	ready := func() error {
+		return db.session.Query("SELECT val FROM " + table + " WHERE part = 'none' AND name = 'none'").WithContext(ctx).Exec()
+	}
+	if ready() == nil {
+		return nil
+	}
+	s, err := db.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	window := max(1, int((db.cfg.Keep / maxWindows).Round(time.Minute).Minutes()))
+	err = change(ctx, s, "table "+table, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s (part text, name text, val blob, PRIMARY KEY (part, name))
+		WITH ID = %s
+		AND comment = '%s'
+		AND compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'MINUTES', 'compaction_window_size': %d}
+		AND compression = {'enabled': false}
+		AND caching = {'keys': 'ALL', 'rows_per_partition': 'NONE'}
+		AND gc_grace_seconds = %d
+		AND speculative_retry = 'MIN(99p,50ms)'`,
+		table, tableID(table), mark, window, int(grace.Seconds())))
+	if err != nil {
+		return err
+	}
+	return retry(ctx, "table "+table, ready)
+}
+
+// tableID returns the id of a table, given as keyspace.name.
+func tableID(table string) gocql.UUID {
+	sum := sha256.Sum256([]byte(mark + "/" + table))
+	id := gocql.UUID(sum[:16])
+	id[6] = id[6]&0x0f | 0x80 // version 8: vendor's own
+	id[8] = id[8]&0x3f | 0x80
+	return id
+}
+
+// change changes the schema and waits until the nodes agree on it.
+func change(ctx context.Context, s *gocql.Session, what, stmt string) error {
+	return retry(ctx, what, func() error {
+		if err := s.Query(stmt).WithContext(ctx).Exec(); err != nil {
+			return err
+		}
+		return s.AwaitSchemaAgreement(ctx)
+	})
+}
+
+// retry tries again what may fail while others change the schema too, until it succeeds or fails for good.
+func retry(ctx context.Context, what string, try func() error) error {
+	ctx, cancel := context.WithTimeout(ctx, schemaTimeout)
+	defer cancel()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := try()
+		if err == nil {
+			return nil
+		}
+		err = translate(ctx, err)
+		if kv.Permanent(err) {
+			return fmt.Errorf("cassandra: make %s: %w", what, err)
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("cassandra: make %s: %w", what, err)
+		}
+	}
+}
+
+// Drop removes the keyspace with all it holds and closes db. It refuses to where the keyspace holds a table that was not made here.
+func (db *DB) Drop(ctx context.Context) error {
+	defer db.Close()
+	s, err := db.admin(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	var name, comment string
+	rows := s.Query("SELECT table_name, comment FROM system_schema.tables WHERE keyspace_name = ?", db.cfg.Keyspace).WithContext(ctx).Iter()
+	for rows.Scan(&name, &comment) {
+		if comment != mark {
+			return errors.Join(rows.Close(), fmt.Errorf("cassandra: drop keyspace %s: it holds the table %s, which was not made by origin-storm",
+				db.cfg.Keyspace, name))
+		}
+	}
+	if err := rows.Close(); err != nil {
+		return fmt.Errorf("cassandra: drop keyspace %s: %w", db.cfg.Keyspace, translate(ctx, err))
+	}
+	return change(ctx, s, "drop of keyspace "+db.cfg.Keyspace, "DROP KEYSPACE IF EXISTS "+db.cfg.Keyspace)
+}
+
+// Ping asks the node at addr for its version, to see that it answers; where the cluster has more nodes than one, also whether every one of
+// them answers through it.
+func Ping(ctx context.Context, addr string, nodes int) (version string, err error) {
+	db := &DB{cfg: Config{Addresses: []string{addr}, Consistency: "ONE", Conns: 1, Timeout: connectTimeout,
+		Log: slog.New(slog.DiscardHandler)}}
+	c, err := db.cluster()
+	if err != nil {
+		return "", err
+	}
+	c.DisableInitialHostLookup = true // this node and no other
+	s, err := connect(ctx, c)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	if err := s.Query("SELECT release_version FROM system.local").WithContext(ctx).Scan(&version); err != nil {
+		return "", fmt.Errorf("cassandra: ping %s: %w", addr, translate(ctx, err))
+	}
+	if nodes == 1 {
+		return version, nil
+	}
+	var peers int
+	if err := s.Query("SELECT count(*) FROM system.peers_v2").WithContext(ctx).Scan(&peers); err != nil {
+		return "", fmt.Errorf("cassandra: ping %s: %w", addr, translate(ctx, err))
+	}
+	if peers != nodes-1 {
+		return "", fmt.Errorf("cassandra: ping %s: it knows of %d other nodes, want %d", addr, peers, nodes-1)
+	}
+	// A read at level ALL of a small keyspace that Cassandra itself keeps three times.
+	err = s.Query("SELECT * FROM system_distributed.view_build_status LIMIT 1").WithContext(ctx).Consistency(gocql.All).Exec()
+	if err != nil {
+		return "", fmt.Errorf("cassandra: ping %s: the other nodes through it: %w", addr, translate(ctx, err))
+	}
+	return version, nil
+}
