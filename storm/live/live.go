@@ -1,0 +1,382 @@
+// Package live carries a plan out over HTTP and in real time, as an open loop: every request is sent when its time comes,
+// whatever became of those before it, and what cannot be sent is recorded as dropped. It knows HTTP only: which origin,
+// process or store answers is nothing to it.
+package live
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"net"
+	"runtime"
+	"sync"
+	"time"
+
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+)
+
+// Config configures an Executor. Its zero value, with the URLs of Publish and Serve, is right for an origin of this project.
+type Config struct {
+	// Start is the plan's instant 0, agreed by all processes of a run; zero means the call of Execute.
+	Start time.Time
+	// Publish is where packagers send, Serve where everybody reads.
+	Publish, Serve Target
+	// Pipelines gives pipelines a URL of their own in place of Publish.URLs.
+	Pipelines map[string]string
+
+	// Template gives the decode time and duration of a body; nil means segments of 2 s from number 0.
+	Template func(segment.ID) segment.Template
+	// SameBytes makes all pipelines publish the same bytes.
+	SameBytes bool
+	// Chunked sends bodies in chunked transfer encoding, without a Content-Length.
+	Chunked bool
+	// Unverified reads bodies without comparing them.
+	Unverified bool
+
+	// MaxInFlight bounds the requests on their way; one more is dropped. Zero means 20,000.
+	MaxInFlight int
+	// ReadTimeout bounds a read; zero means 30 s, since a read may be held for a segment and its budget. A publish may take
+	// until segment.Budget after its first try was due.
+	ReadTimeout time.Duration
+	// Grace is how long requests on their way are waited for once the context ends; zero means 2 s.
+	Grace time.Duration
+	// UserAgent defaults to "origin-storm".
+	UserAgent string
+
+	// Fault is called for every fault of the plan when its time has come, and again with undo after its For, or at the plan's
+	// end if that is earlier. Calls for different faults may overlap. The executor itself carries out those of a pipeline
+	// ("drop", "kill" and "stop": its publishes are not sent; "reset": its connections are, each in the middle of a body), and
+	// reports them here for the record.
+	Fault func(f storm.Fault, undo bool)
+
+	// Dial makes connections; nil means TCP.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Virtual waits on Go timers alone. It must be set in a testing/synctest bubble, whose time stands still while a thread
+	// sleeps in the kernel; elsewhere it costs a millisecond of lag.
+	Virtual bool
+}
+
+// Stats is an Executor's account of itself.
+type Stats struct {
+	Sent      int64 // requests handed to the network
+	Dropped   int64 // requests that could not be
+	MostAtOne int   // the most requests on their way at one instant
+	// ClockStep is how far the wall clock was moved during the run, as told by the monotonic one.
+	ClockStep time.Duration
+}
+
+// Executor carries plans out over HTTP. Each pipeline and each reader has connections of its own, as separate machines would;
+// they speak HTTP/1.1, follow no redirect, use no proxy and ask for no compression.
+type Executor struct {
+	c     Config
+	sites *sites
+
+	mu    sync.Mutex // guards stats
+	stats Stats
+}
+
+// New checks c. It opens no connection.
+func New(c Config) (*Executor, error) {
+	if c.MaxInFlight <= 0 {
+		c.MaxInFlight = 20_000
+	}
+	if c.ReadTimeout <= 0 {
+		c.ReadTimeout = 30 * time.Second
+	}
+	if c.Grace <= 0 {
+		c.Grace = 2 * time.Second
+	}
+	if c.UserAgent == "" {
+		c.UserAgent = "origin-storm"
+	}
+	if c.Template == nil {
+		c.Template = func(segment.ID) segment.Template { return segment.Template{} }
+	}
+	if c.Fault == nil {
+		c.Fault = func(storm.Fault, bool) {}
+	}
+	sites, err := newSites(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Executor{c: c, sites: sites}, nil
+}
+
+// Stats tells of all that Execute has done so far.
+func (x *Executor) Stats() Stats {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.stats
+}
+
+// errTooMany is a dropped sample's error: Config.MaxInFlight.
+var errTooMany = errors.New("live: too many requests on their way")
+
+// Execute carries p out. When ctx ends it sends nothing more, gives what is on its way Config.Grace to be answered, and
+// returns ctx's cause. Faults whose time had come are undone before it returns. It must not be called twice at a time.
+func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder) error {
+	wire, hangUp := context.WithCancel(context.WithoutCancel(ctx))
+	defer hangUp()
+	begin := time.Now()
+	start := begin
+	if !x.c.Start.IsZero() {
+		start = begin.Add(time.Until(x.c.Start)) // with begin's monotonic reading, so that a step of the clock moves nothing
+	}
+	requests, stop := ahead(p.Requests)
+	defer stop()
+	p.Requests = requests
+	r := &run{x: x, wire: wire, start: start, rec: rec, agenda: storm.NewAgenda(p), wake: make(chan struct{}, 1)}
+	defer r.agenda.Stop()
+
+	over := make(chan struct{})
+	var faults sync.WaitGroup
+	for _, f := range p.Faults {
+		faults.Go(func() { r.fault(f, over) })
+	}
+	err := r.pace(ctx)
+	r.mu.Lock()
+	r.stopping = true
+	r.mu.Unlock()
+	answered := make(chan struct{})
+	go func() {
+		r.flights.Wait()
+		close(answered)
+	}()
+	grace := time.NewTimer(x.c.Grace)
+	defer grace.Stop()
+	select {
+	case <-answered:
+	case <-grace.C:
+		hangUp()
+		<-answered
+	}
+	close(over)
+	faults.Wait()
+	x.sites.close()
+
+	now := time.Now()
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stats.ClockStep += now.Round(0).Sub(begin.Round(0)) - now.Sub(begin)
+	return err
+}
+
+// run is one call of Execute.
+type run struct {
+	x       *Executor
+	wire    context.Context // of all requests; ends when their grace does
+	start   time.Time
+	rec     storm.Recorder
+	wake    chan struct{} // tells the pacer that something is due earlier than it knew, or that nothing is left
+	flights sync.WaitGroup
+
+	mu       sync.Mutex // guards what follows, and so every call of a Client
+	agenda   *storm.Agenda
+	out      storm.Out
+	spare    storm.Out
+	flying   int
+	asleep   time.Duration // until when the pacer sleeps
+	stopping bool
+}
+
+func (r *run) now() time.Duration { return time.Since(r.start) }
+
+// fine is how long before an instant the pacer leaves Go's timers, which are a millisecond coarse on Linux (golang/go#44343),
+// for the kernel's. A request that is put off to an instant within a sleep this long is late by at most as much.
+const fine = 2 * time.Millisecond
+
+// pace calls clients as requests are due, until nothing is left or ctx ends. It has a thread of its own, so that the kernel
+// wakes it and not another goroutine.
+func (r *run) pace(ctx context.Context) error {
+	if !r.x.c.Virtual {
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
+	timer := time.NewTimer(math.MaxInt64)
+	defer timer.Stop()
+	for {
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		r.mu.Lock()
+		at, ok := r.agenda.Peek()
+		now := r.now()
+		if ok && at <= now {
+			q := r.agenda.Pop()
+			r.agenda.Client(q.From).Due(now, q, &r.out)
+			r.carry()
+			r.mu.Unlock()
+			continue
+		}
+		if !ok && r.flying == 0 {
+			r.mu.Unlock()
+			return nil
+		}
+		r.asleep = math.MaxInt64
+		if ok {
+			r.asleep = at
+		}
+		r.mu.Unlock()
+		coarse := at - now
+		if !r.x.c.Virtual {
+			coarse -= fine
+		}
+		if !ok {
+			coarse = math.MaxInt64
+		}
+		if coarse <= 0 {
+			sleepUntil(r.start.Add(at))
+			continue
+		}
+		timer.Reset(coarse)
+		select {
+		case <-timer.C:
+		case <-r.wake:
+		case <-ctx.Done():
+		}
+	}
+}
+
+// carry does what clients have put in out, and what follows from that. mu is held.
+func (r *run) carry() {
+	for len(r.out.Waits)+len(r.out.Samples)+len(r.out.Sends) > 0 {
+		out := r.out
+		r.out, r.spare = r.spare, storm.Out{}
+		for _, q := range out.Waits {
+			r.agenda.Push(q)
+			if q.At < r.asleep {
+				r.rouse()
+			}
+		}
+		for _, s := range out.Samples {
+			r.rec.Record(s)
+		}
+		for _, q := range out.Sends {
+			r.send(q)
+		}
+		out.Reset()
+		r.spare = out
+	}
+}
+
+func (r *run) rouse() {
+	select {
+	case r.wake <- struct{}{}:
+	default:
+	}
+}
+
+// send starts a request, or says at once why it cannot be sent. mu is held.
+func (r *run) send(q storm.Request) {
+	var err error
+	switch {
+	case r.stopping:
+		return
+	case q.Put && r.x.sites.silent(q.ID.Pipeline):
+		err = fmt.Errorf("live: PUT %v: %w", q.ID, storm.ErrFault)
+	case r.flying >= r.x.c.MaxInFlight:
+		err = fmt.Errorf("%w: %d; raise the bound, or split the plan over more driver processes", errTooMany, r.flying)
+	default:
+		r.flying++
+		r.flights.Go(func() { r.fly(q) })
+		r.x.count(r.flying, 1, 0)
+		return
+	}
+	if !errors.Is(err, storm.ErrFault) {
+		r.x.count(0, 0, 1)
+	}
+	now := r.now()
+	r.agenda.Client(q.From).Done(storm.Sample{Request: q, Via: storm.Dropped, Sent: now, Done: now, Err: err}, &r.out)
+}
+
+func (x *Executor) count(flying int, sent, dropped int64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.stats.Sent += sent
+	x.stats.Dropped += dropped
+	x.stats.MostAtOne = max(x.stats.MostAtOne, flying)
+}
+
+// fly carries one request out and tells its client.
+func (r *run) fly(q storm.Request) {
+	s := r.exchange(q)
+	if s.Via == storm.Dropped {
+		r.x.count(0, -1, 1)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flying--
+	r.agenda.Client(q.From).Done(s, &r.out)
+	r.carry()
+	if r.flying == 0 {
+		r.rouse()
+	}
+}
+
+// fault carries f out at its time, and undoes it at its end or when the run is over, whichever is first.
+func (r *run) fault(f storm.Fault, over <-chan struct{}) {
+	timer := time.NewTimer(time.Until(r.start.Add(f.At)))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-over:
+		return
+	}
+	r.x.sites.fault(f, false)
+	r.x.c.Fault(f, false)
+	if f.For <= 0 {
+		return
+	}
+	timer.Reset(time.Until(r.start.Add(f.At + f.For)))
+	select {
+	case <-timer.C:
+	case <-over:
+	}
+	r.x.sites.fault(f, true)
+	r.x.c.Fault(f, true)
+}
+
+// ahead draws requests from seq in a goroutine of its own, so that a plan that sorts a whole tick does not hold the pacer up.
+// stop ends it.
+func ahead(seq iter.Seq[storm.Request]) (requests iter.Seq[storm.Request], stop func()) {
+	const batch = 256
+	batches := make(chan []storm.Request, 16)
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		defer close(batches)
+		b := make([]storm.Request, 0, batch)
+		send := func() bool {
+			select {
+			case batches <- b:
+				b = make([]storm.Request, 0, batch)
+				return true
+			case <-over:
+				return false
+			}
+		}
+		for q := range seq {
+			if b = append(b, q); len(b) == batch && !send() {
+				return
+			}
+		}
+		send()
+	})
+	return func(yield func(storm.Request) bool) {
+			for b := range batches {
+				for _, q := range b {
+					if !yield(q) {
+						return
+					}
+				}
+			}
+		}, func() {
+			close(over)
+			wg.Wait()
+		}
+}
+
+var _ storm.Executor = (*Executor)(nil)

@@ -1,0 +1,361 @@
+package live
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"maps"
+	"net"
+	"net/http"
+	"net/url"
+	"os"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+)
+
+// Target is one side of an origin and how to speak to it.
+type Target struct {
+	// URLs are the base URLs of its nodes, http or https. Each pipeline, or each reader, stays with one of them.
+	URLs []string
+	// Path names a segment, with {event}, {pipeline}, {rendition}, {number} and {name}, which is the number with ".m4s", or
+	// "init.mp4". Where {number} has none, the path's last part becomes "init.mp4". Empty means the path of this project's
+	// origin: /{event}/{pipeline}/{rendition}/{name}, to readers without the pipeline.
+	Path string
+	// User and Password are sent as basic, Bearer as bearer credentials; empty: none.
+	User, Password, Bearer string
+	// CA is a PEM file of the authorities to trust in place of the system's; Cert and Key are the client's own.
+	CA, Cert, Key string
+}
+
+// sign adds what every request to t carries.
+func (t Target) sign(r *http.Request, agent string) {
+	r.Header.Set("User-Agent", agent)
+	switch {
+	case t.Bearer != "":
+		r.Header.Set("Authorization", "Bearer "+t.Bearer)
+	case t.User != "":
+		r.SetBasicAuth(t.User, t.Password)
+	}
+}
+
+var placeholder = regexp.MustCompile(`\{[^}]*\}?`)
+
+// check returns what is wrong with t, after filling in its path.
+func (t *Target) check(side, path string) error {
+	if len(t.URLs) == 0 {
+		return fmt.Errorf("live: %s: no URL given", side)
+	}
+	for i, s := range t.URLs {
+		if err := checkURL(s); err != nil {
+			return fmt.Errorf("live: %s: %w", side, err)
+		}
+		t.URLs[i] = strings.TrimRight(s, "/")
+	}
+	if t.Path == "" {
+		t.Path = path
+	}
+	if !strings.HasPrefix(t.Path, "/") || strings.ContainsAny(t.Path, "?# ") {
+		return fmt.Errorf("live: %s: path %q: must begin with / and have neither query, fragment nor blank", side, t.Path)
+	}
+	known := placeholder.FindAllString(path, -1)
+	known = append(known, "{number}")
+	numbered := false
+	for _, p := range placeholder.FindAllString(t.Path, -1) {
+		if !slices.Contains(known, p) {
+			return fmt.Errorf("live: %s: path %q: no such placeholder as %s; there are %s", side, t.Path, p, strings.Join(known, ", "))
+		}
+		numbered = numbered || p == "{number}" || p == "{name}"
+	}
+	if !numbered {
+		return fmt.Errorf("live: %s: path %q names every segment alike; it needs {number} or {name}", side, t.Path)
+	}
+	return nil
+}
+
+func checkURL(s string) error {
+	u, err := url.Parse(s)
+	switch {
+	case err != nil:
+		return fmt.Errorf("not a URL: %w", err)
+	case u.Scheme != "http" && u.Scheme != "https" || u.Host == "":
+		return fmt.Errorf("%q: must be like http://host:port", s)
+	case u.RawQuery != "" || u.Fragment != "" || u.User != nil:
+		return fmt.Errorf("%q: must have neither credentials, query nor fragment; credentials have settings of their own", s)
+	}
+	return nil
+}
+
+func (t *Target) path(id segment.ID) string {
+	number, name := strconv.FormatInt(id.Number, 10), ""
+	pattern := t.Path
+	if id.Number == segment.Init {
+		name = "init.mp4"
+		if i := strings.LastIndexByte(pattern, '/'); strings.Contains(pattern[i:], "{number}") {
+			pattern = pattern[:i+1] + name
+		}
+	} else {
+		name = number + ".m4s"
+	}
+	return strings.NewReplacer("{event}", url.PathEscape(id.Event), "{pipeline}", url.PathEscape(id.Pipeline),
+		"{rendition}", url.PathEscape(id.Rendition), "{number}", number, "{name}", name).Replace(pattern)
+}
+
+// tls returns t's TLS configuration.
+func (t *Target) tls(side string) (*tls.Config, error) {
+	c := &tls.Config{MinVersion: tls.VersionTLS12}
+	if t.CA != "" {
+		pem, err := os.ReadFile(t.CA)
+		if err != nil {
+			return nil, fmt.Errorf("live: %s: authorities: %w", side, err)
+		}
+		c.RootCAs = x509.NewCertPool()
+		if !c.RootCAs.AppendCertsFromPEM(pem) {
+			return nil, fmt.Errorf("live: %s: authorities: %s holds no certificate in PEM form", side, t.CA)
+		}
+	}
+	if (t.Cert == "") != (t.Key == "") {
+		return nil, fmt.Errorf("live: %s: a client certificate needs both its file and its key's; given are %q and %q", side, t.Cert, t.Key)
+	}
+	if t.Cert != "" {
+		cert, err := tls.LoadX509KeyPair(t.Cert, t.Key)
+		if err != nil {
+			return nil, fmt.Errorf("live: %s: client certificate: %w", side, err)
+		}
+		c.Certificates = []tls.Certificate{cert}
+	}
+	return c, nil
+}
+
+// sites are the machines that requests come from: one for each pipeline and one for each reader, with connections of their
+// own.
+type sites struct {
+	c                     Config
+	publishTLS, serveTLS  *tls.Config
+	dial                  func(ctx context.Context, network, address string) (net.Conn, error)
+	mu                    sync.Mutex // guards what follows
+	publishers, consumers map[string]*site
+}
+
+// site is one of them.
+type site struct {
+	*http.Transport
+	base string
+
+	mu     sync.Mutex // guards what follows; of publishers only
+	conns  map[*conn]bool
+	silent int // how many faults keep its publishes back
+	broken int // how many faults reset its connections
+}
+
+func newSites(c Config) (*sites, error) {
+	s := &sites{c: c, dial: c.Dial, publishers: map[string]*site{}, consumers: map[string]*site{}}
+	s.c.Publish.URLs, s.c.Serve.URLs = slices.Clone(c.Publish.URLs), slices.Clone(c.Serve.URLs)
+	s.c.Pipelines = maps.Clone(c.Pipelines)
+	if err := s.c.Publish.check("publish", "/{event}/{pipeline}/{rendition}/{name}"); err != nil {
+		return nil, err
+	}
+	if err := s.c.Serve.check("serve", "/{event}/{rendition}/{name}"); err != nil {
+		return nil, err
+	}
+	for p, u := range s.c.Pipelines {
+		if err := checkURL(u); err != nil {
+			return nil, fmt.Errorf("live: pipeline %s: %w", p, err)
+		}
+		s.c.Pipelines[p] = strings.TrimRight(u, "/")
+	}
+	var err error
+	if s.publishTLS, err = s.c.Publish.tls("publish"); err != nil {
+		return nil, err
+	}
+	if s.serveTLS, err = s.c.Serve.tls("serve"); err != nil {
+		return nil, err
+	}
+	if s.dial == nil {
+		s.dial = (&net.Dialer{Timeout: segment.Budget, KeepAlive: 30 * time.Second}).DialContext
+	}
+	return s, nil
+}
+
+func (s *sites) transport(c *tls.Config) *http.Transport {
+	return &http.Transport{
+		DialContext:         s.dial,
+		TLSClientConfig:     c,
+		DisableCompression:  true,
+		MaxIdleConnsPerHost: s.c.MaxInFlight, // the default of 2 would redial in every tick
+		IdleConnTimeout:     time.Minute,
+	}
+}
+
+// serve returns where q is asked for, and from where.
+func (s *sites) serve(q storm.Request) (*site, string) {
+	s.mu.Lock()
+	from, ok := s.consumers[q.From]
+	if !ok {
+		from = &site{Transport: s.transport(s.serveTLS), base: pick(s.c.Serve.URLs, q.From)}
+		s.consumers[q.From] = from
+	}
+	s.mu.Unlock()
+	return from, from.base + s.c.Serve.path(q.ID.Asked())
+}
+
+// publish returns where q is sent, and from where.
+func (s *sites) publish(q storm.Request) (*site, string) {
+	from := s.pipeline(q.ID.Pipeline)
+	return from, from.base + s.c.Publish.path(q.ID)
+}
+
+func (s *sites) pipeline(name string) *site {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	p, ok := s.publishers[name]
+	if !ok {
+		p = &site{Transport: s.transport(s.publishTLS), base: s.c.Pipelines[name], conns: map[*conn]bool{}}
+		if p.base == "" {
+			p.base = pick(s.c.Publish.URLs, name)
+		}
+		p.WriteBufferSize = 64 << 10 // bodies in fewer writes
+		p.DialContext = func(ctx context.Context, network, address string) (net.Conn, error) {
+			c, err := s.dial(ctx, network, address)
+			if err != nil {
+				return nil, err
+			}
+			return p.adopt(c), nil
+		}
+		s.publishers[name] = p
+	}
+	return p
+}
+
+// pick chooses one of urls by name, the same in every process of a run.
+func pick(urls []string, name string) string {
+	h := fnv.New32a()
+	h.Write([]byte(name))
+	return urls[int(h.Sum32()%uint32(len(urls)))]
+}
+
+// silent reports whether a fault keeps the pipeline's publishes back.
+func (s *sites) silent(pipeline string) bool {
+	p := s.pipeline(pipeline)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.silent > 0
+}
+
+// fault carries out, or undoes, what f does to a pipeline; other faults are not its business.
+func (s *sites) fault(f storm.Fault, undo bool) {
+	name, ok := strings.CutPrefix(f.To, "pipeline ")
+	if !ok {
+		return
+	}
+	p := s.pipeline(name)
+	by := 1
+	if undo {
+		by = -1
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	switch f.Do {
+	case "drop", "kill", "stop":
+		p.silent += by
+	case "reset":
+		if f.For > 0 {
+			p.broken += by
+		}
+		if !undo {
+			for c := range p.conns {
+				c.breakOff()
+			}
+		}
+	}
+}
+
+func (s *sites) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, all := range []map[string]*site{s.publishers, s.consumers} {
+		for _, p := range all {
+			p.CloseIdleConnections()
+		}
+	}
+}
+
+// adopt wraps a new connection of p's.
+func (p *site) adopt(inner net.Conn) *conn {
+	c := &conn{Conn: inner, site: p}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	c.breaking = p.broken > 0
+	p.conns[c] = true
+	return c
+}
+
+// conn is a publisher's connection, which a fault can reset in the middle of a body.
+type conn struct {
+	net.Conn
+	site *site
+
+	mu       sync.Mutex // guards what follows
+	writing  bool
+	breaking bool // the next write breaks off halfway
+}
+
+// errReset is what a write gets that a fault broke off.
+var errReset = fmt.Errorf("live: reset by a fault of the scenario: %w", syscall.ECONNRESET)
+
+// breakOff resets c: at once in the middle of a write, else in the middle of the next one.
+func (c *conn) breakOff() {
+	c.mu.Lock()
+	c.breaking = true
+	now := c.writing
+	c.mu.Unlock()
+	if now {
+		c.reset()
+	}
+}
+
+// reset closes c with a RST where that is possible, so that the other side sees it break and not end.
+func (c *conn) reset() {
+	if tcp, ok := c.Conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // it fails on a closed connection only
+	}
+	_ = c.Conn.Close()
+}
+
+func (c *conn) Write(b []byte) (int, error) {
+	c.mu.Lock()
+	c.writing = true
+	breaking := c.breaking
+	c.mu.Unlock()
+	if breaking {
+		n, _ := c.Conn.Write(b[:len(b)/2])
+		c.reset()
+		return n, errReset
+	}
+	n, err := c.Conn.Write(b)
+	c.mu.Lock()
+	c.writing = false
+	breaking = c.breaking
+	c.mu.Unlock()
+	if err != nil && breaking {
+		err = errors.Join(errReset, err)
+	}
+	return n, err
+}
+
+func (c *conn) Close() error {
+	c.site.mu.Lock()
+	delete(c.site.conns, c)
+	c.site.mu.Unlock()
+	return c.Conn.Close()
+}
