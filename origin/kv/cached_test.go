@@ -306,7 +306,6 @@ func TestCacheReadIsCancelledWithItsLastWaiter(t *testing.T) {
 			t.Error("the read was cancelled though one still waited")
 		}
 
-		b := kv.Key{Part: "p", Name: "b"}
 		mustPut(t, store, b, two)
 		for range 2 {
 			wg.Go(func() {
@@ -378,12 +377,45 @@ func TestCacheStaleFill(t *testing.T) {
 		wg.Go(func() { c.Get(t.Context(), a) })
 		time.Sleep(time.Second)
 		mustPut(t, c, a, two)
-		zone.Put(t.Context(), a, one, time.Nanosecond) // and the zone forgets
-		time.Sleep(time.Second)
-		wg.Go(func() { wantGet(t, c, a, two) }) // must not join the read of "one"
 		wg.Wait()
 		synctest.Wait()
-		wantGet(t, c, a, two)
+		wantGet(t, zone, a, two) // not filled with "one"
+
+		wg.Go(func() { c.Get(t.Context(), b) })
+		time.Sleep(time.Second)
+		mustPut(t, c, b, two)
+		zone.Put(t.Context(), b, one, time.Nanosecond) // and the zone forgets
+		time.Sleep(time.Second)
+		wantGet(t, c, b, two) // must not join the read that found nothing
+		wg.Wait()
+	})
+}
+
+// Two Puts of one key, the first acknowledged late: the zone ends up with what the durable store ends up with.
+func TestCachePutsOfOneKeyKeepTheirOrder(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store, zone := new(mem.Store), new(mem.Store)
+		durable := &fake{get: store.Get, put: func(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
+			err := store.Put(ctx, key, val, keep)
+			if string(val) == string(one) {
+				sleep(ctx, time.Second)
+			}
+			return err
+		}}
+		c := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{zone}})
+		defer c.Close()
+		var wg sync.WaitGroup
+		wg.Go(func() { mustPut(t, c, a, one) })
+		time.Sleep(time.Millisecond)
+		wg.Go(func() { mustPut(t, c, a, two) })
+		time.Sleep(time.Millisecond)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Millisecond)
+		defer cancel()
+		if err := c.Put(ctx, a, one, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Put behind others, its time over = %v, want the deadline's error", err)
+		}
+		wg.Wait()
+		wantGet(t, store, a, two)
 		wantGet(t, zone, a, two)
 	})
 }

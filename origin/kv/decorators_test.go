@@ -63,6 +63,7 @@ func slow(d time.Duration) kv.Intercept {
 
 var (
 	a   = kv.Key{Part: "p", Name: "a"}
+	b   = kv.Key{Part: "p", Name: "b"}
 	one = []byte("one")
 	two = []byte("two, the second")
 )
