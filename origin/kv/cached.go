@@ -436,15 +436,17 @@ func (s *Cache) getZones(ctx context.Context, key Key) ([]byte, error) {
 	return nil, failed
 }
 
-// Get reads key from the nearest zone that is up, or else from the durable store.
+// Get reads key from the nearest zone that is up, or else from the durable store; under WithoutCache from the latter at once.
 func (s *Cache) Get(ctx context.Context, key Key) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("kv: get %v: %w", key, err)
 	}
-	if val, err := s.getZones(ctx, key); err == nil {
-		return val, nil
-	} else if ctx.Err() != nil {
-		return nil, fmt.Errorf("kv: get %v: %w", key, ctx.Err())
+	if !Uncached(ctx) {
+		if val, err := s.getZones(ctx, key); err == nil {
+			return val, nil
+		} else if ctx.Err() != nil {
+			return nil, fmt.Errorf("kv: get %v: %w", key, ctx.Err())
+		}
 	}
 	s.misses.Add(1)
 
