@@ -1,0 +1,316 @@
+package record
+
+import (
+	"bufio"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
+
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+)
+
+// Merge adds what o counted to r, without loss: figures of the sum are those of one Recording that had seen all samples. Both
+// must be of one backend and one plan. o must not be in use.
+func (r *Recording) Merge(o *Recording) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.c.Backend != o.c.Backend || r.c.Interval != o.c.Interval || !slices.Equal(r.c.Windows, o.c.Windows) {
+		return fmt.Errorf("record: a recording of %s with %d windows and intervals of %v cannot be merged into one of %s with %d and %v: give both the same plan",
+			o.c.Backend, len(o.c.Windows), o.c.Interval, r.c.Backend, len(r.c.Windows), r.c.Interval)
+	}
+	for i, p := range o.phases {
+		q := r.phases[i]
+		q.ended, q.bytes = q.ended+p.ended, q.bytes+p.bytes
+		for c := range p.operations {
+			if err := q.operations[c].merge(&p.operations[c]); err != nil {
+				return err
+			}
+		}
+	}
+	for t, ws := range o.ticks {
+		r.ticks[t] = append(r.ticks[t], ws...)
+	}
+	for n, i := range o.times {
+		j, ok := r.times[n]
+		if !ok {
+			j = &interval{}
+			r.times[n] = j
+		}
+		j.reads, j.bytes, j.errors, j.readMax = j.reads+i.reads, j.bytes+i.bytes, j.errors+i.errors, max(j.readMax, i.readMax)
+		j.waits.merge(i.waits)
+	}
+	r.fates.merge(&o.fates)
+	r.end, r.read, r.right = max(r.end, o.end), r.read+o.read, r.right+o.right
+	return nil
+}
+
+func (o *operation) merge(p *operation) error {
+	o.count, o.errors, o.retries, o.dropped = o.count+p.count, o.errors+p.errors, o.retries+p.retries, o.dropped+p.dropped
+	o.faulted, o.hits, o.bytes = o.faulted+p.faulted, o.hits+p.hits, o.bytes+p.bytes
+	if o.statuses == nil && p.statuses != nil {
+		o.statuses = map[string]int{}
+	}
+	for s, n := range p.statuses {
+		o.statuses[s] += n
+	}
+	for i := range p.latencies {
+		if err := o.latencies[i].merge(p.latencies[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// entry is one line of an encoded Recording; one of its fields is set.
+type entry struct {
+	Head      *head      `json:"recording,omitempty"`
+	Phase     *phaseLine `json:"phase,omitempty"`
+	Operation *opLine    `json:"operation,omitempty"`
+	Tick      *tickLine  `json:"tick,omitempty"`
+	Interval  *timeLine  `json:"interval,omitempty"`
+	Name      *nameLine  `json:"name,omitempty"`
+	Word      *string    `json:"word,omitempty"`
+	Fate      *fateLine  `json:"fate,omitempty"`
+	End       *int       `json:"end,omitempty"` // how many lines there were: a stream without it was cut
+}
+
+type head struct {
+	Version  int            `json:"version"`
+	Backend  string         `json:"backend"`
+	Windows  []storm.Window `json:"windows"`
+	Interval time.Duration  `json:"interval_ns"`
+	End      time.Duration  `json:"end_ns"`
+	Read     int64          `json:"read"`
+	Right    int64          `json:"right"`
+}
+
+type phaseLine struct {
+	Phase int   `json:"phase"`
+	Ended int64 `json:"ended"`
+	Bytes int64 `json:"bytes"`
+}
+
+type opLine struct {
+	Phase     int            `json:"phase"`
+	Class     int            `json:"class"`
+	Counts    [7]int64       `json:"counts"` // count, errors, retries, dropped, faulted, hits, bytes
+	Statuses  map[string]int `json:"statuses,omitempty"`
+	Latencies []histLine     `json:"latencies,omitempty"`
+}
+
+type histLine struct {
+	Of   int           `json:"of"`
+	Data string        `json:"v2"` // HdrHistogram V2, compressed, base64
+	Max  time.Duration `json:"max_ns"`
+	Over int64         `json:"over,omitempty"`
+}
+
+type tickLine struct {
+	Phase int       `json:"phase"`
+	N     int64     `json:"n"`
+	MS    []float32 `json:"ms"`
+}
+
+type timeLine struct {
+	N       int64           `json:"n"`
+	Reads   int64           `json:"reads"`
+	Bytes   int64           `json:"bytes"`
+	Errors  int64           `json:"errors"`
+	ReadMax time.Duration   `json:"read_max_ns"`
+	Waits   map[int16]int32 `json:"waits,omitempty"`
+}
+
+type nameLine struct {
+	Event     string `json:"event"`
+	Pipeline  string `json:"pipeline"`
+	Rendition string `json:"rendition"`
+}
+
+type fateLine struct {
+	Name    int32            `json:"name"`
+	Number  int64            `json:"number"`
+	Is      mark             `json:"is"`
+	Phase   int16            `json:"phase"`
+	Served  int32            `json:"served,omitempty"`
+	Failure int32            `json:"failure,omitempty"`
+	At      [3]time.Duration `json:"at_ns"` // sent, acknowledged, readable
+}
+
+const encoding = 1
+
+// Encode writes all that r counted to w, as lines of JSON with histograms in HdrHistogram's V2 form, for a Recording in
+// another process to Decode and Merge.
+func (r *Recording) Encode(w io.Writer) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	buf := bufio.NewWriter(w)
+	enc := json.NewEncoder(buf)
+	lines := 0
+	var failed error
+	put := func(e entry) {
+		if failed == nil {
+			failed = enc.Encode(e)
+			lines++
+		}
+	}
+	put(entry{Head: &head{encoding, r.c.Backend, r.c.Windows, r.c.Interval, r.end, r.read, r.right}})
+	for i, p := range r.phases {
+		put(entry{Phase: &phaseLine{i, p.ended, p.bytes}})
+		for c := range p.operations {
+			o := &p.operations[c]
+			line := opLine{Phase: i, Class: c, Counts: [7]int64{o.count, o.errors, o.retries, o.dropped, o.faulted, o.hits, o.bytes}, Statuses: o.statuses}
+			for k, h := range o.latencies {
+				if h.h == nil {
+					continue
+				}
+				data, err := h.h.EncodeV2()
+				if err != nil {
+					return fmt.Errorf("record: %s, %s %s: %w", r.c.Backend, p.name, storm.Class(c), err)
+				}
+				line.Latencies = append(line.Latencies, histLine{k, string(data), h.max, h.over})
+			}
+			put(entry{Operation: &line})
+		}
+	}
+	for t, ws := range r.ticks {
+		put(entry{Tick: &tickLine{t.phase, t.n, ws}})
+	}
+	for n, i := range r.times {
+		put(entry{Interval: &timeLine{n, i.reads, i.bytes, i.errors, i.readMax, i.waits}})
+	}
+	for _, id := range r.fates.names {
+		put(entry{Name: &nameLine{id.Event, id.Pipeline, id.Rendition}})
+	}
+	for _, s := range r.fates.words[1:] {
+		put(entry{Word: &s})
+	}
+	for p, c := range r.fates.of {
+		put(entry{Fate: &fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, [3]time.Duration{c.sent, c.acknowledged, c.readable}}})
+	}
+	put(entry{End: &lines})
+	if failed == nil {
+		failed = buf.Flush()
+	}
+	if failed != nil {
+		return fmt.Errorf("record: writing a recording of %s: %w", r.c.Backend, failed)
+	}
+	return nil
+}
+
+// Decode reads what Encode wrote. c gives what a stream cannot: when segments are due; its backend and windows must be the
+// stream's.
+func Decode(from io.Reader, c Config) (*Recording, error) {
+	r := New(c)
+	dec := json.NewDecoder(bufio.NewReader(from))
+	for n := 0; ; n++ {
+		var e entry
+		if err := dec.Decode(&e); err != nil {
+			if errors.Is(err, io.EOF) {
+				err = io.ErrUnexpectedEOF
+			}
+			return nil, fmt.Errorf("record: a recording of %s, line %d: %w", c.Backend, n+1, err)
+		}
+		if e.End != nil {
+			if *e.End != n {
+				return nil, fmt.Errorf("record: a recording of %s has %d lines and not %d: some were lost on the way", c.Backend, n, *e.End)
+			}
+			return r, nil
+		}
+		if n == 0 && e.Head == nil {
+			return nil, fmt.Errorf("record: a recording of %s does not begin with its head", c.Backend)
+		}
+		if err := r.apply(e); err != nil {
+			return nil, fmt.Errorf("record: a recording of %s, line %d: %w", c.Backend, n+1, err)
+		}
+	}
+}
+
+var errRange = errors.New("refers to something that was not named before")
+
+// apply adds one line.
+func (r *Recording) apply(e entry) error {
+	inPhases := func(i int) bool { return i >= 0 && i < len(r.phases) }
+	switch {
+	case e.Head != nil:
+		h := e.Head
+		if h.Version != encoding {
+			return fmt.Errorf("written in form %d, this program reads form %d: use one version everywhere", h.Version, encoding)
+		}
+		if h.Backend != r.c.Backend || h.Interval != r.c.Interval || !slices.Equal(h.Windows, r.c.Windows) {
+			return fmt.Errorf("it is of %s, intervals of %v and %d windows: another plan", h.Backend, h.Interval, len(h.Windows))
+		}
+		r.end, r.read, r.right = h.End, h.Read, h.Right
+	case e.Phase != nil:
+		if !inPhases(e.Phase.Phase) {
+			return errRange
+		}
+		p := r.phases[e.Phase.Phase]
+		p.ended, p.bytes = e.Phase.Ended, e.Phase.Bytes
+	case e.Operation != nil:
+		return r.applyOperation(e.Operation)
+	case e.Tick != nil:
+		if !inPhases(e.Tick.Phase) || e.Tick.N < 0 || e.Tick.N > maxIntervals {
+			return errRange
+		}
+		for _, v := range e.Tick.MS {
+			if !(v >= 0) || math.IsInf(float64(v), 0) {
+				return fmt.Errorf("a response time of %v ms", v)
+			}
+		}
+		r.ticks[tick{e.Tick.Phase, e.Tick.N}] = e.Tick.MS
+	case e.Interval != nil:
+		i := e.Interval
+		if i.N < 0 || i.N > maxIntervals {
+			return errRange
+		}
+		r.times[i.N] = &interval{i.Reads, i.Bytes, i.Errors, i.ReadMax, i.Waits}
+	case e.Name != nil:
+		r.fates.names = append(r.fates.names, segment.ID{Event: e.Name.Event, Pipeline: e.Name.Pipeline, Rendition: e.Name.Rendition})
+		r.fates.number[r.fates.names[len(r.fates.names)-1]] = int32(len(r.fates.names) - 1)
+	case e.Word != nil:
+		r.fates.words = append(r.fates.words, *e.Word)
+	case e.Fate != nil:
+		f := e.Fate
+		names, words := int32(len(r.fates.names)), int32(len(r.fates.words))
+		if f.Name < 0 || f.Name >= names || f.Served < 0 || f.Served >= names || f.Failure < 0 || f.Failure >= words || int(f.Phase) >= len(r.phases) {
+			return errRange
+		}
+		r.fates.of[place{f.Name, f.Number}] = fate{f.At[0], f.At[1], f.At[2], f.Is, f.Phase, f.Served, f.Failure}
+	}
+	return nil
+}
+
+// maxIntervals is a year of the shortest segments, so that a damaged stream cannot make a table of intervals without end.
+const maxIntervals = 365 * 24 * 3600 * 100
+
+func (r *Recording) applyOperation(l *opLine) error {
+	if l.Phase < 0 || l.Phase >= len(r.phases) || l.Class < 0 || l.Class >= int(storm.Classes) {
+		return errRange
+	}
+	o := operation{
+		count: l.Counts[0], errors: l.Counts[1], retries: l.Counts[2], dropped: l.Counts[3],
+		faulted: l.Counts[4], hits: l.Counts[5], bytes: l.Counts[6], statuses: maps.Clone(l.Statuses),
+	}
+	for _, h := range l.Latencies {
+		if h.Of < 0 || h.Of >= latencies {
+			return errRange
+		}
+		decoded, err := hdrhistogram.Decode([]byte(h.Data))
+		if err != nil {
+			return fmt.Errorf("its histogram of %s: %w", latencyNames[h.Of], err)
+		}
+		if err := o.latencies[h.Of].merge(histogram{decoded, h.Max, h.Over}); err != nil {
+			return err
+		}
+	}
+	r.phases[l.Phase].operations[l.Class] = o
+	return nil
+}

@@ -1,0 +1,393 @@
+package record
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"io"
+	"maps"
+	"net"
+	"os"
+	"slices"
+	"strconv"
+	"sync"
+	"syscall"
+	"time"
+
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+)
+
+// Config says what a Recording is of.
+type Config struct {
+	Backend string
+	Windows []storm.Window // in order, as the plan has them
+	// Interval is what figures over time are counted by: a segment's duration; zero means 2 s.
+	Interval time.Duration
+	// Due is when a segment is due, counted from the run's start. Nil means that nothing ever is.
+	Due func(segment.ID) time.Duration
+	// Unverified says that bodies are not compared: reads are not counted as verified.
+	Unverified bool
+}
+
+// Recording counts samples while a run goes on, and makes figures of them. What it keeps grows with the number of segments,
+// by about a hundred bytes for each copy, and with the number of intervals, never with the number of reads. It is safe for
+// concurrent use.
+type Recording struct {
+	c Config
+
+	mu     sync.Mutex // guards what follows
+	phases []*phase
+	ticks  map[tick][]float32  // publish responses in ms, by the instant at which they were meant to start
+	times  map[int64]*interval // by number
+	fates  fates
+	end    time.Duration // the latest Done
+	read   int64
+	right  int64
+}
+
+// phase is all windows of one name.
+type phase struct {
+	name       string
+	operations [storm.Classes]operation
+	ended      int64 // reads that ended well in its windows
+	bytes      int64 // of reads that ended in its windows
+}
+
+// operation counts one class in one phase.
+type operation struct {
+	count, errors, retries, dropped, faulted, hits, bytes int64
+
+	statuses  map[string]int
+	latencies [latencies]histogram
+}
+
+// tick is one interval's part in one phase.
+type tick struct {
+	phase int
+	n     int64
+}
+
+// interval counts what fell into one interval.
+type interval struct {
+	reads, bytes, errors int64
+	readMax              time.Duration
+	waits                spectrum // responses of reads
+}
+
+var _ storm.Recorder = (*Recording)(nil)
+
+// New returns an empty Recording.
+func New(c Config) *Recording {
+	if c.Interval <= 0 {
+		c.Interval = 2 * time.Second
+	}
+	if c.Due == nil {
+		c.Due = func(segment.ID) time.Duration { return forever }
+	}
+	r := &Recording{c: c, ticks: map[tick][]float32{}, times: map[int64]*interval{}, fates: newFates()}
+	for _, w := range c.Windows {
+		if r.phase(w.Name) < 0 {
+			r.phases = append(r.phases, &phase{name: w.Name})
+		}
+	}
+	return r
+}
+
+const forever = time.Duration(1<<63 - 1)
+
+// phase returns the number of the phase of that name, or -1.
+func (r *Recording) phase(name string) int {
+	return slices.IndexFunc(r.phases, func(p *phase) bool { return p.name == name })
+}
+
+// during returns the number of the phase that at belongs to, or -1 between windows.
+func (r *Recording) during(at time.Duration) int {
+	i, exact := slices.BinarySearchFunc(r.c.Windows, at, func(w storm.Window, at time.Duration) int { return cmp.Compare(w.From, at) })
+	if !exact {
+		i--
+	}
+	if i < 0 || at >= r.c.Windows[i].To {
+		return -1
+	}
+	return r.phase(r.c.Windows[i].Name)
+}
+
+func (r *Recording) interval(at time.Duration) *interval {
+	n := int64(at / r.c.Interval)
+	i, ok := r.times[n]
+	if !ok {
+		i = &interval{}
+		r.times[n] = i
+	}
+	return i
+}
+
+// Record counts s: its latencies in the window in which its first try was meant to start, its bytes where it ended.
+func (r *Recording) Record(s storm.Sample) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.end = max(r.end, s.Done)
+	r.fates.record(&s, r.during(s.Began))
+	if s.Via == storm.Wire && !s.Put && s.Status == 200 && s.Class != storm.Missing {
+		r.read++
+		if s.OK() && !r.c.Unverified {
+			r.right++
+		}
+	}
+	if s.Via == storm.Wire && s.Class.Reads() {
+		r.recordRead(&s)
+	}
+	if s.Via <= storm.Dropped && !s.Retried && !s.OK() && s.Class != storm.Probe && !errors.Is(s.Err, storm.ErrFault) {
+		r.interval(s.Began).errors++
+	}
+	p := r.during(s.Began)
+	if p < 0 {
+		return
+	}
+	if s.Put && s.Via == storm.Wire && !s.Retried {
+		t := tick{p, int64(s.Began / r.c.Interval)}
+		r.ticks[t] = append(r.ticks[t], float32(ms(answered(&s))))
+	}
+	r.phases[p].operations[s.Class].record(&s)
+	if s.Put && s.OK() && s.Store > 0 {
+		r.phases[p].operations[storm.StoreWrite].recordStore(&s)
+	}
+}
+
+// recordRead counts a read where it ended.
+func (r *Recording) recordRead(s *storm.Sample) {
+	i := r.interval(s.Done)
+	i.bytes += s.Bytes
+	if p := r.during(s.Done); p >= 0 {
+		r.phases[p].bytes += s.Bytes
+		if s.OK() {
+			r.phases[p].ended++
+		}
+	}
+	if s.OK() {
+		i.reads++
+		i.readMax = max(i.readMax, s.Response())
+		i.waits.add(s.Response())
+	}
+}
+
+// answered is the response time that is counted for s: of a failure at least the budget, so that refusing at once does not
+// look better than answering.
+func answered(s *storm.Sample) time.Duration {
+	if s.OK() {
+		return s.Response()
+	}
+	return max(s.Response(), segment.Budget)
+}
+
+func (o *operation) status(s string) {
+	if o.statuses == nil {
+		o.statuses = map[string]int{}
+	}
+	o.statuses[s]++
+}
+
+func (o *operation) record(s *storm.Sample) {
+	switch {
+	case s.Via == storm.Dropped && errors.Is(s.Err, storm.ErrFault):
+		o.faulted++
+		return
+	case s.Via == storm.Dropped:
+		o.dropped++
+		o.status("dropped")
+		return
+	case s.Via != storm.Wire:
+		o.hits++
+		return
+	}
+	o.status(Outcome(*s))
+	o.latencies[lag].add(s.Lag())
+	if s.Retried {
+		o.retries++
+		return
+	}
+	o.count++
+	o.bytes += s.Bytes
+	o.latencies[response].add(answered(s))
+	if !s.OK() {
+		o.errors++
+		return
+	}
+	o.latencies[service].add(s.Service())
+	if !s.Put && s.First > 0 {
+		o.latencies[firstByte].add(s.First - s.Began)
+	}
+}
+
+func (o *operation) recordStore(s *storm.Sample) {
+	o.count++
+	o.bytes += s.Bytes
+	o.status(strconv.Itoa(s.Status))
+	o.latencies[response].add(s.Store)
+	o.latencies[service].add(s.Store)
+}
+
+// Outcome names how a sample ended in one word: its status, what was wrong with its body, or the kind of its failure.
+func Outcome(s storm.Sample) string {
+	var timeout net.Error
+	switch err := s.Err; {
+	case errors.Is(err, storm.ErrFault):
+		return "faulted"
+	case s.Via == storm.Dropped:
+		return "dropped"
+	case s.Damage != storm.None:
+		return s.Damage.String()
+	case err == nil:
+		return strconv.Itoa(s.Status)
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+		return "timeout"
+	case errors.Is(err, context.Canceled):
+		return "cancelled"
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return "refused"
+	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, syscall.EPIPE):
+		return "reset"
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return "cut"
+	}
+	return "failed"
+}
+
+// Ticks returns the response times of a phase's publishes in ms, one slice for each interval in which some were meant to
+// start, in order of time: the blocks of a block bootstrap.
+func (r *Recording) Ticks(phase string) [][]float64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	p := r.phase(phase)
+	var all []tick
+	for t := range r.ticks {
+		if t.phase == p {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b tick) int { return cmp.Compare(a.n, b.n) })
+	blocks := make([][]float64, len(all))
+	for i, t := range all {
+		for _, v := range r.ticks[t] {
+			blocks[i] = append(blocks[i], float64(v))
+		}
+	}
+	return blocks
+}
+
+// Lag is what the driver lost between the instants at which requests were meant to start and those at which they were sent,
+// over all classes and phases.
+func (r *Recording) Lag() Latency {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var all histogram
+	for _, p := range r.phases {
+		for i := range p.operations {
+			// All histograms here have one geometry, so that merging cannot fail.
+			_ = all.merge(p.operations[i].latencies[lag])
+		}
+	}
+	return all.latency()
+}
+
+// Dropped is how many requests could not be sent, faults of the scenario aside.
+func (r *Recording) Dropped() (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, p := range r.phases {
+		for _, o := range p.operations {
+			n += o.dropped
+		}
+	}
+	return n
+}
+
+// Backend returns what samples tell: phases with their operations, and segments. Isolation and Cache are left to those who
+// know them.
+func (r *Recording) Backend() Backend {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	b := Backend{Name: r.c.Backend, Servers: []string{}, Notes: []string{}, Phases: []Phase{}}
+	for _, p := range r.phases {
+		out := Phase{Name: p.name, Operations: []Operation{}}
+		for _, w := range r.c.Windows {
+			if w.Name == p.name {
+				out.Seconds += seconds(max(0, min(w.To, r.end)-w.From))
+			}
+		}
+		if out.Seconds > 0 {
+			out.ReadGbit = float64(p.bytes) * 8 / 1e9 / out.Seconds
+			out.Reads = float64(p.ended) / out.Seconds
+		}
+		for c := range p.operations {
+			if o := p.operations[c].figures(storm.Class(c)); o.Count+o.Retries+o.Dropped+o.Faulted+o.Hits > 0 {
+				out.Operations = append(out.Operations, o)
+			}
+		}
+		b.Phases = append(b.Phases, out)
+	}
+	_, b.Segments = r.settle()
+	return b
+}
+
+func (o *operation) figures(c storm.Class) Operation {
+	out := Operation{
+		Class: c.String(), Count: o.count, Errors: o.errors, Retries: o.retries, Dropped: o.dropped, Faulted: o.faulted, Hits: o.hits,
+		Bytes: o.bytes, Statuses: map[string]int{},
+		Response: o.latencies[response].latency(), Service: o.latencies[service].latency(),
+		Lag: o.latencies[lag].latency(), FirstByte: o.latencies[firstByte].latency(),
+	}
+	maps.Copy(out.Statuses, o.statuses)
+	return out
+}
+
+// Intervals returns the figures over time, without gaps from the first to the last interval.
+func (r *Recording) Intervals() []Interval {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	writes := map[int64][]float32{}
+	last := int64(-1)
+	for t, ws := range r.ticks {
+		writes[t.n] = append(writes[t.n], ws...)
+		last = max(last, t.n)
+	}
+	for n := range r.times {
+		last = max(last, n)
+	}
+	all := make([]Interval, last+1)
+	for n := range all {
+		at := time.Duration(n) * r.c.Interval
+		out := Interval{Backend: r.c.Backend, At: seconds(at), Seconds: seconds(r.c.Interval)}
+		if p := r.during(at); p >= 0 {
+			out.Phase = r.phases[p].name
+		}
+		if i := r.times[int64(n)]; i != nil {
+			out.Reads, out.Errors = i.reads, i.errors
+			out.ReadGbit = float64(i.bytes) * 8 / 1e9 / out.Seconds
+			if i.reads > 0 {
+				out.ReadP50, out.ReadMax = new(ms(i.waits.quantile(0.5))), new(ms(i.readMax))
+			}
+		}
+		ws := writes[int64(n)]
+		slices.Sort(ws)
+		if out.Writes = int64(len(ws)); out.Writes > 0 {
+			at := func(q float64) *float64 { return new(float64(ws[rank(q, out.Writes)-1])) }
+			out.WriteP50, out.WriteMax = at(0.5), at(1)
+			if out.Writes >= Needed(0.99) {
+				out.WriteP99 = at(0.99)
+			}
+		}
+		all[n] = out
+	}
+	return all
+}
+
+// Copies returns what became of every copy that was published, and of every segment that nobody published, by number, name
+// and pipeline.
+func (r *Recording) Copies() []Copy {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	copies, _ := r.settle()
+	return copies
+}
