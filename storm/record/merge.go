@@ -288,8 +288,8 @@ func (r *Recording) apply(e entry) error {
 	return nil
 }
 
-// maxIntervals is a year of the shortest segments, so that a damaged stream cannot make a table of intervals without end.
-const maxIntervals = 365 * 24 * 3600 * 100
+// maxIntervals is three weeks of 2-second segments: a damaged stream cannot make a table of intervals without end.
+const maxIntervals = 1 << 20
 
 func (r *Recording) applyOperation(l *opLine) error {
 	if l.Phase < 0 || l.Phase >= len(r.phases) || l.Class < 0 || l.Class >= int(storm.Classes) {

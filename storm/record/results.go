@@ -2,9 +2,12 @@ package record
 
 import "time"
 
+// Schema is the form of results.json that this program writes and reads.
+const Schema = 1
+
 // Results is results.json: what a run found. Other programs read its names; they change only with Schema.
 type Results struct {
-	Schema   int       `json:"schema"` // 1
+	Schema   int       `json:"schema"`
 	Scenario string    `json:"scenario"`
 	About    string    `json:"about,omitempty"`
 	Seed     uint64    `json:"seed"`
