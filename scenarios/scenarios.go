@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"origin-storm/origin/config"
+	"origin-storm/origin/cost"
 	"origin-storm/origin/segment"
 )
 
@@ -76,7 +77,7 @@ type Rendition struct {
 	// Name is what paths call it.
 	Name string `yaml:"name"`
 	// Rate is its mean bit rate.
-	Rate Rate `yaml:"rate"`
+	Rate cost.Rate `yaml:"rate"`
 }
 
 // Renditions are an event's qualities, in the order in which they are published.
@@ -87,7 +88,7 @@ type Renditions []Rendition
 const ladderSpan = 32
 
 // Ladder returns count renditions, r1 the highest, whose bit rates fall geometrically and add up to total.
-func Ladder(count int, total Rate) Renditions {
+func Ladder(count int, total cost.Rate) Renditions {
 	ladder := make(Renditions, count)
 	weight := func(i int) float64 { return math.Pow(ladderSpan, -float64(i)/float64(max(1, count-1))) }
 	var sum float64
@@ -96,7 +97,7 @@ func Ladder(count int, total Rate) Renditions {
 	}
 	left := total
 	for i := range ladder {
-		ladder[i] = Rendition{Name: fmt.Sprint("r", i+1), Rate: Rate(float64(total) * weight(i) / sum)}
+		ladder[i] = Rendition{Name: fmt.Sprint("r", i+1), Rate: cost.Rate(math.Floor(float64(total) * weight(i) / sum))}
 		left -= ladder[i].Rate
 	}
 	if count > 0 {
@@ -106,7 +107,7 @@ func Ladder(count int, total Rate) Renditions {
 }
 
 // Total is the bit rate of all renditions together.
-func (r Renditions) Total() (total Rate) {
+func (r Renditions) Total() (total cost.Rate) {
 	for _, x := range r {
 		total += x.Rate
 	}
@@ -178,7 +179,7 @@ type Origin struct {
 	// Serve is how many serving processes there are.
 	Serve int `yaml:"serve"`
 	// Hot is how many bytes of the newest segments each serving process keeps in memory.
-	Hot Bytes `yaml:"hot"`
+	Hot cost.Bytes `yaml:"hot"`
 	// Collapse makes concurrent reads of one segment one read of the store.
 	Collapse bool `yaml:"collapse"`
 }
@@ -213,7 +214,7 @@ type Backend struct {
 	HitRatio *Share `yaml:"hit-ratio,omitempty"`
 	// Profile gives the store published or measured costs: a published profile's name, a file, or none.
 	Profile string `yaml:"profile,omitempty"`
-	// Origin takes the place of the scenario's origin settings.
+	// Origin takes the place of the scenario's origin settings; serve may be left out.
 	Origin *Origin `yaml:"origin,omitempty"`
 }
 

@@ -3,11 +3,13 @@ package scenarios
 import (
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 
+	"origin-storm/origin/cost"
 	"origin-storm/storm"
 )
 
@@ -194,7 +196,7 @@ func limit(of kind, s string) (value float64, unit string, err error) {
 		d, err := parseDuration(s)
 		return float64(d) / float64(time.Millisecond), "ms", err
 	case bitrate:
-		var r Rate
+		var r cost.Rate
 		err := r.UnmarshalText([]byte(s))
 		return float64(r) / 1e9, "Gbit/s", err
 	}
@@ -240,7 +242,7 @@ func (t Threshold) String() string {
 	case "ms":
 		b.WriteString(time.Duration(t.Value * float64(time.Millisecond)).String())
 	case "Gbit/s":
-		b.WriteString(Rate(t.Value * 1e9).String())
+		b.WriteString(cost.Rate(math.Round(t.Value * 1e9)).String())
 	default:
 		b.WriteString(strconv.FormatFloat(t.Value, 'f', -1, 64) + t.Unit)
 	}

@@ -2,17 +2,12 @@ package scenarios
 
 import (
 	"fmt"
-	"math/big"
 	"strconv"
 	"strings"
 	"time"
+
+	"origin-storm/origin/segment"
 )
-
-// Bytes is an amount of data. Its text is a number with a unit: 512KiB, 1.5MiB, 20MB; whole bytes only.
-type Bytes int64
-
-// Rate is a bit rate in bits per second. Its text is a number with a unit: 800kbit/s, 2.5Mbit/s.
-type Rate int64
 
 // Share is a part of a whole, 0.2 or 20%.
 type Share float64
@@ -20,91 +15,6 @@ type Share float64
 // Cadence is a segment's exact duration, Ticks/Timescale seconds. Its text is a duration (2s), or both numbers
 // (120120/60000).
 type Cadence struct{ Ticks, Timescale int64 }
-
-type unit struct {
-	name string
-	size int64
-}
-
-// The units, the largest first; of bytes the binary ones first, so that 1048576 prints as 1MiB.
-var (
-	byteUnits = []unit{{"GiB", 1 << 30}, {"MiB", 1 << 20}, {"KiB", 1 << 10}, {"GB", 1e9}, {"MB", 1e6}, {"kB", 1e3}, {"B", 1}}
-	rateUnits = []unit{{"Gbit/s", 1e9}, {"Mbit/s", 1e6}, {"kbit/s", 1e3}, {"bit/s", 1}}
-)
-
-// UnmarshalText reads a number of bytes.
-func (b *Bytes) UnmarshalText(text []byte) error {
-	n, err := quantity(string(text), "a size", "512KiB", byteUnits)
-	*b = Bytes(n)
-	return err
-}
-
-// MarshalText prints b in the largest unit that divides it.
-func (b Bytes) MarshalText() ([]byte, error) { return []byte(b.String()), nil }
-
-func (b Bytes) String() string {
-	for _, u := range byteUnits {
-		if b != 0 && int64(b)%u.size == 0 {
-			return strconv.FormatInt(int64(b)/u.size, 10) + u.name
-		}
-	}
-	return "0B"
-}
-
-// UnmarshalText reads a bit rate.
-func (r *Rate) UnmarshalText(text []byte) error {
-	n, err := quantity(string(text), "a bit rate", "10Mbit/s", rateUnits)
-	*r = Rate(n)
-	return err
-}
-
-// MarshalText prints r in the largest unit that it has one of, exactly.
-func (r Rate) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
-
-func (r Rate) String() string {
-	for _, u := range rateUnits {
-		if int64(r) >= u.size || -int64(r) >= u.size {
-			s := new(big.Rat).SetFrac64(int64(r), u.size).FloatString(9)
-			return strings.TrimSuffix(strings.TrimRight(s, "0"), ".") + u.name
-		}
-	}
-	return "0bit/s"
-}
-
-// maxDigits bounds a number's text, so that an absurd exponent costs nothing.
-const maxDigits = 24
-
-// quantity reads a decimal number with one of units, exactly.
-func quantity(s, what, example string, units []unit) (int64, error) {
-	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ/ %")
-	name := strings.TrimSpace(s[len(digits):])
-	if digits == "" || len(digits) > maxDigits || strings.Trim(digits, "-0123456789.") != "" {
-		return 0, fmt.Errorf("%q is not %s such as %s", s, what, example)
-	}
-	number, ok := new(big.Rat).SetString(digits)
-	if !ok {
-		return 0, fmt.Errorf("%q is not %s such as %s", s, what, example)
-	}
-	var names []string
-	for _, u := range units {
-		if u.name != name {
-			names = append(names, u.name)
-			continue
-		}
-		if number.Sign() < 0 {
-			return 0, fmt.Errorf("%q: %s cannot be negative", s, what)
-		}
-		number.Mul(number, new(big.Rat).SetInt64(u.size))
-		if !number.IsInt() || !number.Num().IsInt64() {
-			return 0, fmt.Errorf("%q: %s is a whole number of %s, below 2⁶³", s, what, units[len(units)-1].name)
-		}
-		return number.Num().Int64(), nil
-	}
-	if name == "" {
-		return 0, fmt.Errorf("%q has no unit: write %s such as %s", s, what, example)
-	}
-	return 0, fmt.Errorf("%q: no unit of %s is called %q%s", s, what, name, suggest(name, names))
-}
 
 // UnmarshalText reads a share: a number from 0, or one with a percent sign.
 func (p *Share) UnmarshalText(text []byte) error {
@@ -157,8 +67,12 @@ func (c Cadence) String() string {
 }
 
 // Duration is how long a segment lasts, rounded down to the nanosecond.
-func (c Cadence) Duration() time.Duration {
-	return time.Duration(c.Ticks/c.Timescale)*time.Second + time.Duration(c.Ticks%c.Timescale*int64(time.Second)/c.Timescale)
+func (c Cadence) Duration() time.Duration { return c.times(1) }
+
+// times is how long n segments last.
+func (c Cadence) times(n int) time.Duration {
+	t := segment.Template{Ticks: c.Ticks, Timescale: c.Timescale}
+	return t.Begins(int64(n)).Sub(t.Start)
 }
 
 // UnmarshalText reads a duration, or auto.
