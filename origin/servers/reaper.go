@@ -42,8 +42,11 @@ type errand struct {
 	Network   string `json:"network,omitempty"`
 }
 
+// ReaperCommand is the command of origin-storm that does nothing but call Reap(os.Stdin).
+const ReaperCommand = "reaper"
+
 // StartReaper starts cmd, which must be a program that does nothing but call Reap(os.Stdin): the caller's own executable with an
-// argument or a variable that says so. Its input and its process group are set here. The caller must Close the Reaper.
+// argument (ReaperCommand) or a variable that says so. Its input and its process group are set here. The caller must Close the Reaper.
 func StartReaper(cmd *exec.Cmd) (*Reaper, error) {
 	pipe, err := cmd.StdinPipe()
 	if err != nil {

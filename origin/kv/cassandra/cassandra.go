@@ -118,7 +118,7 @@ func (db *DB) Close() error {
 
 // Table returns the store that keeps its values in the named table of the keyspace, and makes the table if it is missing. Several
 // processes may do so at the same time.
-func (db *DB) Table(ctx context.Context, name string) (*Store, error) {
+func (db *DB) Table(ctx context.Context, name string) (kv.Store, error) {
 	if !names.MatchString(name) {
 		return nil, fmt.Errorf("cassandra: table %q: use up to 48 lower-case letters, digits and underscores, a letter first", name)
 	}

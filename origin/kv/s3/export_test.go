@@ -1,0 +1,7 @@
+package s3
+
+// What the fuzz target compares with.
+var (
+	ObjectName = objectName
+	Escape     = escape
+)
