@@ -1,0 +1,253 @@
+package policy_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+var start = time.Date(2030, 6, 1, 20, 0, 0, 0, time.UTC)
+
+// clocks are templates as different as they may be.
+var clocks = map[string]segment.Template{
+	"2 s":                {Start: start},
+	"59.94 fps":          {Start: start, StartNumber: 7, Ticks: 120120, Timescale: 60000},
+	"with publish delay": {Start: start, StartNumber: 1, PublishDelay: 700 * time.Millisecond},
+	"delay of 3":         {Start: start, StartNumber: 1000, PublishDelay: 6 * time.Second},
+	"10 ms":              {Start: start, Ticks: 1, Timescale: 100},
+}
+
+func TestDecide(t *testing.T) {
+	// Segment 10 is the first. Segment 20 begins 20 s after the event, is due at 22 s, and is waited for until 24 s.
+	r := policy.Rendition{Template: segment.Template{Start: start, StartNumber: 10}, DVR: time.Minute}
+	stressed := policy.Load{Stressed: true}
+	for _, tt := range []struct {
+		name  string
+		at    time.Duration
+		n     int64
+		known policy.Known
+		load  policy.Load
+		want  policy.Verdict
+		until time.Duration
+	}{
+		{"long before the event", -time.Hour, 10, policy.Unknown, policy.Load{}, policy.NotYet, 0},
+		{"the first, as the event begins", 0, 10, policy.Unknown, policy.Load{}, policy.Hold, 4 * time.Second},
+		{"before the first number", 0, 9, policy.Unknown, policy.Load{}, policy.Gone, time.Minute},
+		{"far ahead", 0, 1 << 49, policy.Unknown, policy.Load{}, policy.NotYet, (1<<63 - 1)},
+		{"just before its turn", 20*time.Second - 1, 20, policy.Unknown, policy.Load{}, policy.NotYet, 20 * time.Second},
+		{"its turn", 20 * time.Second, 20, policy.Unknown, policy.Load{}, policy.Hold, 24 * time.Second},
+		{"asked for and not there yet", 20 * time.Second, 20, policy.Absent, policy.Load{}, policy.Hold, 24 * time.Second},
+		{"published early", 20 * time.Second, 20, policy.Published, policy.Load{}, policy.Serve, 82 * time.Second},
+		{"overdue", 23 * time.Second, 20, policy.Unknown, policy.Load{}, policy.Hold, 24 * time.Second},
+		{"last instant of the hold", 24*time.Second - 1, 20, policy.Unknown, policy.Load{}, policy.Hold, 24 * time.Second},
+		{"past the deadline", 24 * time.Second, 20, policy.Unknown, policy.Load{}, policy.Look, 0},
+		{"past the deadline, absent", 24 * time.Second, 20, policy.Absent, policy.Load{}, policy.Gone, 26 * time.Second},
+		{"past the deadline, published", 24 * time.Second, 20, policy.Published, policy.Load{}, policy.Serve, 82 * time.Second},
+		{"last instant of the window", 82*time.Second - 1, 20, policy.Unknown, policy.Load{}, policy.Look, 0},
+		{"out of the window", 82 * time.Second, 20, policy.Published, policy.Load{}, policy.Gone, 142 * time.Second},
+		{"live edge under stress", 32 * time.Second, 21, policy.Published, stressed, policy.Serve, 84 * time.Second},
+		{"DVR under stress", 32 * time.Second, 20, policy.Published, stressed, policy.Shed, 37 * time.Second},
+		{"next under stress", 20 * time.Second, 20, policy.Unknown, stressed, policy.Hold, 24 * time.Second},
+		{"not yet under stress", 20*time.Second - 1, 20, policy.Unknown, stressed, policy.NotYet, 20 * time.Second},
+		{"init unknown", -time.Hour, segment.Init, policy.Unknown, stressed, policy.Look, 0},
+		{"init absent", 0, segment.Init, policy.Absent, policy.Load{}, policy.NotYet, 2 * time.Second},
+		{"init published", 0, segment.Init, policy.Published, policy.Load{}, policy.Serve, time.Minute},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			got := r.Decide(start.Add(tt.at), tt.n, tt.known, tt.load)
+			if want := (policy.Answer{Verdict: tt.want, Until: start.Add(tt.until)}); got.Verdict != want.Verdict || tt.want != policy.Look && !got.Until.Equal(want.Until) {
+				t.Errorf("Decide(%v, %d, %d, %v) = %v until %v, want %v until %v",
+					tt.at, tt.n, tt.known, tt.load, got.Verdict, got.Until.Sub(start), tt.want, tt.until)
+			}
+		})
+	}
+}
+
+// picture draws what is answered to one number over time, one letter per step.
+func picture(r policy.Rendition, n int64, known policy.Known, load policy.Load, from, to, step time.Duration) string {
+	letters := map[policy.Verdict]byte{policy.NotYet: '4', policy.Hold: 'h', policy.Look: '?', policy.Serve: 's', policy.Gone: 'G', policy.Shed: 'x'}
+	var b strings.Builder
+	for d := from; d < to; d += step {
+		b.WriteByte(letters[r.Decide(start.Add(d), n, known, load).Verdict])
+	}
+	return b.String()
+}
+
+// TestTimeline draws the answers to one segment from before its turn until it leaves the window.
+func TestTimeline(t *testing.T) {
+	var b strings.Builder
+	b.WriteString("# One letter per 500 ms, from the start of the event. 4 not yet, h hold, ? look in the store, s serve, G gone, x shed.\n")
+	for _, c := range []struct {
+		name string
+		r    policy.Rendition
+		n    int64
+	}{
+		{"2 s, window 20 s: segment 3 is due at 8 s", policy.Rendition{Template: segment.Template{Start: start}, DVR: 20 * time.Second}, 3},
+		{"2 s, publish delay 1 s, window 20 s: segment 3 is due at 9 s", policy.Rendition{Template: segment.Template{Start: start, PublishDelay: time.Second}, DVR: 20 * time.Second}, 3},
+		{"4 s, window 20 s: segment 0 is due at 4 s", policy.Rendition{Template: segment.Template{Start: start, Ticks: 4, Timescale: 1}, DVR: 20 * time.Second}, 0},
+		{"2 s, window 20 s: the initialisation segment", policy.Rendition{Template: segment.Template{Start: start}, DVR: 20 * time.Second}, segment.Init},
+	} {
+		fmt.Fprintf(&b, "\n%s\n", c.name)
+		for _, k := range []struct {
+			name  string
+			known policy.Known
+			load  policy.Load
+		}{
+			{"unknown", policy.Unknown, policy.Load{}},
+			{"absent", policy.Absent, policy.Load{}},
+			{"published", policy.Published, policy.Load{}},
+			{"under stress", policy.Published, policy.Load{Stressed: true}},
+		} {
+			fmt.Fprintf(&b, "%12s %s\n", k.name, picture(c.r, c.n, k.known, k.load, -2*time.Second, 32*time.Second, 500*time.Millisecond))
+		}
+	}
+	const golden = "testdata/timeline.txt"
+	if *update {
+		if err := os.WriteFile(golden, []byte(b.String()), 0o666); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b.String() != string(want) {
+		t.Errorf("the timeline changed (-update to accept):\n%s", b.String())
+	}
+}
+
+// TestDecideProperties holds decisions to what the contract says, at random instants and at all the instants where they change.
+func TestDecideProperties(t *testing.T) {
+	for name, template := range clocks {
+		t.Run(name, func(t *testing.T) {
+			r := policy.Rendition{Template: template, DVR: 30 * time.Second}
+			rng := rand.New(rand.NewPCG(1, 2))
+			for range 20_000 {
+				n := template.StartNumber + rng.Int64N(100)
+				now := template.Begins(n).Add(time.Duration(rng.Int64N(int64(60*time.Second))) - 10*time.Second)
+				switch rng.IntN(5) {
+				case 0:
+					now = template.Due(n - 1)
+				case 1:
+					now = template.Due(n)
+				case 2:
+					now = template.Deadline(n)
+				case 3:
+					now = r.End(n)
+				}
+				now = now.Add(time.Duration(rng.IntN(3) - 1))
+				known := policy.Known(rng.IntN(3))
+				load := policy.Load{Stressed: rng.IntN(2) == 0}
+				check(t, r, now, n, known, load)
+			}
+		})
+	}
+}
+
+func check(t *testing.T, r policy.Rendition, now time.Time, n int64, known policy.Known, load policy.Load) {
+	t.Helper()
+	a := r.Decide(now, n, known, load)
+	fail := func(why string) {
+		t.Errorf("Decide(%v, %d, %d, %v) = %v until %v: %s", now, n, known, load, a.Verdict, a.Until, why)
+	}
+	next := r.Template.Next(now)
+	turned := !now.Before(r.Template.Due(n - 1))
+	switch a.Verdict {
+	case policy.NotYet:
+		if n <= next && turned {
+			fail("it is next, or overdue")
+		}
+		// The lifetime ends when it is this number's turn, not a nanosecond earlier.
+		if after := r.Decide(a.Until, n, known, policy.Load{}); after.Verdict != policy.Hold && after.Verdict != policy.Serve {
+			fail("whoever asks again when it ends is answered " + after.Verdict.String())
+		}
+		if before := r.Decide(a.Until.Add(-1), n, known, load); before.Verdict != policy.NotYet {
+			fail("it ends too late")
+		}
+		if !a.Until.Before(r.Template.Due(n)) {
+			fail("it lasts until the segment is due")
+		}
+	case policy.Hold:
+		if n < next-1 && !now.Before(r.Template.Deadline(n)) || n > next {
+			fail("it is neither next nor overdue")
+		}
+		if known == policy.Published {
+			fail("it is known to be there")
+		}
+		if !a.Until.Equal(r.Template.Deadline(n)) {
+			fail("it is not held until its deadline")
+		}
+	case policy.Look:
+		if known != policy.Unknown {
+			fail("the store was asked already")
+		}
+	case policy.Serve:
+		if known != policy.Published || load.Stressed && r.Low(now, n) {
+			fail("it must not be served")
+		}
+	case policy.Shed:
+		if !load.Stressed || !r.Low(now, n) {
+			fail("it has priority")
+		}
+	case policy.Gone:
+		if known == policy.Published && now.Before(r.End(n)) {
+			fail("it is there")
+		}
+	}
+	if a.Verdict != policy.Look && !a.Until.After(now) {
+		fail("it ends before it begins")
+	}
+}
+
+func TestLifetimes(t *testing.T) {
+	for _, tt := range []struct {
+		d              time.Duration
+		seconds, milli int64
+	}{
+		{0, 0, 0}, {-time.Second, 0, 0}, {1, 0, 1}, {time.Millisecond, 0, 1}, {time.Millisecond + 1, 0, 2},
+		{999 * time.Millisecond, 0, 999}, {time.Second, 1, 1000}, {2*time.Second - 1, 1, 2000}, {time.Hour, 3600, 3_600_000},
+	} {
+		if s, ms := policy.MaxAge(tt.d), policy.TTLMillis(tt.d); s != tt.seconds || ms != tt.milli {
+			t.Errorf("MaxAge, TTLMillis(%v) = %d, %d, want %d, %d", tt.d, s, ms, tt.seconds, tt.milli)
+		}
+	}
+}
+
+func TestKeep(t *testing.T) {
+	r := policy.Rendition{Template: segment.Template{Start: start}, DVR: time.Minute}
+	for _, tt := range []struct {
+		name  string
+		at    time.Duration
+		n     int64
+		want  time.Duration
+		early bool
+	}{
+		{"on time", 2 * time.Second, 0, 70 * time.Second, false},
+		{"early", 0, 0, 72 * time.Second, false},
+		{"late", 61 * time.Second, 0, 11 * time.Second, false},
+		{"too late", 62 * time.Second, 0, 0, false},
+		{"a window ahead", 0, 29, 130 * time.Second, false},
+		{"further ahead", 0, 30, 132 * time.Second, true},
+		{"init", 0, segment.Init, 7 * 24 * time.Hour, false},
+	} {
+		now := start.Add(tt.at)
+		if got := r.Keep(now, tt.n); got != tt.want {
+			t.Errorf("%s: Keep(%v, %d) = %v, want %v", tt.name, tt.at, tt.n, got, tt.want)
+		}
+		if got := r.TooEarly(now, tt.n); got != tt.early {
+			t.Errorf("%s: TooEarly(%v, %d) = %v, want %v", tt.name, tt.at, tt.n, got, tt.early)
+		}
+	}
+	if got := (policy.Rendition{Template: segment.Template{Start: start}}).End(0).Sub(start); got != 2*time.Second+policy.DefaultDVR {
+		t.Errorf("End(0) without a window = %v", got)
+	}
+}

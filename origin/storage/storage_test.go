@@ -1,0 +1,454 @@
+package storage_test
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"origin-storm/origin/kv"
+	"origin-storm/origin/kv/mem"
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
+)
+
+var id = segment.ID{Event: "ev", Pipeline: "a", Rendition: "v1", Number: 7}
+
+// bodyOf returns a body without equal chunks that depends on seed.
+func bodyOf(seed uint64, size int) []byte {
+	b := make([]byte, size)
+	rng := rand.NewChaCha8([32]byte{byte(seed), byte(seed >> 8)})
+	rng.Read(b)
+	return b
+}
+
+// recorder keeps the operations that passed it.
+type recorder struct {
+	mu  sync.Mutex // guards ops
+	ops []kv.Op
+}
+
+func (r *recorder) around(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+	r.mu.Lock()
+	r.ops = append(r.ops, op)
+	r.mu.Unlock()
+	return do(ctx)
+}
+
+func read(t *testing.T, s *storage.Segments, id segment.ID) ([]byte, *storage.Commit) {
+	t.Helper()
+	found, err := s.Candidates(t.Context(), id.Asked(), []string{id.Pipeline})
+	if err != nil {
+		t.Fatalf("Candidates(%v): %v", id, err)
+	}
+	if found[0] == nil {
+		return nil, nil
+	}
+	b, err := s.Body(t.Context(), found[0])
+	if err != nil {
+		t.Fatalf("Body(%v): %v", id, err)
+	}
+	return b, found[0]
+}
+
+func TestPutAndRead(t *testing.T) {
+	const size = 1000
+	for _, n := range []int{0, 1, size - 1, size, size + 1, 2*size - 1, 2 * size, 20*size + 3} {
+		for _, chunkSize := range []int{size, -1} {
+			t.Run(fmt.Sprintf("%d bytes in chunks of %d", n, chunkSize), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					rec := &recorder{}
+					store := kv.Inject(&mem.Store{}, rec.around)
+					s := storage.New(storage.Config{Commits: store, Chunks: store, ChunkSize: chunkSize})
+					body := bodyOf(1, n)
+					put, err := s.Put(t.Context(), id, body, storage.Meta{Flaws: policy.Short}, time.Hour)
+					if err != nil {
+						t.Fatal(err)
+					}
+					chunks := 0
+					if chunkSize > 0 && n > size {
+						chunks = (n + size - 1) / size
+					}
+					if len(rec.ops) != chunks+1 || put.Chunks() != chunks {
+						t.Errorf("%d operations, %d chunks, want %d and %d", len(rec.ops), put.Chunks(), chunks+1, chunks)
+					}
+					for i, op := range rec.ops {
+						want, keep := kv.Key{Part: fmt.Sprintf("%x", sha256.Sum256(*op.Val))}, time.Hour+segment.Budget
+						if i == len(rec.ops)-1 {
+							want, keep = kv.Key{Part: "ev/v1/7", Name: "a"}, time.Hour
+						}
+						if op.Key != want || op.Keep != keep || !op.Began.Equal(time.Now()) {
+							t.Errorf("operation %d: key %v, keep %v, began %v, want %v, %v, now", i, op.Key, op.Keep, op.Began, want, keep)
+						}
+					}
+					got, c := read(t, s, id)
+					if !bytes.Equal(got, body) {
+						t.Errorf("read %d bytes, not those that were put", len(got))
+					}
+					if c.Digest != sha256.Sum256(body) || c.Size != int64(n) || c.Meta.Flaws != policy.Short || c.Sound() || c.ID != id ||
+						!c.Published.Equal(time.Now()) || !c.Until.Equal(time.Now().Add(time.Hour)) || c.ETag() != put.ETag() {
+						t.Errorf("Commit = %+v", c)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestETag: the tag depends on the bytes alone.
+func TestETag(t *testing.T) {
+	store := &mem.Store{}
+	body := bodyOf(1, 5000)
+	var tags []string
+	for _, chunkSize := range []int{-1, 100, 999, 0} {
+		c, err := storage.New(storage.Config{Commits: store, Chunks: store, ChunkSize: chunkSize}).Put(t.Context(), id, body, storage.Meta{}, time.Hour)
+		if err != nil {
+			t.Fatal(err)
+		}
+		tags = append(tags, c.ETag())
+	}
+	if tags = slices.Compact(tags); len(tags) != 1 || len(tags[0]) != 34 || tags[0][0] != '"' {
+		t.Errorf("ETags of the same bytes: %v", tags)
+	}
+}
+
+// TestFirstChunkIsOnItsWay: chunks are hashed as they are written, so that the first operation does not wait for the last hash; and
+// no more than eight are in flight.
+func TestChunksInFlight(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var now, most int
+		slow := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			mu.Lock()
+			now++
+			most = max(most, now)
+			mu.Unlock()
+			time.Sleep(10 * time.Millisecond)
+			mu.Lock()
+			now--
+			mu.Unlock()
+			return do(ctx)
+		})
+		s := storage.New(storage.Config{Commits: &mem.Store{}, Chunks: slow, ChunkSize: 100})
+		began := time.Now()
+		if _, err := s.Put(t.Context(), id, bodyOf(1, 2000), storage.Meta{}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		if took := time.Since(began); took != 30*time.Millisecond || most != 8 {
+			t.Errorf("20 chunks of 10 ms took %v, %d at a time, want 30ms, 8 at a time", took, most)
+		}
+		began = time.Now()
+		read(t, s, id)
+		if took := time.Since(began); took != 30*time.Millisecond {
+			t.Errorf("20 chunks of 10 ms read in %v, want 30ms", took)
+		}
+	})
+}
+
+// TestFirstErrorEndsTheOthers: a chunk that fails ends the writes in flight, and no Commit is written.
+func TestFirstErrorEndsTheOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		rec := &recorder{}
+		chunks := kv.Inject(&mem.Store{}, rec.around, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			if len(*op.Val) < 100 { // the last
+				return broken
+			}
+			<-ctx.Done()
+			return ctx.Err()
+		})
+		commits := &mem.Store{}
+		s := storage.New(storage.Config{Commits: commits, Chunks: chunks, ChunkSize: 100})
+		_, err := s.Put(t.Context(), id, bodyOf(1, 450), storage.Meta{}, time.Hour)
+		if !errors.Is(err, broken) || !strings.Contains(err.Error(), "/ev/a/v1/7.m4s") || !strings.Contains(err.Error(), "chunk 5 of 5") {
+			t.Errorf("Put: %v, want what broke and where", err)
+		}
+		if n, _ := commits.Stats(); n != 0 {
+			t.Errorf("%d commits", n)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, err := s.Put(ctx, id, bodyOf(1, 800), storage.Meta{}, time.Hour); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Put past its deadline: %v", err)
+		}
+	})
+}
+
+// damage changes what a store returns, without changing what it holds.
+type damage struct {
+	kv.Store
+	change func(kv.Key, []byte) ([]byte, error)
+}
+
+func (d *damage) Get(ctx context.Context, key kv.Key) ([]byte, error) {
+	val, err := d.Store.Get(ctx, key)
+	if err != nil || d.change == nil {
+		return val, err
+	}
+	return d.change(key, bytes.Clone(val))
+}
+
+// TestDamage: whatever a store or a cache returns instead of what it was given, a reader gets the right bytes or an error; and
+// the right bytes if only the cache is damaged.
+func TestDamage(t *testing.T) {
+	body := bodyOf(1, 950)
+	other := bodyOf(2, 950)
+	isCommit := func(k kv.Key) bool { return k.Name != "" }
+	for _, tt := range []struct {
+		name   string
+		change func(k kv.Key, b []byte) ([]byte, error)
+	}{
+		{"a bit of a chunk", func(k kv.Key, b []byte) ([]byte, error) {
+			if !isCommit(k) {
+				b[len(b)/2] ^= 1
+			}
+			return b, nil
+		}},
+		{"a shorter chunk", func(k kv.Key, b []byte) ([]byte, error) {
+			if !isCommit(k) {
+				b = b[:len(b)-1]
+			}
+			return b, nil
+		}},
+		{"a longer chunk", func(k kv.Key, b []byte) ([]byte, error) {
+			if !isCommit(k) {
+				b = append(b, 0)
+			}
+			return b, nil
+		}},
+		{"an empty chunk", func(k kv.Key, b []byte) ([]byte, error) {
+			if !isCommit(k) {
+				b = nil
+			}
+			return b, nil
+		}},
+		{"no chunk", func(k kv.Key, b []byte) ([]byte, error) {
+			if !isCommit(k) {
+				return nil, kv.ErrNotFound
+			}
+			return b, nil
+		}},
+		{"a bit of the commit", func(k kv.Key, b []byte) ([]byte, error) {
+			if isCommit(k) {
+				b[len(b)/3] ^= 1
+			}
+			return b, nil
+		}},
+		{"the last byte of the commit", func(k kv.Key, b []byte) ([]byte, error) {
+			if isCommit(k) {
+				b[len(b)-1] ^= 1
+			}
+			return b, nil
+		}},
+		{"half a commit", func(k kv.Key, b []byte) ([]byte, error) {
+			if isCommit(k) {
+				b = b[:len(b)/2]
+			}
+			return b, nil
+		}},
+		{"nothing at all", func(kv.Key, []byte) ([]byte, error) { return nil, nil }},
+	} {
+		for _, chunkSize := range []int{100, -1} {
+			t.Run(fmt.Sprintf("%s, chunks of %d", tt.name, chunkSize), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					zone, durable := &damage{Store: &mem.Store{}}, &damage{Store: &mem.Store{}}
+					commits := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{zone}, Keep: storage.CommitKeep})
+					chunks := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{zone}, Keep: storage.ChunkKeep, Ahead: true})
+					defer commits.Close()
+					defer chunks.Close()
+					s := storage.New(storage.Config{Commits: commits, Chunks: chunks, Peek: commits.Peek, ChunkSize: chunkSize})
+					if _, err := s.Put(t.Context(), id, body, storage.Meta{}, time.Hour); err != nil {
+						t.Fatal(err)
+					}
+					if _, err := s.Put(t.Context(), id.Candidate("b"), other, storage.Meta{}, time.Hour); err != nil {
+						t.Fatal(err)
+					}
+					zone.change = tt.change
+					if got, _ := read(t, s, id); !bytes.Equal(got, body) {
+						t.Errorf("with a damaged cache: read %d bytes, not those that were put", len(got))
+					}
+					if found, err := s.Peek(t.Context(), id.Asked(), []string{"a", "b"}); err != nil {
+						t.Errorf("Peek: %v", err)
+					} else if c := found[0]; c != nil && c.Digest != sha256.Sum256(body) {
+						t.Errorf("Peek = %+v", c)
+					}
+
+					durable.change = tt.change
+					found, err := s.Candidates(t.Context(), id.Asked(), []string{"a"})
+					if err == nil && found[0] != nil {
+						var got []byte
+						if got, err = s.Body(t.Context(), found[0]); err == nil && !bytes.Equal(got, body) {
+							t.Errorf("with a damaged store: read %d bytes, not those that were put", len(got))
+						}
+					}
+					if err != nil && !errors.Is(err, storage.ErrCorrupt) && !errors.Is(err, storage.ErrTorn) {
+						t.Errorf("with a damaged store: %v, want ErrCorrupt or ErrTorn", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// TestMixedUpKeys: a store that returns another key's value is found out.
+func TestMixedUpKeys(t *testing.T) {
+	store := &mem.Store{}
+	s := storage.New(storage.Config{Commits: store, Chunks: store})
+	if _, err := s.Put(t.Context(), id, bodyOf(1, 10), storage.Meta{}, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	val, err := store.Get(t.Context(), kv.Key{Part: "ev/v1/7", Name: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := store.Put(t.Context(), kv.Key{Part: "ev/v1/8", Name: "a"}, val, time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	next := id
+	next.Number = 8
+	if _, err := s.Candidates(t.Context(), next.Asked(), []string{"a"}); !errors.Is(err, storage.ErrCorrupt) {
+		t.Errorf("Candidates = %v, want ErrCorrupt", err)
+	}
+}
+
+// TestCandidates: one poll reads all, at once; one that fails takes nothing from the others.
+func TestCandidates(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		broken := errors.New("broken")
+		store := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			if op.Write {
+				return do(ctx)
+			}
+			time.Sleep(10 * time.Millisecond)
+			if op.Key.Name == "c" {
+				return broken
+			}
+			return do(ctx)
+		})
+		s := storage.New(storage.Config{Commits: store, Chunks: store})
+		if _, err := s.Put(t.Context(), id.Candidate("d"), []byte("d"), storage.Meta{}, time.Hour); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		found, err := s.Candidates(t.Context(), id.Asked(), []string{"a", "b", "c", "d"})
+		if !errors.Is(err, broken) {
+			t.Errorf("Candidates: %v, want what broke", err)
+		}
+		if found[0] != nil || found[1] != nil || found[2] != nil || found[3] == nil || found[3].ID.Pipeline != "d" {
+			t.Errorf("Candidates = %v, want d's", found)
+		}
+		if took := time.Since(began); took != 10*time.Millisecond {
+			t.Errorf("Candidates took %v, want 10ms for all", took)
+		}
+		if st := s.Stats(); st.Polls != 1 || st.PollKeys != 4 || st.Peeks != 0 {
+			t.Errorf("Stats = %+v, want one poll of four keys", st)
+		}
+		if found, err := s.Peek(t.Context(), id.Asked(), []string{"d"}); err != nil || found[0] != nil {
+			t.Errorf("Peek without a cache = %v, %v", found, err)
+		}
+	})
+}
+
+func TestCommitKeep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &mem.Store{}
+		s := storage.New(storage.Config{Commits: store, Chunks: store})
+		value := func(pipeline string, flaws policy.Flaws) []byte {
+			if _, err := s.Put(t.Context(), id.Candidate(pipeline), []byte("x"), storage.Meta{Flaws: flaws}, time.Hour); err != nil {
+				t.Fatal(err)
+			}
+			b, err := store.Get(t.Context(), kv.Key{Part: "ev/v1/7", Name: pipeline})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return b
+		}
+		sound, flawed := value("a", 0), value("b", policy.Short)
+		want := func(when string, val []byte, asked, want time.Duration) {
+			t.Helper()
+			if got := storage.CommitKeep(kv.Key{}, val, asked); got != want {
+				t.Errorf("CommitKeep %s, asked for %v = %v, want %v", when, asked, got, want)
+			}
+		}
+		want("when written", sound, time.Hour, 5*time.Second)
+		want("when written, flawed", flawed, time.Hour, 5*time.Second)
+		want("of what is no Commit", []byte("x"), time.Hour, 0)
+		time.Sleep(6 * time.Second)
+		want("once settled", sound, 0, time.Hour-6*time.Second)
+		want("once settled, flawed", flawed, 0, 5*time.Second)
+		time.Sleep(time.Hour - 8*time.Second)
+		want("near its end", flawed, 0, 2*time.Second)
+		if got := storage.ChunkKeep(kv.Key{}, nil, time.Minute); got != time.Minute {
+			t.Errorf("ChunkKeep = %v, want as asked", got)
+		}
+		if got := storage.ChunkKeep(kv.Key{}, nil, 0); got != policy.DefaultDVR {
+			t.Errorf("ChunkKeep of what was read = %v", got)
+		}
+	})
+}
+
+// TestWritersAndReaders: two nodes write different bytes under the same names, operations fail at random, before or after they took
+// effect; readers see one or the other, whole.
+func TestWritersAndReaders(t *testing.T) {
+	for seed := range uint64(20) {
+		synctest.Test(t, func(t *testing.T) {
+			commits, chunks := &mem.Store{}, &mem.Store{}
+			node := func(n uint64, write bool) *storage.Segments {
+				var mu sync.Mutex
+				rng := rand.New(rand.NewPCG(seed, n))
+				around := func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+					mu.Lock()
+					d, fate := time.Duration(rng.IntN(1000))*time.Microsecond, rng.IntN(10)
+					mu.Unlock()
+					time.Sleep(d)
+					switch {
+					case write && fate == 0:
+						return errors.New("lost on the way there")
+					case write && fate == 1:
+						return errors.Join(errors.New("lost on the way back"), do(ctx))
+					}
+					return do(ctx)
+				}
+				return storage.New(storage.Config{Commits: kv.Inject(commits, around), Chunks: kv.Inject(chunks, around), ChunkSize: 100})
+			}
+			var wg sync.WaitGroup
+			const numbers = 20
+			for n := range uint64(2) {
+				wg.Go(func() {
+					s := node(n, true)
+					for i := range int64(numbers) {
+						id := id
+						id.Number = i
+						for range 3 {
+							if _, err := s.Put(t.Context(), id, bodyOf(n, 350), storage.Meta{}, time.Hour); err == nil {
+								break
+							}
+						}
+					}
+				})
+				wg.Go(func() {
+					s := node(10+n, false)
+					for range 10 {
+						for i := range int64(numbers) {
+							id := id
+							id.Number = i
+							if b, _ := read(t, s, id); b != nil && !bytes.Equal(b, bodyOf(0, 350)) && !bytes.Equal(b, bodyOf(1, 350)) {
+								t.Errorf("seed %d: %v: %d bytes that nobody wrote as a whole", seed, id, len(b))
+							}
+						}
+					}
+				})
+			}
+			wg.Wait()
+		})
+	}
+}
