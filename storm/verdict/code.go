@@ -1,0 +1,50 @@
+package verdict
+
+import "fmt"
+
+// Code is a program's exit code. Of several that apply the first in the order of Codes is returned.
+type Code int
+
+// The exit codes. Those from 94 up follow k6 where it has the like.
+const (
+	Passed          Code = 0
+	Internal        Code = 1
+	Usage           Code = 2
+	Damaged         Code = 93
+	Invalid         Code = 94
+	Inconclusive    Code = 95
+	Regression      Code = 96
+	Failed          Code = 99
+	InvalidScenario Code = 104
+	Interrupted     Code = 105
+)
+
+// Codes lists the exit codes in the order in which they apply.
+var Codes = [...]Code{Internal, Usage, InvalidScenario, Interrupted, Damaged, Invalid, Failed, Regression, Inconclusive, Passed}
+
+// String says what the code means.
+func (c Code) String() string {
+	switch c {
+	case Passed:
+		return "passed"
+	case Internal:
+		return "internal error, or a server that could not be brought up: the message says which"
+	case Usage:
+		return "the command was called wrongly"
+	case InvalidScenario:
+		return "the scenario is not valid: the message names file, line and field"
+	case Interrupted:
+		return "interrupted (Ctrl-C): the report covers what was measured until then"
+	case Damaged:
+		return "a segment was lost, torn or wrong"
+	case Invalid:
+		return "the run is invalid: its figures cannot be trusted, and the report says why"
+	case Failed:
+		return "a threshold failed"
+	case Regression:
+		return "a regression against the baseline"
+	case Inconclusive:
+		return "inconclusive (under --strict)"
+	}
+	return fmt.Sprintf("unknown code %d", int(c))
+}

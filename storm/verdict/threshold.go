@@ -1,0 +1,341 @@
+package verdict
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/gonum/stat"
+
+	"origin-storm/origin/segment"
+	"origin-storm/scenarios"
+	"origin-storm/storm"
+	"origin-storm/storm/record"
+)
+
+// answer is what a threshold's figure was found to be: known, or why not.
+type answer struct {
+	value float64
+	known bool
+	note  string
+}
+
+func known(v float64) answer { return answer{value: v, known: true} }
+
+func untold(format string, a ...any) answer { return answer{note: fmt.Sprintf(format, a...)} }
+
+// share is part of whole, in percent where the unit says so.
+func share(part, whole int64, unit string) answer {
+	switch {
+	case unit != "%":
+		return known(float64(part))
+	case whole == 0:
+		return untold("a share of nothing")
+	}
+	return known(100 * float64(part) / float64(whole))
+}
+
+// evaluate holds one threshold against each backend that it speaks of; one on the driver, against the driver.
+func evaluate(r record.Results, copies []record.Copy, t scenarios.Threshold) []record.Threshold {
+	line := func(backend string, a answer) record.Threshold {
+		out := record.Threshold{Text: t.String(), Backend: backend, Limit: t.Value, Unit: t.Unit, Note: a.note}
+		if a.known {
+			out.Actual, out.OK = &a.value, t.Holds(a.value)
+		}
+		return out
+	}
+	if t.Subject == scenarios.Drivers {
+		return []record.Threshold{line("", driver(r, t))}
+	}
+	var out []record.Threshold
+	for _, b := range r.Backends {
+		if t.Backend == "" || t.Backend == b.Name {
+			out = append(out, line(b.Name, of(r, b, copies, t)))
+		}
+	}
+	if len(out) == 0 {
+		out = append(out, line(t.Backend, untold("it was not measured")))
+	}
+	return out
+}
+
+// of finds the figure of one backend.
+func of(r record.Results, b record.Backend, copies []record.Copy, t scenarios.Threshold) answer {
+	switch t.Subject {
+	case scenarios.Segments:
+		return segments(r, b, copies, t)
+	case scenarios.CacheUse:
+		return cache(b, t)
+	case scenarios.Isolation:
+		return isolation(b, t)
+	}
+	return requests(b, t)
+}
+
+// driver finds a figure of the driver's own account.
+func driver(r record.Results, t scenarios.Threshold) answer {
+	switch t.Figure {
+	case "lag-p99":
+		return nullable(r.Driver.LagP99, "too few requests")
+	case "dropped":
+		return known(float64(r.Driver.Dropped))
+	}
+	return untold("no such figure")
+}
+
+// nullable is a figure of the results that may be null.
+func nullable(p *float64, why string) answer {
+	if p == nil || math.IsNaN(*p) || math.IsInf(*p, 0) {
+		return untold("%s", why)
+	}
+	return known(*p)
+}
+
+// isolation finds a ratio of storm to quiet.
+func isolation(b record.Backend, t scenarios.Threshold) answer {
+	if b.Isolation == nil {
+		return untold("there was no quiet, or no storm")
+	}
+	ratio := b.Isolation.P50
+	if t.Figure == "p99" {
+		ratio = b.Isolation.P99
+	}
+	return nullable(ratio.Ratio, cmp.Or(ratio.Note, "too few writes"))
+}
+
+// cache finds how reads fell on cache and store.
+func cache(b record.Backend, t scenarios.Threshold) answer {
+	const none = "no cache, or nothing was read through it; thresholds on the cache can name a backend"
+	c := b.Cache
+	switch t.Figure {
+	case "hit-ratio":
+		a := nullable(c.HitRatio, none)
+		a.value *= 100
+		return a
+	case "collapse-factor":
+		return nullable(c.Collapse, "nothing was read from the store")
+	case "store-bytes":
+		return nullable(c.StoreBytes, "nothing was published")
+	case "zone-wait-p99":
+		return nullable(c.ZoneWaitP99, none)
+	case "store-reads":
+		return known(float64(c.StoreReads))
+	case "polls":
+		return known(float64(c.Polls))
+	}
+	return untold("no such figure")
+}
+
+// part is one class of requests in one phase.
+type part struct {
+	phase record.Phase
+	op    record.Operation
+}
+
+func (p part) String() string { return p.phase.Name + " " + p.op.Class }
+
+// requests finds a figure of a class of requests, or of all reads. Counts and rates are added up over classes and phases.
+// Percentiles cannot be: where the threshold covers several, it holds if it holds for each, so the worst one is taken.
+func requests(b record.Backend, t scenarios.Threshold) answer {
+	var parts []part
+	var seconds, gbit float64
+	for _, p := range b.Phases {
+		if t.Phase == "" && p.Name == scenarios.WarmUpPhase || t.Phase != "" && t.Phase != p.Name {
+			continue
+		}
+		seconds += p.Seconds
+		gbit += p.ReadGbit * p.Seconds
+		for _, op := range p.Operations {
+			if op.Class == t.Subject || t.Subject == scenarios.AllReads && reads(op.Class) {
+				parts = append(parts, part{p, op})
+			}
+		}
+	}
+	var sum record.Operation
+	for _, p := range parts {
+		sum.Count += p.op.Count
+		sum.Errors += p.op.Errors
+		sum.Dropped += p.op.Dropped
+		sum.Bytes += p.op.Bytes
+	}
+	switch t.Figure {
+	case "count":
+		return share(sum.Count, sum.Count, t.Unit)
+	case "errors":
+		return share(sum.Errors, sum.Count, t.Unit)
+	case "dropped":
+		return share(sum.Dropped, sum.Count+sum.Dropped, t.Unit)
+	}
+	if t.Latency == "" && !(seconds > 0) {
+		return untold("no time was measured")
+	}
+	switch t.Figure {
+	case "rate":
+		return known(float64(sum.Count) / seconds)
+	case "throughput":
+		if t.Subject == scenarios.AllReads {
+			return known(gbit / seconds) // as the phase counts it: where reads ended
+		}
+		return known(float64(sum.Bytes) * 8 / 1e9 / seconds)
+	}
+	return percentile(parts, t)
+}
+
+// reads reports whether a class counts into the read figures.
+func reads(class string) bool {
+	for c := range storm.Classes {
+		if c.String() == class {
+			return c.Reads()
+		}
+	}
+	return false
+}
+
+// percentile finds the worst of the parts' percentiles.
+func percentile(parts []part, t scenarios.Threshold) answer {
+	worst := untold("nothing was measured")
+	for _, p := range parts {
+		if p.op.Count == 0 {
+			continue
+		}
+		l := map[string]record.Latency{scenarios.Response: p.op.Response, scenarios.Service: p.op.Service, scenarios.Lag: p.op.Lag,
+			scenarios.FirstByte: p.op.FirstByte}[t.Latency]
+		v, ok := map[string]*float64{"p50": l.P50, "p90": l.P90, "p99": l.P99, "p99.9": l.P999, "max": l.Max}[t.Figure]
+		if !ok {
+			return untold("no such figure")
+		}
+		a := nullable(v, fmt.Sprintf("%s: %s", p, cmp.Or(l.Note, "the sample is too small")))
+		if !a.known {
+			return a
+		}
+		if len(parts) > 1 {
+			a.note = fmt.Sprintf("the worst of %d: %s", len(parts), p)
+		}
+		if upper := strings.HasPrefix(t.Op, ">"); !worst.known || !upper && a.value > worst.value || upper && a.value < worst.value {
+			worst = a
+		}
+	}
+	return worst
+}
+
+// segments finds what became of the segments, of the whole run or of one phase.
+func segments(r record.Results, b record.Backend, copies []record.Copy, t scenarios.Threshold) answer {
+	s := b.Segments
+	var all int64 // segments, whatever their pipelines
+	if t.Phase != "" || t.Unit == "%" {
+		if copies == nil {
+			return untold("what became of each segment was not kept")
+		}
+		of := tally(r, b.Name, copies, t.Phase)
+		all = of.count
+		if t.Phase != "" {
+			s = of.Segments
+			if t.Figure == "read" || t.Figure == "verified" {
+				return untold("bodies read are counted for the whole run; leave %q out", t.Phase)
+			}
+		}
+	}
+	switch t.Figure {
+	case "published":
+		return share(s.Published, s.Published, t.Unit)
+	case "acknowledged":
+		return share(s.Acknowledged, s.Published, t.Unit)
+	case "read":
+		return share(s.Read, s.Read, t.Unit)
+	case "verified":
+		return share(s.Verified, s.Read, t.Unit)
+	case "lost":
+		return share(s.Lost, s.Acknowledged, t.Unit)
+	case "torn":
+		return share(s.Torn, s.Published, t.Unit)
+	case "wrong":
+		return share(s.Wrong, s.Published, t.Unit)
+	case "stale":
+		return share(s.Stale, s.Published, t.Unit)
+	case "late":
+		return share(s.Late, all, t.Unit)
+	case "missed":
+		return share(s.Missed, all, t.Unit)
+	case "longest-gap":
+		return known(s.LongestGap * 1000)
+	case "slack-p50":
+		return nullable(s.SlackP50, "too few segments were read")
+	case "slack-p1":
+		return nullable(s.SlackP1, "too few segments were read")
+	}
+	return untold("no such figure")
+}
+
+// tallied is what became of the segments of one phase, and how many there were.
+type tallied struct {
+	record.Segments
+	count int64
+}
+
+// tally counts one backend's segments of a phase, or of all phases, out of segments.ndjson.
+func tally(r record.Results, backend string, copies []record.Copy, phase string) tallied {
+	type id struct {
+		event, rendition string
+		number           int64
+	}
+	var t tallied
+	var slack []float64
+	seen := map[id]bool{}
+	var missed []id
+	for _, c := range copies {
+		if c.Backend != backend || phase != "" && c.Phase != phase {
+			continue
+		}
+		if c.Sent != nil {
+			t.Published++
+		}
+		if c.Acked != nil {
+			t.Acknowledged++
+		}
+		switch c.Outcome {
+		case "lost":
+			t.Lost++
+		case "torn":
+			t.Torn++
+		case "wrong":
+			t.Wrong++
+		case "stale":
+			t.Stale++
+		case "missed":
+			t.Missed++
+			missed = append(missed, id{c.Event, c.Rendition, c.Number})
+		}
+		if c.Number == segment.Init || seen[id{c.Event, c.Rendition, c.Number}] {
+			continue
+		}
+		seen[id{c.Event, c.Rendition, c.Number}] = true
+		t.count++
+		if c.Readable != nil {
+			slack = append(slack, 1000*(c.Due-*c.Readable))
+			if *c.Readable > c.Due {
+				t.Late++
+			}
+		}
+	}
+	slices.Sort(slack)
+	quantile := func(q float64) *float64 {
+		if int64(len(slack)) < record.Needed(q) {
+			return nil
+		}
+		return new(stat.Quantile(q, stat.Empirical, slack, nil))
+	}
+	t.SlackP50, t.SlackP1 = quantile(0.5), quantile(0.01)
+	slices.SortFunc(missed, func(a, b id) int {
+		return cmp.Or(cmp.Compare(a.event, b.event), cmp.Compare(a.rendition, b.rendition), cmp.Compare(a.number, b.number))
+	})
+	gap := 0
+	for i, m := range missed {
+		if gap++; i > 0 && missed[i-1] != (id{m.event, m.rendition, m.number - 1}) {
+			gap = 1
+		}
+		t.LongestGap = max(t.LongestGap, float64(gap)*r.SegmentMS/1000)
+	}
+	return t
+}

@@ -1,0 +1,232 @@
+// Package verdict says what a run's figures are worth: whether they can be trusted, whether the thresholds hold, how storm
+// compares to quiet, and which exit code that makes. It works on what package record counted, measures nothing itself and
+// has no clock.
+package verdict
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"origin-storm/scenarios"
+	"origin-storm/storm/record"
+)
+
+// The verdicts, as results.json names them.
+const (
+	passed      = "passed"
+	failed      = "failed"
+	invalid     = "invalid"
+	interrupted = "interrupted"
+)
+
+// Conditions is what must be known beside the figures to judge a run.
+type Conditions struct {
+	Thresholds []scenarios.Threshold
+	// Events are those of all backends; a death among them is one that no fault asked for.
+	Events []record.Event
+	// Copies are the lines of segments.ndjson, for thresholds on the segments of one phase. Without them those thresholds
+	// cannot be told.
+	Copies []record.Copy
+	// ClockStepped says by how much the clock jumped during the run; empty: it did not.
+	ClockStepped string
+	// Interrupted says that the run was stopped before its end.
+	Interrupted bool
+}
+
+// Judge completes r: figures that the driver's own lag may have made become null, with a note; the thresholds are held against
+// what is left; Verdict, Sentence and Reasons are set. r must be complete otherwise. Judging twice changes nothing.
+func Judge(r *record.Results, c Conditions) {
+	forget(r)
+	r.Thresholds = []record.Threshold{}
+	for _, t := range c.Thresholds {
+		r.Thresholds = append(r.Thresholds, evaluate(*r, c.Copies, t)...)
+	}
+
+	damage := damages(*r)
+	doubts := doubts(*r, c)
+	var broken []string
+	for _, t := range r.Thresholds {
+		if !t.OK && t.Actual != nil {
+			broken = append(broken, fmt.Sprintf("%s does not hold%s: %s", t.Text, on(*r, t.Backend), figure(*t.Actual, t.Unit)))
+		}
+	}
+	r.Reasons = slices.Concat(damage, doubts, broken)
+	if r.Reasons == nil {
+		r.Reasons = []string{}
+	}
+	switch {
+	case c.Interrupted:
+		r.Verdict = interrupted
+		r.Reasons = append([]string{"the run was stopped before its end"}, r.Reasons...)
+		r.Sentence = "Interrupted: the figures cover what was measured until then" + more(len(r.Reasons)-1) + "."
+	case len(damage) > 0:
+		r.Verdict, r.Sentence = failed, "Failed: "+damage[0]+more(len(r.Reasons)-1)+"."
+	case len(doubts) > 0:
+		r.Verdict, r.Sentence = invalid, "Invalid, its figures cannot be relied on: "+doubts[0]+more(len(r.Reasons)-1)+"."
+	case len(broken) > 0:
+		r.Verdict, r.Sentence = failed, "Failed: "+broken[0]+more(len(r.Reasons)-1)+"."
+	default:
+		r.Verdict, r.Sentence = passed, "Passed: "+finding(*r)
+	}
+}
+
+// ExitCode returns the exit code of a run that was judged: the first that applies of Codes.
+func ExitCode(r record.Results) Code {
+	switch {
+	case r.Verdict == interrupted:
+		return Interrupted
+	case len(damages(r)) > 0:
+		return Damaged
+	case r.Verdict == invalid:
+		return Invalid
+	case r.Verdict == failed:
+		return Failed
+	case r.Verdict == passed:
+		return Passed
+	}
+	return Internal
+}
+
+// damages says which backends lost or spoilt what they had acknowledged.
+func damages(r record.Results) []string {
+	var out []string
+	for _, b := range r.Backends {
+		var parts []string
+		for _, d := range []struct {
+			n    int64
+			what string
+		}{{b.Segments.Lost, "lost"}, {b.Segments.Torn, "torn"}, {b.Segments.Wrong, "wrong"}, {b.Segments.Stale, "stale"}} {
+			if d.n > 0 {
+				parts = append(parts, fmt.Sprintf("%d %s", d.n, d.what))
+			}
+		}
+		if len(parts) > 0 {
+			out = append(out, fmt.Sprintf("segments damaged%s: %s", on(r, b.Name), strings.Join(parts, ", ")))
+		}
+	}
+	return out
+}
+
+// doubts says why the run's figures cannot be relied on.
+func doubts(r record.Results, c Conditions) []string {
+	var out []string
+	for _, e := range c.Events {
+		if e.Kind == "death" {
+			out = append(out, fmt.Sprintf("a server died that no fault asked to%s: %s, after %s s", on(r, e.Backend), e.Text, short(e.At)))
+		}
+	}
+	if c.ClockStepped != "" {
+		out = append(out, "the clock was stepped during the run: "+c.ClockStepped)
+	}
+	if n := dropped(r); n > 0 {
+		out = append(out, fmt.Sprintf("%d requests could not be sent: the driver was the bottleneck", n))
+	}
+	for _, t := range r.Thresholds {
+		if t.Actual == nil {
+			out = append(out, fmt.Sprintf("%s could not be told%s: %s", t.Text, on(r, t.Backend), t.Note))
+		}
+	}
+	return out
+}
+
+// dropped counts the requests that the driver could not send.
+func dropped(r record.Results) (n int64) {
+	for _, b := range r.Backends {
+		for _, p := range b.Phases {
+			for _, op := range p.Operations {
+				n += op.Dropped
+			}
+		}
+	}
+	return max(n, r.Driver.Dropped)
+}
+
+// on names a backend as a place, with what its figures are; nothing for none.
+func on(r record.Results, backend string) string {
+	if backend == "" {
+		return ""
+	}
+	for _, b := range r.Backends {
+		if b.Name == backend && b.Provenance != "" {
+			return fmt.Sprintf(" on %s (%s)", backend, b.Provenance)
+		}
+	}
+	return " on " + backend
+}
+
+// more counts the reasons that a sentence leaves out.
+func more(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" (and %d more)", n)
+}
+
+// finding is what a run that passed found: the write latency of the best and the worst backend.
+func finding(r record.Results) string {
+	type writer struct {
+		where string
+		p99   float64
+	}
+	var all []writer
+	var name string
+	for _, b := range r.Backends {
+		for _, p := range b.Phases {
+			for _, op := range p.Operations {
+				if p.Name == "storm" && op.Class == "publish" && op.Response.P99 != nil {
+					all = append(all, writer{on(r, b.Name), *op.Response.P99})
+					name = "write p99 in the storm"
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(all, func(a, b writer) int {
+		switch {
+		case a.p99 < b.p99:
+			return -1
+		case a.p99 > b.p99:
+			return 1
+		}
+		return 0
+	})
+	said := "nothing was lost, torn or wrong"
+	switch n := len(r.Thresholds); n {
+	case 0:
+	case 1:
+		said += ", and the threshold holds"
+	default:
+		said += fmt.Sprintf(", and all %d thresholds hold", n)
+	}
+	switch len(all) {
+	case 0:
+		return said + "."
+	case 1:
+		return fmt.Sprintf("%s %s%s; %s.", name, figure(all[0].p99, "ms"), all[0].where, said)
+	}
+	best, worst := all[0], all[len(all)-1]
+	return fmt.Sprintf("%s from %s%s to %s%s; %s.", name, figure(best.p99, "ms"), best.where, figure(worst.p99, "ms"), worst.where, said)
+}
+
+// figure writes a value with its unit.
+func figure(v float64, unit string) string {
+	switch unit {
+	case "":
+		return short(v)
+	case "%", "/s":
+		return short(v) + unit
+	}
+	return short(v) + " " + unit
+}
+
+// short writes a value with the digits that count.
+func short(v float64) string {
+	if v == float64(int64(v)) {
+		return strconv.FormatInt(int64(v), 10)
+	}
+	return strconv.FormatFloat(v, 'g', 3+max(0, whole(v)-3), 64)
+}
+
+// whole is how many digits stand before the point.
+func whole(v float64) int { return len(strconv.FormatInt(int64(max(v, -v)), 10)) }
