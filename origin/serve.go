@@ -365,7 +365,7 @@ func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
 		lifetime += ", immutable"
 	}
 	h.Set("Cache-Control", lifetime)
-	h.Set("Cache-Status", s.cfg.Node+"; "+a.cache)
+	h.Set("Cache-Status", "origin; "+a.cache)
 	h.Set(HeaderPipeline, a.ID.Pipeline)
 	formatFlaws(h, a.Meta.Flaws)
 	out := &progressWriter{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK}

@@ -1,0 +1,166 @@
+package origin
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
+)
+
+func TestFlights(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var f flights[string, int]
+		calls := 0
+		slow := func(ctx context.Context) (int, error) {
+			calls++
+			n := calls
+			select {
+			case <-time.After(time.Second):
+				return n, nil
+			case <-ctx.Done():
+				return 0, context.Cause(ctx)
+			}
+		}
+		type result struct {
+			val    int
+			shared bool
+			err    error
+		}
+		start := func(ctx context.Context) <-chan result {
+			c := make(chan result, 1)
+			go func() {
+				val, shared, err := f.do(ctx, "key", slow)
+				c <- result{val, shared, err}
+			}()
+			synctest.Wait()
+			return c
+		}
+		// The first to come leaves; the others get its call's result.
+		first, leave := context.WithCancel(t.Context())
+		a, b := start(first), start(t.Context())
+		leave()
+		if r := <-a; !errors.Is(r.err, context.Canceled) || r.shared {
+			t.Errorf("do of who left = %+v", r)
+		}
+		if r := <-b; r != (result{1, true, nil}) {
+			t.Errorf("do of who stayed = %+v, want 1, shared", r)
+		}
+		// All leave: the call ends at once, and who comes then begins anew.
+		both, leave := context.WithCancel(t.Context())
+		a, b = start(both), start(both)
+		began := time.Now()
+		leave()
+		<-a
+		<-b
+		c := start(t.Context())
+		f.wait()
+		if r := <-c; r != (result{3, false, nil}) || time.Since(began) != time.Second {
+			t.Errorf("do after all had left = %+v after %v, want 3 after 1s", r, time.Since(began))
+		}
+		if len(f.current) != 0 {
+			t.Errorf("%d flights are left", len(f.current))
+		}
+	})
+}
+
+func TestMemoryIsSwept(t *testing.T) {
+	var m memory[int]
+	now := time.Now()
+	for i := range 20 * firstSweep {
+		now = now.Add(time.Second)
+		m.put(segment.ID{Number: int64(i)}, i, now, now.Add(10*time.Second))
+		if v, ok := m.get(segment.ID{Number: int64(i)}, now); !ok || v != i {
+			t.Fatalf("get(%d) = %d, %v", i, v, ok)
+		}
+		if len(m.entries) > firstSweep {
+			t.Fatalf("%d entries, though 10 are alive", len(m.entries))
+		}
+	}
+	last := segment.ID{Number: 20*firstSweep - 1}
+	if _, ok := m.get(last, now.Add(10*time.Second)); ok {
+		t.Error("get returns what has expired")
+	}
+	m.forget(last)
+	if _, ok := m.get(last, now); ok {
+		t.Error("get returns what was forgotten")
+	}
+}
+
+func TestHot(t *testing.T) {
+	now := time.Now()
+	seg := func(n int64, size int, age time.Duration, flaws policy.Flaws) (segment.ID, *Segment) {
+		id := segment.ID{Event: "ev", Rendition: "v", Number: n}
+		return id, &Segment{&storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, make([]byte, size)}
+	}
+	h := hot{limit: 100}
+	has := func(when time.Duration, want ...int64) {
+		t.Helper()
+		in := map[int64]bool{}
+		for _, n := range want {
+			in[n] = true
+		}
+		for n := range int64(10) {
+			if got := h.get(segment.ID{Event: "ev", Rendition: "v", Number: n}, now.Add(when)) != nil; got != in[n] {
+				t.Errorf("after %v: get(%d) finds something: %v, want %v", when, n, got, in[n])
+			}
+		}
+	}
+	put := func(id segment.ID, s *Segment) { h.put(id, s, now) }
+	put(seg(1, 40, 0, 0))
+	put(seg(2, 40, time.Minute, 0))
+	put(seg(3, 20, time.Minute, policy.Short))
+	has(0, 1, 2, 3)
+	has(5*time.Second, 2) // neither young nor flawed copies are kept for longer
+	has(time.Minute)
+	put(seg(4, 101, 0, 0)) // fits never
+	has(0, 1, 2, 3)
+	put(seg(2, 50, 0, 0)) // replaced: 1 has to go
+	has(0, 2, 3)
+	put(seg(5, 30, 0, 0))
+	has(0, 2, 3, 5)
+	put(seg(6, 100, 0, 0))
+	has(0, 6)
+	if h.size() != 100 || len(h.order) != 1 {
+		t.Errorf("%d bytes, %d places", h.size(), len(h.order))
+	}
+	none := hot{}
+	id, s := seg(1, 0, 0, 0)
+	none.put(id, s, now)
+	if none.get(id, now) != nil {
+		t.Error("a hot copy of no bytes keeps something")
+	}
+}
+
+// FuzzPublishHeaders: what packagers may send in headers is understood or refused, and flaws come out as they went in.
+func FuzzPublishHeaders(f *testing.F) {
+	f.Add("short, missing", "?1", "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:")
+	f.Add("discontinuity", "?0", "sha-512=:eA==:, sha-256=::")
+	f.Add(" short,short", "", "sha-256=:")
+	f.Add(",", "1", "=")
+	f.Fuzz(func(t *testing.T, defects, slate, digest string) {
+		h := http.Header{}
+		h.Set(HeaderDefects, defects)
+		h.Set(HeaderSlate, slate)
+		if flaws, err := parseFlaws(h); err == nil {
+			if !flaws.Valid() {
+				t.Errorf("parseFlaws(%q, %q) = %d", defects, slate, flaws)
+			}
+			out := http.Header{}
+			formatFlaws(out, flaws)
+			if again, err := parseFlaws(out); err != nil || again != flaws {
+				t.Errorf("parseFlaws(%v) = %q, %v, want %q", out, again, err, flaws)
+			}
+		}
+		h.Set("Content-Digest", digest)
+		if err := checkDigest(h, []byte("body")); err == nil && strings.Contains(digest, "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:") && !strings.Contains(digest, ",") {
+			t.Errorf("checkDigest accepts the digest of another body: %q", digest)
+		}
+	})
+}
