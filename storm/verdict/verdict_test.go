@@ -163,7 +163,7 @@ func TestLagMakesFiguresNull(t *testing.T) {
 		{"5 ms are allowed whatever the figure", 1, 5, true, true},
 		{"a little more is not", 1, 5.1, false, false},
 		{"5 % of a large figure are allowed", 200, 10, true, true},
-		{"of the smaller one they are less", 100, 14, false, true},
+		{"of the smaller one they are less", 100, 9, false, true},
 		{"a driver that cannot keep up", 100, 500, false, false},
 	} {
 		t.Run(test.name, func(t *testing.T) {
