@@ -13,8 +13,10 @@ type OperatorConfig struct {
 	Publish      *Publish          // nil if the node does not publish
 	Serve        *Serve            // nil if it does not serve
 	Segments     *storage.Segments // what they share; nil counts nothing
+	// Store returns what reached the durable store; nil if nobody counts.
+	Store func() StoreStats
 	// Cache returns what the cache before the store counted; nil if there is none.
-	Cache func() any
+	Cache func() CacheStats
 	// Ready returns why the node should get no requests yet; nil means that it always is ready, unless it is draining.
 	Ready func() error
 }
@@ -31,8 +33,11 @@ func (c OperatorConfig) Stats() Stats {
 	if c.Segments != nil {
 		out.Storage = c.Segments.Stats()
 	}
+	if c.Store != nil {
+		out.Store = new(c.Store())
+	}
 	if c.Cache != nil {
-		out.Cache = c.Cache()
+		out.Cache = new(c.Cache())
 	}
 	return out
 }

@@ -3,6 +3,7 @@ package origin
 import (
 	"sync"
 
+	"origin-storm/origin/kv"
 	"origin-storm/origin/storage"
 )
 
@@ -14,8 +15,27 @@ type Stats struct {
 	Serve   *ServeStats   `json:"serve,omitempty"`
 	// Storage is what the handlers asked of the stores: with a cache, most of it is answered there.
 	Storage storage.Stats `json:"storage"`
-	// Cache is what the cache before the store counted, in the form of the cache's owner; absent without a cache.
-	Cache any `json:"cache,omitempty"`
+	// Store is what reached the durable store itself, retries and hedges included.
+	Store *StoreStats `json:"store,omitempty"`
+	// Cache is what the cache before the store counted; absent without a cache.
+	Cache *CacheStats `json:"cache,omitempty"`
+}
+
+// StoreStats counts operations on the durable store.
+type StoreStats struct {
+	Reads     int64 `json:"reads"`      // values found and read
+	ReadBytes int64 `json:"read_bytes"` // theirs
+	Absent    int64 `json:"absent"`     // reads that found nothing, most of them polls for what is not published yet
+	Writes    int64 `json:"writes"`     // values written
+	Failed    int64 `json:"failed"`     // operations that failed or were given up
+}
+
+// CacheStats is what the caches before the two tables counted.
+type CacheStats struct {
+	kv.CacheStats
+	// ZoneWaitP99 is how long writes waited for cache zones after the durable store had the value, in ms, of ZoneWaits writes.
+	ZoneWaitP99 float64 `json:"zone_wait_p99_ms"`
+	ZoneWaits   int64   `json:"zone_waits"`
 }
 
 // Requests counts answers by class (of Publish the method) and then by status.

@@ -5,8 +5,10 @@ package scenarios
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"time"
 
@@ -236,6 +238,25 @@ func (s Scenario) Backend(name string) (Backend, bool) {
 	return Backend{}, false
 }
 
+// Only returns s with the backends of these names alone, in their order, and without the thresholds of all others.
+func (s Scenario) Only(names ...string) (Scenario, error) {
+	var have, missing []string
+	for _, b := range s.Backends {
+		have = append(have, b.Name)
+	}
+	for _, name := range names {
+		if !slices.Contains(have, name) {
+			missing = append(missing, fmt.Sprintf("%s has no backend %q%s; it has %s", s.Name, name, suggest(name, have), strings.Join(have, ", ")))
+		}
+	}
+	if missing != nil {
+		return s, errors.New(strings.Join(missing, "; "))
+	}
+	s.Backends = slices.DeleteFunc(slices.Clone(s.Backends), func(b Backend) bool { return !slices.Contains(names, b.Name) })
+	s.Thresholds = slices.DeleteFunc(slices.Clone(s.Thresholds), func(t Threshold) bool { return t.Backend != "" && !slices.Contains(names, t.Backend) })
+	return s, nil
+}
+
 // Events returns the live events of s as an origin's configuration names them, the first of which begins its segment 1 at
 // start.
 func (s Scenario) Events(start time.Time) []config.Event {
@@ -274,7 +295,7 @@ func Default() Scenario {
 			SizeVariation: 0.2, Encode: Span{200 * time.Millisecond, 400 * time.Millisecond}, Lag: 50 * time.Millisecond,
 			PublishDelay: time.Second, DVR: 2 * time.Hour,
 		},
-		Readers:  Readers{Behaviour: Behaviour{Aligned: 100 * time.Millisecond}},
+		Readers:  Readers{Edges: 40, Behaviour: Behaviour{Aligned: 100 * time.Millisecond}},
 		Windows:  Windows{WarmUp: Auto, Quiet: 10 * time.Second, Storm: 10 * time.Second, Repeat: 1},
 		Origin:   Origin{Serve: 1},
 		Backends: []Backend{NewBackend(Embedded)},

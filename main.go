@@ -1,0 +1,75 @@
+// Command origin-storm rehearses live-video events: it holds a live origin and the storm that tries it. Run it without
+// arguments for its commands.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	origincli "origin-storm/origin/cli"
+	stormcli "origin-storm/storm/cli"
+	"origin-storm/storm/verdict"
+)
+
+func main() {
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		fmt.Fprintln(os.Stderr, "\nstopping: what is in flight finishes; once more aborts")
+		cancel()
+		<-signals
+		os.Exit(int(verdict.Interrupted)) // what was started is stopped by its reaper
+	}()
+	os.Exit(run(ctx, os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run is the program: arguments in, exit code out.
+func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
+	root := &cobra.Command{
+		Use:           "origin-storm",
+		Short:         "rehearse a live-video event: a live origin, and the storm that tries it",
+		SilenceUsage:  true,
+		SilenceErrors: true,
+	}
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return usage{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+	})
+	root.AddCommand(origincli.Commands()...)
+	root.AddCommand(stormcli.Commands()...)
+	err := root.ExecuteContext(ctx)
+	if err == nil {
+		return 0
+	}
+	var coded interface{ ExitCode() int }
+	code := int(verdict.Internal)
+	switch {
+	case errors.As(err, &coded):
+		code = coded.ExitCode()
+	case ctx.Err() != nil:
+		code = int(verdict.Interrupted)
+	case strings.HasPrefix(err.Error(), "unknown command"), strings.Contains(err.Error(), "arg(s)"):
+		code = int(verdict.Usage) // cobra has no type for these
+	}
+	fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
+	return code
+}
+
+// usage is an error in how the program was called.
+type usage struct{ error }
+
+func (usage) ExitCode() int   { return int(verdict.Usage) }
+func (u usage) Unwrap() error { return u.error }

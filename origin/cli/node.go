@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"origin-storm/origin"
+	"origin-storm/origin/config"
+	"origin-storm/origin/cost/profiles"
+	"origin-storm/origin/kv"
+	"origin-storm/origin/kv/remote"
+	"origin-storm/origin/kv/s3/fakes3"
+)
+
+// drain bounds how long a node that stops waits for what is in flight: a write has its 2 s budget, a hold up to two segments.
+const drain = 5 * time.Second
+
+// run is one origin process: it opens its stores, listens, prints one line of config.Ready on out, and serves until ctx ends.
+// Then it finishes what is in flight and returns nil.
+func run(ctx context.Context, n config.Node, out io.Writer, log *slog.Logger) error {
+	node := &node{log: log, ready: config.Ready{PID: os.Getpid()}}
+	defer node.close()
+	var err error
+	if n.Role == config.Store {
+		err = node.host(n)
+	} else {
+		err = node.origin(ctx, n)
+	}
+	if err != nil {
+		return fmt.Errorf("origin %s: %w", n.Role, err)
+	}
+	if err := json.NewEncoder(out).Encode(node.ready); err != nil {
+		return fmt.Errorf("origin %s: %w", n.Role, err)
+	}
+	return node.serve(ctx)
+}
+
+// node is a process's listeners and what is behind them.
+type node struct {
+	log       *slog.Logger
+	ready     config.Ready
+	listeners []listener
+	publish   *origin.Publish // nil if the node does not publish
+	closers   []func() error  // called in reverse order in the end
+}
+
+type listener struct {
+	net.Listener
+	server    *http.Server
+	cert, key string
+	last      bool // stays open until the others have drained
+}
+
+func (n *node) listen(what, addr string, h http.Handler) (string, error) {
+	l, err := net.Listen("tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("%s listener: %w; choose another address or port 0", what, err)
+	}
+	n.listeners = append(n.listeners, listener{Listener: l, server: origin.NewServer(h, n.log)})
+	return l.Addr().String(), nil
+}
+
+// origin sets up publish, serve or both.
+func (n *node) origin(ctx context.Context, cfg config.Node) error {
+	b, err := openBackend(ctx, cfg.Backend, cfg.AllowRemote, n.log)
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, b.close)
+	operator := origin.OperatorConfig{Node: cfg.Name, Region: cfg.Region, Segments: b.segments, Store: b.counts.stats}
+	if len(b.caches) > 0 {
+		operator.Cache = b.cacheStats
+	}
+	both := cfg.Role == config.All
+	if cfg.Role == config.Publish || both {
+		p, err := origin.NewPublish(origin.PublishConfig{Events: cfg.Events, Segments: b.segments, Node: cfg.Name, Region: cfg.Region, Log: n.log})
+		if err != nil {
+			return err
+		}
+		operator.Publish = p
+		n.publish = p
+		if n.ready.Publish, err = n.listen("publish", cfg.Publish, p); err != nil {
+			return err
+		}
+		n.listeners[len(n.listeners)-1].tls(cfg)
+	}
+	if cfg.Role == config.Serve || both {
+		s, err := origin.NewServe(origin.ServeConfig{
+			Events: cfg.Events, Segments: b.segments, Serving: cfg.Serving, Node: cfg.Name, Region: cfg.Region, Log: n.log,
+		})
+		if err != nil {
+			return err
+		}
+		operator.Serve = s
+		n.closers = append(n.closers, func() error { s.Close(); return nil })
+		if n.ready.Serve, err = n.listen("serve", cfg.Serve, s); err != nil {
+			return err
+		}
+		n.listeners[len(n.listeners)-1].tls(cfg)
+	}
+	n.ready.Operator, err = n.listen("operator", cfg.Operator, origin.NewOperator(operator))
+	n.listeners[len(n.listeners)-1].last = true
+	return err
+}
+
+func (l *listener) tls(cfg config.Node) { l.cert, l.key = cfg.TLSCert, cfg.TLSKey }
+
+// host sets up a store process: embedded stores behind kv/remote, and the S3 server. A profile lives here, with the store, so
+// that all who use the store stand in one queue.
+func (n *node) host(cfg config.Node) error {
+	type hosted struct{ commits, chunks kv.Store }
+	stores := map[string]hosted{}
+	for _, h := range cfg.Host.Stores {
+		t, err := open(context.Background(), h.Store, false, n.log)
+		if err != nil {
+			return fmt.Errorf("hosted store %s: %w", h.Name, err)
+		}
+		n.closers = append(n.closers, t.close)
+		var s hosted
+		if s.commits, err = t.table(commits); err != nil {
+			return err
+		}
+		if s.chunks, err = t.table(chunks); err != nil {
+			return err
+		}
+		if h.Profile != "" {
+			toll, err := newToll(h.Profile, cfg.Host.Seed)
+			if err != nil {
+				return fmt.Errorf("hosted store %s: %w", h.Name, err)
+			}
+			s.commits, s.chunks = kv.Inject(s.commits, toll.Intercept(true)), kv.Inject(s.chunks, toll.Intercept(false))
+		}
+		stores[h.Name] = s
+	}
+	var err error
+	if len(stores) > 0 {
+		n.ready.Host, err = n.listen("store", cfg.Host.Listen, remote.Handler(func(name, table string) (kv.Store, bool) {
+			s, ok := stores[name]
+			switch table {
+			case commits:
+				return s.commits, ok
+			case chunks:
+				return s.chunks, ok
+			}
+			return nil, false
+		}))
+		if err != nil {
+			return err
+		}
+	}
+	if s := cfg.Host.S3; s != nil {
+		var around kv.Intercept
+		if s.Profile != "" {
+			toll, err := newToll(s.Profile, cfg.Host.Seed)
+			if err != nil {
+				return fmt.Errorf("hosted S3: %w", err)
+			}
+			around = toll.Intercept(true) // one object per segment: each write is a whole one
+		}
+		server, err := fakes3.New(fakes3.Config{Bucket: s.Bucket, Around: around})
+		if err != nil {
+			return err
+		}
+		if n.ready.S3, err = n.listen("s3", s.Listen, server); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// newToll loads a profile and makes it chargeable. A Commit's key begins with its event, by which the throttle counts.
+func newToll(profile string, seed uint64) (*kv.Toll, error) {
+	p, err := profiles.Load(profile)
+	if err != nil {
+		return nil, err
+	}
+	return kv.NewToll(p.Meter(seed), func(k kv.Key) string {
+		event, _, _ := strings.Cut(k.Part, "/")
+		return event
+	}), nil
+}
+
+// serve answers until ctx ends, then drains: publish says 503 to what is new, connections end after their request, and the
+// operator's listener goes last.
+func (n *node) serve(ctx context.Context) error {
+	var servers errgroup.Group
+	failed, fail := context.WithCancelCause(ctx)
+	defer fail(nil)
+	for _, l := range n.listeners {
+		servers.Go(func() error {
+			err := error(nil)
+			if l.cert != "" {
+				err = l.server.ServeTLS(l, l.cert, l.key)
+			} else {
+				err = l.server.Serve(l)
+			}
+			if errors.Is(err, http.ErrServerClosed) {
+				return nil
+			}
+			fail(err)
+			return err
+		})
+	}
+	<-failed.Done()
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if n.publish != nil {
+		// The listener stays open meanwhile: a packager that is told 503 knows to go elsewhere.
+		n.publish.Drain()
+		tick := time.NewTicker(10 * time.Millisecond)
+		defer tick.Stop()
+		for n.publish.Stats().Active > 0 && end.Err() == nil {
+			select {
+			case <-tick.C:
+			case <-end.Done():
+			}
+		}
+	}
+	for _, last := range []bool{false, true} {
+		var shut errgroup.Group
+		for _, l := range n.listeners {
+			if l.last == last {
+				shut.Go(func() error {
+					if err := l.server.Shutdown(end); err != nil {
+						n.log.Warn("requests were cut off at the end of the drain", "listener", l.Addr().String())
+						return l.server.Close()
+					}
+					return nil
+				})
+			}
+		}
+		shut.Wait()
+	}
+	return servers.Wait()
+}
+
+func (n *node) close() {
+	for _, l := range n.listeners {
+		l.Close() // of a start that failed half-way; after serve it is closed already
+	}
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		if err := n.closers[i](); err != nil {
+			n.log.Warn("closing", "err", err)
+		}
+	}
+}

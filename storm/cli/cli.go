@@ -1,0 +1,47 @@
+// Package cli holds the commands that storm an origin: run, report, scenarios, and help on exit codes. It turns flags into
+// calls and results into text; the work is done in the packages it calls.
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"origin-storm/scenarios"
+	"origin-storm/storm/verdict"
+)
+
+// Commands returns the commands of this package.
+func Commands() []*cobra.Command {
+	return []*cobra.Command{runCommand(), driveCommand(), reportCommand(), scenariosCommand(), exitCodes()}
+}
+
+// exitCodes is a help topic: a command that does nothing but explain.
+func exitCodes() *cobra.Command {
+	long := "The exit code says how a run ended; of several that apply, the first of this list.\n"
+	for _, c := range verdict.Codes {
+		long += fmt.Sprintf("\n  %3d  %s", int(c), c)
+	}
+	return &cobra.Command{Use: "exit-codes", Short: "what the exit codes mean", Long: long}
+}
+
+// coded is an error with the exit code that it means.
+type coded struct {
+	error
+	code verdict.Code
+}
+
+func (c coded) ExitCode() int { return int(c.code) }
+func (c coded) Unwrap() error { return c.error }
+
+func usagef(format string, a ...any) error { return coded{fmt.Errorf(format, a...), verdict.Usage} }
+
+// loading gives an error of loading a scenario its exit code.
+func loading(err error) error {
+	var invalid *scenarios.Error
+	if errors.As(err, &invalid) {
+		return coded{err, verdict.InvalidScenario}
+	}
+	return coded{err, verdict.Usage}
+}

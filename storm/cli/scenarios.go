@@ -1,0 +1,63 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"origin-storm/scenarios"
+)
+
+func scenariosCommand() *cobra.Command {
+	c := &cobra.Command{Use: "scenarios", Short: "the library of scenarios, and checks of your own"}
+	var set []string
+	show := &cobra.Command{
+		Use: "show SCENARIO", Short: "print a scenario as its author wrote it; with --resolved, as it is run", Args: cobra.ExactArgs(1),
+	}
+	resolved := show.Flags().Bool("resolved", false, "with all defaults and --set applied")
+	show.Flags().StringArrayVar(&set, "set", nil, "override, such as readers.edges=80; may be repeated")
+	show.RunE = func(c *cobra.Command, args []string) error {
+		s, src, err := scenarios.Load(args[0], set...)
+		if err != nil {
+			return loading(err)
+		}
+		if *resolved || len(set) > 0 {
+			if src, err = s.Marshal(); err != nil {
+				return err
+			}
+		}
+		_, err = c.OutOrStdout().Write(src)
+		return err
+	}
+	c.AddCommand(show,
+		&cobra.Command{Use: "list", Short: "the library", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, s := range scenarios.Library() {
+				first, _, _ := strings.Cut(strings.TrimSpace(s.About), ". ")
+				fmt.Fprintf(w, "%s\t%s\n", s.Name, strings.TrimSuffix(strings.Join(strings.Fields(first), " "), "."))
+			}
+			return w.Flush()
+		}},
+		&cobra.Command{Use: "validate SCENARIO…", Short: "check scenario files", Args: cobra.MinimumNArgs(1), RunE: func(c *cobra.Command, args []string) error {
+			var errs []error
+			for _, name := range args {
+				if _, _, err := scenarios.Load(name); err != nil {
+					errs = append(errs, err)
+					continue
+				}
+				fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", name)
+			}
+			if err := errors.Join(errs...); err != nil {
+				return loading(err)
+			}
+			return nil
+		}},
+		&cobra.Command{Use: "schema", Short: "print the JSON schema of scenario files", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			_, err := c.OutOrStdout().Write(scenarios.Schema())
+			return err
+		}})
+	return c
+}

@@ -1,0 +1,420 @@
+package stage
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"origin-storm/origin"
+	"origin-storm/origin/config"
+	"origin-storm/origin/cost"
+	"origin-storm/origin/cost/profiles"
+	"origin-storm/origin/kv/cassandra"
+	"origin-storm/origin/servers"
+	"origin-storm/scenarios"
+	"origin-storm/storm"
+	"origin-storm/storm/live"
+	"origin-storm/storm/record"
+)
+
+// Arm is one thing to measure: a backend of this project's origin, or somebody's origin that is already running.
+type Arm struct {
+	Name string
+	// Up brings it up for the events given and returns when it answers. Deaths of its processes that no fault asked for, and
+	// other things worth knowing, go to note, from any goroutine, until Close has returned.
+	Up func(ctx context.Context, events []config.Event, note func(kind, text string)) (*Target, error)
+}
+
+// Target is an arm that is up.
+type Target struct {
+	Publish, Serve live.Target
+	// Facts are what the report says of the arm, whatever is measured: provenance, servers, profile, published figures.
+	Facts record.Backend
+	// Fault carries out, or undoes, a fault on one of the arm's processes.
+	Fault func(ctx context.Context, f storm.Fault, undo bool) error
+	// Stats asks the origin's nodes for their counts; nil where they cannot be asked.
+	Stats func(ctx context.Context) ([]origin.Stats, error)
+	// Close stops and removes all that Up started.
+	Close func() error
+}
+
+// Published write figures, for comparison: read off a chart in "Netflix Live Origin" (netflixtechblog.com, 2025-12-15) by
+// secondary accounts; the article's text says only that the new p99 is about the old p50.
+var (
+	publishedS3 = record.Reference{P50: 113, P99: 267, Label: "S3, published by Netflix"}
+	publishedKV = record.Reference{P50: 25, P99: 129, Label: "key-value store, published by Netflix"}
+)
+
+// backends makes arms of a scenario's backends. Real servers are shared between them: they take longer to start than a
+// backend takes to measure.
+type backends struct {
+	scenario scenarios.Scenario
+	seed     uint64
+	spawn    *spawner
+	cluster  *servers.Cluster
+	at       Addresses
+	remote   bool
+	count    int
+}
+
+// Addresses are servers that are already running, in place of those a run would bring up.
+type Addresses struct {
+	Cassandra []string
+	Memcached []string // one of each zone
+	S3        string   // URL; credentials come from AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY
+	Bucket    string
+}
+
+func (b *backends) arm(be scenarios.Backend) Arm {
+	return Arm{Name: be.Name, Up: func(ctx context.Context, events []config.Event, note func(kind, text string)) (*Target, error) {
+		b.count++
+		u := &uplift{backends: b, be: be, events: events, note: note, prefix: fmt.Sprintf("origin_storm_%d_%d", os.Getpid(), b.count)}
+		t, err := u.up(ctx)
+		if err != nil {
+			return nil, errors.Join(fmt.Errorf("stage: %s: %w", be.Name, err), u.close())
+		}
+		return t, nil
+	}}
+}
+
+// uplift is one backend on its way up, and what is up of it.
+type uplift struct {
+	*backends
+	be     scenarios.Backend
+	events []config.Event
+	note   func(kind, text string)
+	prefix string // of names that only this run uses
+	facts  record.Backend
+
+	publish, store *process
+	serve          []*process
+	zones          []*process // of embedded caches
+	closers        []func() error
+}
+
+func (u *uplift) up(ctx context.Context) (*Target, error) {
+	dir, err := os.MkdirTemp(u.spawn.dir, "arm-")
+	if err != nil {
+		return nil, err
+	}
+	spawn := *u.spawn
+	spawn.dir = dir
+	spawn.died = func(name string, err error) { u.note("death", fmt.Sprintf("the %s process died: %v", name, err)) }
+	u.facts = record.Backend{Name: u.be.Name, Provenance: "measured", Published: &publishedKV}
+	cfg := config.Backend{Name: u.be.Name, Seed: u.seed}
+	if err := u.durable(ctx, &spawn, &cfg); err != nil {
+		return nil, err
+	}
+	if u.be.Cache {
+		if err := u.cache(ctx, &spawn, &cfg); err != nil {
+			return nil, err
+		}
+	}
+	if err := u.origin(ctx, &spawn, cfg); err != nil {
+		return nil, err
+	}
+	t := &Target{Facts: u.facts, Fault: u.fault, Stats: u.stats, Close: u.close}
+	t.Publish.URLs = []string{"http://" + u.publish.ready.Publish}
+	for _, s := range u.serve {
+		t.Serve.URLs = append(t.Serve.URLs, "http://"+s.ready.Serve)
+	}
+	return t, nil
+}
+
+// durable sets up the store that acknowledges writes.
+func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backend) error {
+	var profile cost.Profile
+	if u.be.Profile != scenarios.NoProfile {
+		var err error
+		if profile, err = profiles.Load(u.be.Profile); err != nil {
+			return err
+		}
+		cfg.Whole = profile.Whole
+	}
+	host := config.Node{Role: config.Store, Host: config.Host{Seed: u.seed}}
+	switch u.be.Store {
+	case scenarios.Embedded:
+		host.Host.Listen = "127.0.0.1:0"
+		host.Host.Stores = []config.HostedStore{{
+			Name: "segments", Store: config.StoreAt{Kind: "pebble", Dir: filepath.Join(spawn.dir, "pebble")}, Profile: profile.Name,
+		}}
+		u.facts.Servers = append(u.facts.Servers, "embedded store: Pebble, durable, in a process of its own")
+	case scenarios.S3:
+		cfg.ChunkSize = -1
+		u.facts.Published = &publishedS3
+		if u.at.S3 != "" {
+			u.facts.Servers = append(u.facts.Servers, "S3 at "+u.at.S3)
+			cfg.Store = config.StoreAt{Kind: "s3", Addresses: []string{u.at.S3}, Namespace: u.at.Bucket + "/" + u.prefix,
+				User: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")}
+			cfg.Whole = false
+			return nil
+		}
+		host.Host.S3 = &config.HostedS3{Listen: "127.0.0.1:0", Bucket: "segments", Profile: profile.Name}
+		u.facts.Servers = append(u.facts.Servers, "in-process S3 server (gofakes3)")
+		if profile.Name == "" {
+			u.facts.Notes = append(u.facts.Notes, "An in-process S3 server in memory, without a profile, is no evidence about S3.")
+		}
+	case scenarios.Cassandra:
+		addresses := u.at.Cassandra
+		if len(addresses) == 0 {
+			for _, s := range u.cluster.Cassandra {
+				addresses = append(addresses, s.Addr)
+			}
+			u.facts.Servers = append(u.facts.Servers, u.cluster.Versions()[0])
+		} else {
+			u.facts.Servers = append(u.facts.Servers, "Cassandra at "+strings.Join(addresses, ", "))
+		}
+		if len(addresses) == 0 {
+			return errors.New("no Cassandra is up; use --servers native or docker, or --cassandra host:port")
+		}
+		cfg.Store = config.StoreAt{Kind: "cassandra", Addresses: addresses, Namespace: u.prefix}
+		u.closers = append(u.closers, u.drop(addresses))
+		return nil
+	}
+	if profile.Name != "" {
+		u.facts.Provenance = "modelled"
+		u.facts.Profile = profile.Name + ": " + profile.Source
+		if len(profile.Read) == 0 {
+			u.facts.Notes = append(u.facts.Notes, "The profile "+profile.Name+" has no published figure for reads: they take the host's own time.")
+		}
+	}
+	p, err := spawn.start(ctx, "store", host)
+	u.store = p
+	if err != nil {
+		return err
+	}
+	if host.Host.S3 != nil {
+		cfg.Store = config.StoreAt{Kind: "s3", Addresses: []string{"http://" + p.ready.S3}, Namespace: "segments/" + u.prefix, User: "origin", Secret: "origin-storm"}
+	} else {
+		cfg.Store = config.StoreAt{Kind: "remote", Addresses: []string{p.ready.Host}, Namespace: "segments"}
+	}
+	return nil
+}
+
+// drop returns what removes the keyspace that this run created, and nothing else.
+func (u *uplift) drop(addresses []string) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		defer cancel()
+		db, err := cassandra.Open(ctx, cassandra.Config{Addresses: addresses, Keyspace: u.prefix})
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.Drop(ctx), db.Close())
+	}
+}
+
+// cache sets up the cache zones: memcached where there is one, else one store process each.
+func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend) error {
+	if u.be.HitRatio != nil {
+		cfg.MissRatio = 1 - float64(*u.be.HitRatio)
+	}
+	zones := u.at.Memcached
+	if len(zones) == 0 && u.be.Store == scenarios.Cassandra && u.cluster != nil {
+		for _, s := range u.cluster.Memcached {
+			zones = append(zones, s.Addr)
+		}
+	}
+	if len(zones) > 0 {
+		for _, addr := range zones[:min(len(zones), u.be.Zones)] {
+			cfg.Zones = append(cfg.Zones, config.StoreAt{Kind: "memcached", Addresses: []string{addr}, Namespace: u.prefix})
+		}
+		if v := u.cluster.Versions(); len(u.at.Memcached) == 0 && len(v) > 0 {
+			u.facts.Servers = append(u.facts.Servers, v[len(v)-1])
+		} else {
+			u.facts.Servers = append(u.facts.Servers, fmt.Sprintf("memcached x%d at %s", len(cfg.Zones), strings.Join(zones, ", ")))
+		}
+		return nil
+	}
+	for i := range u.be.Zones {
+		p, err := spawn.start(ctx, fmt.Sprint("cache-", i+1), config.Node{Role: config.Store, Host: config.Host{
+			Listen: "127.0.0.1:0", Stores: []config.HostedStore{{Name: "zone", Store: config.StoreAt{Kind: "mem", Limit: zoneLimit}}},
+		}})
+		u.zones = append(u.zones, p)
+		if err != nil {
+			return err
+		}
+		cfg.Zones = append(cfg.Zones, config.StoreAt{Kind: "remote", Addresses: []string{p.ready.Host}, Namespace: "zone"})
+	}
+	u.facts.Servers = append(u.facts.Servers, fmt.Sprintf("embedded cache zones x%d, in memory, in processes of their own", u.be.Zones))
+	return nil
+}
+
+// zoneLimit bounds an embedded cache zone, as a memcached's -m does.
+const zoneLimit = 512 << 20
+
+// origin starts the publish and the serve processes.
+func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend) error {
+	on := u.scenario.On(u.be)
+	publishing := cfg
+	publishing.MissRatio = 0
+	nodes := []config.Node{{Role: config.Publish, Name: "publish-1", Region: "local", Publish: "127.0.0.1:0", Backend: publishing}}
+	for i := range max(1, on.Serve) {
+		nodes = append(nodes, config.Node{
+			Role: config.Serve, Name: fmt.Sprint("serve-", i+1), Region: "local", Serve: "127.0.0.1:0", Backend: cfg,
+			Serving: config.Serving{Hot: int64(on.Hot), Collapse: on.Collapse},
+		})
+	}
+	started := make([]*process, len(nodes))
+	var g errgroup.Group
+	for i, n := range nodes {
+		n.Events, n.Operator, n.AllowRemote = u.events, "127.0.0.1:0", u.remote
+		g.Go(func() (err error) {
+			started[i], err = spawn.start(ctx, n.Name, n)
+			return err
+		})
+	}
+	err := g.Wait()
+	u.publish, u.serve = started[0], started[1:]
+	return err
+}
+
+// close ends the arm in the order in which nobody misses anybody: origin first, then caches and store.
+func (u *uplift) close() error {
+	var wg sync.WaitGroup
+	for _, group := range [][]*process{append([]*process{u.publish}, u.serve...), append([]*process{u.store}, u.zones...)} {
+		for _, p := range group {
+			if p != nil {
+				wg.Go(func() { p.close(8 * time.Second) })
+			}
+		}
+		wg.Wait()
+	}
+	var errs []error
+	for _, f := range u.closers {
+		errs = append(errs, f())
+	}
+	return errors.Join(errs...)
+}
+
+// stats asks each node that runs; one that was killed has no counts to give.
+func (u *uplift) stats(ctx context.Context) ([]origin.Stats, error) {
+	var all []origin.Stats
+	for _, p := range append([]*process{u.publish}, u.serve...) {
+		s, err := stats(ctx, "http://"+p.ready.Operator+"/stats")
+		if err != nil {
+			return nil, fmt.Errorf("stage: %s: %w", p.name, err)
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func stats(ctx context.Context, url string) (s origin.Stats, err error) {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return s, err
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err != nil {
+		return s, err
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return s, fmt.Errorf("%s: %s", url, res.Status)
+	}
+	return s, json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&s)
+}
+
+// victim is a process or a real server that faults can befall.
+type victim struct {
+	kill, stop, resume func() error
+	restart            func(context.Context) error
+}
+
+func (p *process) victim() victim {
+	return victim{
+		kill:    func() error { p.kill(); return nil },
+		stop:    func() error { return p.signal(syscall.SIGSTOP) },
+		resume:  func() error { return p.signal(syscall.SIGCONT) },
+		restart: p.up,
+	}
+}
+
+func (u *uplift) victim(to scenarios.Target) (victim, error) {
+	server := func(list []*servers.Server, n int) (victim, error) {
+		if n > len(list) {
+			return victim{}, fmt.Errorf("there are %d of them here", len(list))
+		}
+		s := list[n-1]
+		return victim{s.Kill, s.Stop, s.Continue, s.Restart}, nil
+	}
+	nth := max(1, to.Nth)
+	switch {
+	case to.What == scenarios.OfPublish:
+		return u.publish.victim(), nil
+	case to.What == scenarios.OfServe && nth <= len(u.serve):
+		return u.serve[nth-1].victim(), nil
+	case to.What == scenarios.OfStore && u.store != nil:
+		return u.store.victim(), nil
+	case to.What == scenarios.OfCache && nth <= len(u.zones):
+		return u.zones[nth-1].victim(), nil
+	case to.What == scenarios.OfCache && u.be.Cache && u.cluster != nil:
+		return server(u.cluster.Memcached, nth)
+	case to.What == scenarios.OfCassandra && u.be.Store == scenarios.Cassandra && u.cluster != nil:
+		return server(u.cluster.Cassandra, nth)
+	}
+	return victim{}, errors.New("this backend has none")
+}
+
+// fault carries f out. Faults of pipelines are the driver's own and need nothing here.
+func (u *uplift) fault(ctx context.Context, f storm.Fault, undo bool) error {
+	to, err := scenarios.ParseTarget(f.To)
+	if err != nil {
+		return err
+	}
+	if to.What == scenarios.OfPipeline {
+		return nil
+	}
+	v, err := u.victim(to)
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", f.Do, f.To, err)
+	}
+	switch {
+	case f.Do == "kill" && undo:
+		err = v.restart(ctx)
+	case f.Do == "kill":
+		err = v.kill()
+	case f.Do == "stop" && undo:
+		err = v.resume()
+	case f.Do == "stop":
+		err = v.stop()
+	default:
+		err = errors.New("not a fault that can befall a process")
+	}
+	if err != nil {
+		return fmt.Errorf("%s %s: %w", f.Do, f.To, err)
+	}
+	return nil
+}
+
+// Running makes an arm of an origin that is already running somewhere: its processes and its store are its owner's.
+func Running(name string, publish, serve live.Target) Arm {
+	return Arm{Name: cmp.Or(name, "target"), Up: func(context.Context, []config.Event, func(kind, text string)) (*Target, error) {
+		return &Target{
+			Publish: publish, Serve: serve,
+			Facts: record.Backend{Name: cmp.Or(name, "target"), Provenance: "measured", Servers: []string{"an origin at " + strings.Join(serve.URLs, ", ")}},
+			Fault: func(_ context.Context, f storm.Fault, _ bool) error {
+				if strings.HasPrefix(f.To, scenarios.OfPipeline) {
+					return nil
+				}
+				return fmt.Errorf("%s %s: not this run's process", f.Do, f.To)
+			},
+			Close: func() error { return nil },
+		}, nil
+	}}
+}
