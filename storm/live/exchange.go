@@ -107,12 +107,13 @@ func (r *run) request(ctx context.Context, q storm.Request) (*site, *http.Reques
 	if r.x.c.SameBytes {
 		id.Pipeline = ""
 	}
-	bytes := body.NewReader(id, r.x.c.Template(q.ID), q.Size)
-	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, bytes)
+	up := &upload{Reader: body.NewReader(id, r.x.c.Template(q.ID), q.Size)}
+	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: up.got, WroteRequest: up.sent})
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, up)
 	if err != nil {
 		return nil, nil, fmt.Errorf("live: PUT %v: %w", q.ID, err)
 	}
-	req.ContentLength = int64(bytes.Len())
+	req.ContentLength = int64(body.Size(q.Size))
 	if r.x.c.Chunked {
 		req.ContentLength = -1
 	}

@@ -125,6 +125,12 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 	if !x.c.Start.IsZero() {
 		start = begin.Add(time.Until(x.c.Start)) // with begin's monotonic reading, so that a step of the clock moves nothing
 	}
+	if !x.c.Virtual {
+		// The pacer has a thread of its own, so that the kernel wakes it and not another goroutine. The agenda's generator is
+		// a coroutine of the goroutine that makes it, and has to find that locked as it was.
+		runtime.LockOSThread()
+		defer runtime.UnlockOSThread()
+	}
 	requests, stop := ahead(p.Requests)
 	defer stop()
 	p.Requests = requests
@@ -134,7 +140,9 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 	over := make(chan struct{})
 	var faults sync.WaitGroup
 	for _, f := range p.Faults {
-		faults.Go(func() { r.fault(f, over) })
+		// Two timelines, so that what takes the caller long does not hold the executor's own part up.
+		faults.Go(func() { r.onTime(f, over, x.sites.fault) })
+		faults.Go(func() { r.onTime(f, over, x.c.Fault) })
 	}
 	err := r.pace(ctx)
 	r.mu.Lock()
@@ -188,13 +196,8 @@ func (r *run) now() time.Duration { return time.Since(r.start) }
 // for the kernel's. A request that is put off to an instant within a sleep this long is late by at most as much.
 const fine = 2 * time.Millisecond
 
-// pace calls clients as requests are due, until nothing is left or ctx ends. It has a thread of its own, so that the kernel
-// wakes it and not another goroutine.
+// pace calls clients as requests are due, until nothing is left or ctx ends.
 func (r *run) pace(ctx context.Context) error {
-	if !r.x.c.Virtual {
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-	}
 	timer := time.NewTimer(math.MaxInt64)
 	defer timer.Stop()
 	for {
@@ -316,8 +319,8 @@ func (r *run) fly(q storm.Request) {
 	}
 }
 
-// fault carries f out at its time, and undoes it at its end or when the run is over, whichever is first.
-func (r *run) fault(f storm.Fault, over <-chan struct{}) {
+// onTime has f done at its time, and undone at its end or when the run is over, whichever is first.
+func (r *run) onTime(f storm.Fault, over <-chan struct{}, do func(f storm.Fault, undo bool)) {
 	timer := time.NewTimer(time.Until(r.start.Add(f.At)))
 	defer timer.Stop()
 	select {
@@ -325,8 +328,7 @@ func (r *run) fault(f storm.Fault, over <-chan struct{}) {
 	case <-over:
 		return
 	}
-	r.x.sites.fault(f, false)
-	r.x.c.Fault(f, false)
+	do(f, false)
 	if f.For <= 0 {
 		return
 	}
@@ -335,8 +337,7 @@ func (r *run) fault(f storm.Fault, over <-chan struct{}) {
 	case <-timer.C:
 	case <-over:
 	}
-	r.x.sites.fault(f, true)
-	r.x.c.Fault(f, true)
+	do(f, true)
 }
 
 // ahead draws requests from seq in a goroutine of its own, so that a plan that sorts a whole tick does not hold the pacer up.

@@ -4,12 +4,13 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
-	"errors"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"maps"
 	"net"
 	"net/http"
+	"net/http/httptrace"
 	"net/url"
 	"os"
 	"regexp"
@@ -306,18 +307,58 @@ type conn struct {
 	site *site
 
 	mu       sync.Mutex // guards what follows
+	inBody   bool
 	writing  bool
-	breaking bool // the next write breaks off halfway
+	breaking bool // the next write of a part of a body breaks off halfway
+	broken   bool
 }
 
-// errReset is what a write gets that a fault broke off.
+// errReset is what a publish gets whose connection a fault broke.
 var errReset = fmt.Errorf("live: reset by a fault of the scenario: %w", syscall.ECONNRESET)
 
-// breakOff resets c: at once in the middle of a write, else in the middle of the next one.
+// noticed is how long a broken-off write waits before its reset: a kernel that sees a reset drops what nobody has read yet, and
+// the target is to have seen the body begin.
+const noticed = 10 * time.Millisecond
+
+// upload is a body on its way. The transport flushes the header before it reads a body, so that what is written after the
+// first Read is the body's.
+type upload struct {
+	io.Reader
+	conn *conn // that it goes to, once it is known
+}
+
+func (u *upload) Read(b []byte) (int, error) {
+	u.conn.body(true)
+	return u.Reader.Read(b)
+}
+
+// got notes which connection the transport took.
+func (u *upload) got(info httptrace.GotConnInfo) {
+	inner := info.Conn
+	if secure, ok := inner.(*tls.Conn); ok {
+		inner = secure.NetConn()
+	}
+	u.conn, _ = inner.(*conn)
+}
+
+// sent notes that the body was written.
+func (u *upload) sent(httptrace.WroteRequestInfo) { u.conn.body(false) }
+
+// body notes whether what is written belongs to a body. c may be nil.
+func (c *conn) body(in bool) {
+	if c == nil {
+		return
+	}
+	c.mu.Lock()
+	c.inBody = in
+	c.mu.Unlock()
+}
+
+// breakOff resets c: at once in the middle of a body's write, else in the middle of the next one.
 func (c *conn) breakOff() {
 	c.mu.Lock()
 	c.breaking = true
-	now := c.writing
+	now := c.inBody && c.writing
 	c.mu.Unlock()
 	if now {
 		c.reset()
@@ -326,6 +367,9 @@ func (c *conn) breakOff() {
 
 // reset closes c with a RST where that is possible, so that the other side sees it break and not end.
 func (c *conn) reset() {
+	c.mu.Lock()
+	c.broken = true
+	c.mu.Unlock()
 	if tcp, ok := c.Conn.(*net.TCPConn); ok {
 		_ = tcp.SetLinger(0) // it fails on a closed connection only
 	}
@@ -334,23 +378,38 @@ func (c *conn) reset() {
 
 func (c *conn) Write(b []byte) (int, error) {
 	c.mu.Lock()
-	c.writing = true
-	breaking := c.breaking
+	breaking := c.breaking && c.inBody
+	c.writing = !breaking
 	c.mu.Unlock()
 	if breaking {
 		n, _ := c.Conn.Write(b[:len(b)/2])
+		time.Sleep(noticed)
 		c.reset()
 		return n, errReset
 	}
 	n, err := c.Conn.Write(b)
 	c.mu.Lock()
 	c.writing = false
-	breaking = c.breaking
 	c.mu.Unlock()
-	if err != nil && breaking {
-		err = errors.Join(errReset, err)
+	return n, c.why(err)
+}
+
+func (c *conn) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	return n, c.why(err)
+}
+
+// why replaces what the end of a reset connection looks like from this side, a closed one.
+func (c *conn) why(err error) error {
+	if err == nil {
+		return nil
 	}
-	return n, err
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.broken {
+		return errReset
+	}
+	return err
 }
 
 func (c *conn) Close() error {

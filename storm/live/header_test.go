@@ -1,0 +1,80 @@
+package live
+
+import (
+	"net/http"
+	"testing"
+	"time"
+)
+
+func TestFresh(t *testing.T) {
+	for name, tt := range map[string]struct {
+		h    map[string]string
+		want time.Duration
+	}{
+		"nothing":             {nil, 0},
+		"to the millisecond":  {map[string]string{"Origin-TTL-Ms": "1234", "Cache-Control": "max-age=1"}, 1234 * time.Millisecond},
+		"max-age":             {map[string]string{"Cache-Control": "public, max-age=5"}, 5 * time.Second},
+		"s-maxage is ours":    {map[string]string{"Cache-Control": "s-maxage=7, max-age=5"}, 7 * time.Second},
+		"in either order":     {map[string]string{"Cache-Control": "Max-Age=5, S-MAXAGE=\"7\""}, 7 * time.Second},
+		"no-store":            {map[string]string{"Cache-Control": "max-age=5, no-store"}, 0},
+		"aged":                {map[string]string{"Cache-Control": "max-age=5", "Age": "3"}, 2 * time.Second},
+		"too old":             {map[string]string{"Cache-Control": "max-age=5", "Age": "9"}, 0},
+		"retry":               {map[string]string{"Retry-After": "3"}, 3 * time.Second},
+		"not kept, yet later": {map[string]string{"Retry-After": "3", "Cache-Control": "no-store"}, 3 * time.Second},
+		"a date":              {map[string]string{"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, 0},
+		"negative":            {map[string]string{"Origin-TTL-Ms": "-1"}, 0},
+		"huge":                {map[string]string{"Origin-TTL-Ms": "9223372036854775807"}, maxFresh},
+		"huge age":            {map[string]string{"Cache-Control": "max-age=9223372036854775807"}, maxFresh},
+		"garbage":             {map[string]string{"Cache-Control": "max-age=soon,,=,x"}, 0},
+	} {
+		h := http.Header{}
+		for k, v := range tt.h {
+			h.Set(k, v)
+		}
+		if got := fresh(h); got != tt.want {
+			t.Errorf("%s: fresh(%v) = %v, want %v", name, tt.h, got, tt.want)
+		}
+	}
+}
+
+func TestStoreTime(t *testing.T) {
+	for s, want := range map[string]time.Duration{
+		"":                 0,
+		"store;dur=12.345": 12345 * time.Microsecond,
+		"Store; DUR = 2":   2 * time.Millisecond,
+		`store;dur="2.5"`:  2500 * time.Microsecond,
+		"cache;dur=1, store;desc=\"a,b;dur=9\";dur=3": 3 * time.Millisecond,
+		"total;dur=7":                0,
+		"store":                      0,
+		"store;dur=":                 0,
+		"store;dur=-1":               0,
+		"store;dur=NaN":              0,
+		"store;dur=Inf":              0,
+		"store;dur=1e300":            0,
+		`x;desc="store;dur=4`:        0,
+		"restore;dur=4":              0,
+		"store;dur=5;dur=6":          5 * time.Millisecond,
+		`a;desc="\",";b,store;dur=8`: 8 * time.Millisecond,
+	} {
+		if got := storeTime(http.Header{"Server-Timing": {s}}); got != want {
+			t.Errorf("storeTime(%q) = %v, want %v", s, got, want)
+		}
+	}
+	if got := storeTime(http.Header{"Server-Timing": {"a;dur=1", "store;dur=2"}}); got != 2*time.Millisecond {
+		t.Errorf("storeTime of two lines = %v, want 2ms", got)
+	}
+}
+
+func FuzzHeaders(f *testing.F) {
+	f.Add("store;dur=1.5", "max-age=5, s-maxage=\"6\"", "3", "100")
+	f.Add(`a;desc="\";,`, "no-store,=", "x", "")
+	f.Fuzz(func(t *testing.T, timing, control, retry, ttl string) {
+		h := http.Header{"Server-Timing": {timing}, "Cache-Control": {control}, "Retry-After": {retry}, "Origin-Ttl-Ms": {ttl}}
+		if d := fresh(h); d < 0 || d > maxFresh {
+			t.Errorf("fresh(%q) = %v", h, d)
+		}
+		if d := storeTime(h); d < 0 || d > maxFresh {
+			t.Errorf("storeTime(%q) = %v", timing, d)
+		}
+	})
+}
