@@ -292,7 +292,6 @@ func receive(w http.ResponseWriter, r *http.Request, ev *event) ([]byte, error) 
 		pause: max(minPause, 3*ev.Template.Duration()),
 		end:   time.Now().Add(max(minBody, 6*ev.Template.Duration())),
 	}
-	defer in.rc.SetReadDeadline(time.Time{})
 	body := make([]byte, 0, size+1) // the last byte is for the read that finds the end
 	for {
 		n, err := in.Read(body[len(body):cap(body)])
@@ -323,7 +322,8 @@ func brokenOff(err error, got int, ev *event) *refusal {
 	return f
 }
 
-// deadlineReader gives each read a pause to end in, and all reads together an end.
+// deadlineReader gives each read a pause to end in, and all reads together an end. The server sets the connection's deadline
+// anew for the request after this one.
 type deadlineReader struct {
 	r     io.Reader
 	rc    *http.ResponseController

@@ -531,6 +531,58 @@ func TestTwoNodesAgree(t *testing.T) {
 	})
 }
 
+// TestCollapseKeepsCopiesApart: who asks for one copy by its tag is not given another one that is being read.
+func TestCollapseKeepsCopiesApart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		store := slow(&mem.Store{}, 5*time.Millisecond, 0)
+		o := origintest.Start(t, origintest.Config{Commits: store, Chunks: store, ChunkSize: 100, Serving: config.Serving{Collapse: true, Hot: 1 << 20}})
+		bodies := map[string][]byte{"a": bytesOf("a", 1000), "b": bytesOf("b", 1000)}
+		for pipeline, body := range bodies {
+			put(t, o, "/ev/"+pipeline+"/v1/0.m4s", body)
+		}
+		at(start, 6*time.Second)
+		for range 2 { // from the store, and with a's copy hot
+			var wg sync.WaitGroup
+			wg.Go(func() { wantHeader(t, "GET", get(t, o, "/ev/v1/0.m4s"), "Origin-Pipeline", "a") })
+			for pipeline, body := range bodies {
+				wg.Go(func() {
+					a := get(t, o, "/ev/v1/0.m4s", "If-Match", etagOf(body))
+					wantStatus(t, "GET of one copy", a, 200)
+					wantHeader(t, "GET of one copy", a, "Origin-Pipeline", pipeline)
+				})
+			}
+			wg.Wait()
+		}
+	})
+}
+
+// TestFlawedChoiceIsNotKept: a node goes on looking for a sound copy, and pays one poll for it.
+func TestFlawedChoiceIsNotKept(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		store := &counting{Store: &mem.Store{}}
+		o := origintest.Start(t, origintest.Config{Commits: store})
+		put(t, o, "/ev/b/v1/0.m4s", []byte("flawed"), "Origin-Defects", "short")
+		at(start, 5*time.Second)
+		for _, tt := range []struct {
+			name, want string
+			keys       int64
+		}{{"first", "flawed", 2}, {"again", "flawed", 2}, {"with a sound copy", "sound", 2}, {"with a choice", "sound", 1}} {
+			if tt.name == "with a sound copy" {
+				put(t, o, "/ev/a/v1/0.m4s", []byte("sound"))
+			}
+			before := store.gets.Load()
+			if a := get(t, o, "/ev/v1/0.m4s"); string(a.body) != tt.want {
+				t.Errorf("%s: GET = %q, want %q", tt.name, a.body, tt.want)
+			}
+			if n := store.gets.Load() - before; n != tt.keys {
+				t.Errorf("%s: %d keys read, want %d", tt.name, n, tt.keys)
+			}
+		}
+	})
+}
+
 func TestStressShedsDVR(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		start := time.Now()
