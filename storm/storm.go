@@ -99,7 +99,7 @@ type Sample struct {
 	// Retried says that another try of the same request follows.
 	Retried bool
 
-	Fresh    time.Duration // for how long, from Done, the answer may be used again
+	Fresh    time.Duration // for how long, from Done, the answer may be used again; of a publish: is to be waited with
 	ETag     string        // of the copy that was served, or that stands after a publish
 	Pipeline string        // which candidate was served
 	Store    time.Duration // of a publish: the time the origin's storage write took; 0 where the origin does not say

@@ -54,6 +54,9 @@ func (r *run) exchange(q storm.Request) (s storm.Sample) {
 	s.Status, s.First = res.StatusCode, time.Duration(first.Load())
 	s.ETag, s.Pipeline = res.Header.Get("ETag"), res.Header.Get("Origin-Pipeline")
 	s.Fresh, s.Store = fresh(res.Header), storeTime(res.Header)
+	if q.Put { // nobody uses its answer again; when to try again is what it may say
+		s.Fresh = retryAfter(res.Header)
+	}
 	r.read(&s, res)
 	if s.Err != nil {
 		s.Err = fmt.Errorf("live: %s %v: after %d bytes of the answer: %w", req.Method, q.ID, s.Bytes, orEnded(ctx, s.Err))

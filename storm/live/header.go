@@ -11,42 +11,40 @@ import (
 // maxFresh bounds what an answer may say about its own lifetime.
 const maxFresh = 365 * 24 * time.Hour
 
-// fresh is for how long an answer may be used again, or is to be waited with: the origin's own header to the millisecond,
-// else what a shared cache would make of Cache-Control (RFC 9111), else Retry-After in seconds. What cannot be read is 0.
+// fresh is for how long an answer may be used again: the origin's own header to the millisecond, else what a shared cache would
+// make of Cache-Control and Age (RFC 9111). What cannot be read is 0.
 func fresh(h http.Header) time.Duration {
 	if ms, err := strconv.ParseUint(h.Get("Origin-TTL-Ms"), 10, 63); err == nil {
 		return scaled(ms, time.Millisecond)
 	}
-	if cc := h.Values("Cache-Control"); len(cc) > 0 {
-		age, _ := strconv.ParseUint(h.Get("Age"), 10, 63)
-		if d, ok := cacheControl(strings.Join(cc, ",")); ok {
-			if d = max(0, d-scaled(age, time.Second)); d > 0 || h.Get("Retry-After") == "" {
-				return d
-			}
-		}
-	}
+	age, _ := strconv.ParseUint(h.Get("Age"), 10, 63)
+	return max(0, cacheControl(strings.Join(h.Values("Cache-Control"), ","))-scaled(age, time.Second))
+}
+
+// retryAfter is how long a publisher is asked to wait before its next try, in seconds as RFC 9110 has it; a date is not read.
+func retryAfter(h http.Header) time.Duration {
 	s, _ := strconv.ParseUint(h.Get("Retry-After"), 10, 63)
 	return scaled(s, time.Second)
 }
 
-// cacheControl is the lifetime that a shared cache reads from Cache-Control; ok is false if it says none.
-func cacheControl(s string) (d time.Duration, ok bool) {
+// cacheControl is the lifetime that a shared cache reads from Cache-Control.
+func cacheControl(s string) (d time.Duration) {
 	shared := false
 	for item := range strings.SplitSeq(s, ",") {
 		name, value, _ := strings.Cut(strings.TrimSpace(item), "=")
 		switch name = strings.ToLower(name); name {
 		case "no-store", "no-cache", "private":
-			return 0, true
+			return 0
 		case "max-age", "s-maxage":
 			seconds, err := strconv.ParseUint(strings.Trim(value, `"`), 10, 63)
 			if err != nil || shared && name == "max-age" {
 				continue
 			}
 			shared = shared || name == "s-maxage"
-			d, ok = scaled(seconds, time.Second), true
+			d = scaled(seconds, time.Second)
 		}
 	}
-	return d, ok
+	return d
 }
 
 func scaled(n uint64, unit time.Duration) time.Duration {

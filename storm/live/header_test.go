@@ -11,21 +11,18 @@ func TestFresh(t *testing.T) {
 		h    map[string]string
 		want time.Duration
 	}{
-		"nothing":             {nil, 0},
-		"to the millisecond":  {map[string]string{"Origin-TTL-Ms": "1234", "Cache-Control": "max-age=1"}, 1234 * time.Millisecond},
-		"max-age":             {map[string]string{"Cache-Control": "public, max-age=5"}, 5 * time.Second},
-		"s-maxage is ours":    {map[string]string{"Cache-Control": "s-maxage=7, max-age=5"}, 7 * time.Second},
-		"in either order":     {map[string]string{"Cache-Control": "Max-Age=5, S-MAXAGE=\"7\""}, 7 * time.Second},
-		"no-store":            {map[string]string{"Cache-Control": "max-age=5, no-store"}, 0},
-		"aged":                {map[string]string{"Cache-Control": "max-age=5", "Age": "3"}, 2 * time.Second},
-		"too old":             {map[string]string{"Cache-Control": "max-age=5", "Age": "9"}, 0},
-		"retry":               {map[string]string{"Retry-After": "3"}, 3 * time.Second},
-		"not kept, yet later": {map[string]string{"Retry-After": "3", "Cache-Control": "no-store"}, 3 * time.Second},
-		"a date":              {map[string]string{"Retry-After": "Fri, 31 Dec 1999 23:59:59 GMT"}, 0},
-		"negative":            {map[string]string{"Origin-TTL-Ms": "-1"}, 0},
-		"huge":                {map[string]string{"Origin-TTL-Ms": "9223372036854775807"}, maxFresh},
-		"huge age":            {map[string]string{"Cache-Control": "max-age=9223372036854775807"}, maxFresh},
-		"garbage":             {map[string]string{"Cache-Control": "max-age=soon,,=,x"}, 0},
+		"nothing":            {nil, 0},
+		"to the millisecond": {map[string]string{"Origin-TTL-Ms": "1234", "Cache-Control": "max-age=1"}, 1234 * time.Millisecond},
+		"max-age":            {map[string]string{"Cache-Control": "public, max-age=5"}, 5 * time.Second},
+		"s-maxage is ours":   {map[string]string{"Cache-Control": "s-maxage=7, max-age=5"}, 7 * time.Second},
+		"in either order":    {map[string]string{"Cache-Control": "Max-Age=5, S-MAXAGE=\"7\""}, 7 * time.Second},
+		"no-store":           {map[string]string{"Cache-Control": "max-age=5, no-store"}, 0},
+		"aged":               {map[string]string{"Cache-Control": "max-age=5", "Age": "3"}, 2 * time.Second},
+		"too old":            {map[string]string{"Cache-Control": "max-age=5", "Age": "9"}, 0},
+		"negative":           {map[string]string{"Origin-TTL-Ms": "-1"}, 0},
+		"huge":               {map[string]string{"Origin-TTL-Ms": "9223372036854775807"}, maxFresh},
+		"huge age":           {map[string]string{"Cache-Control": "max-age=9223372036854775807"}, maxFresh},
+		"garbage":            {map[string]string{"Cache-Control": "max-age=soon,,=,x"}, 0},
 	} {
 		h := http.Header{}
 		for k, v := range tt.h {
@@ -33,6 +30,14 @@ func TestFresh(t *testing.T) {
 		}
 		if got := fresh(h); got != tt.want {
 			t.Errorf("%s: fresh(%v) = %v, want %v", name, tt.h, got, tt.want)
+		}
+	}
+}
+
+func TestRetryAfter(t *testing.T) {
+	for s, want := range map[string]time.Duration{"": 0, "3": 3 * time.Second, "-3": 0, "soon": 0, "Fri, 31 Dec 1999 23:59:59 GMT": 0, "99999999999": maxFresh} {
+		if got := retryAfter(http.Header{"Retry-After": {s}}); got != want {
+			t.Errorf("retryAfter(%q) = %v, want %v", s, got, want)
 		}
 	}
 }
@@ -72,6 +77,9 @@ func FuzzHeaders(f *testing.F) {
 		h := http.Header{"Server-Timing": {timing}, "Cache-Control": {control}, "Retry-After": {retry}, "Origin-Ttl-Ms": {ttl}}
 		if d := fresh(h); d < 0 || d > maxFresh {
 			t.Errorf("fresh(%q) = %v", h, d)
+		}
+		if d := retryAfter(h); d < 0 || d > maxFresh {
+			t.Errorf("retryAfter(%q) = %v", retry, d)
 		}
 		if d := storeTime(h); d < 0 || d > maxFresh {
 			t.Errorf("storeTime(%q) = %v", timing, d)
