@@ -68,7 +68,7 @@ func (d *decoder) parse(src []byte) ast.Node {
 		var e yaml.Error
 		if errors.As(err, &e) {
 			msg = e.GetMessage()
-			if tk := e.GetToken(); tk != nil && tk.Position != nil {
+			if tk := e.GetToken(); d.lines != nil && tk != nil && tk.Position != nil {
 				at.line, at.column = tk.Position.Line, tk.Position.Column
 			}
 		}
@@ -108,7 +108,7 @@ func (d *decoder) node(n ast.Node) place {
 		}
 	}
 	p := place{file: d.file}
-	if tk := n.GetToken(); tk != nil && tk.Position != nil {
+	if tk := n.GetToken(); d.lines != nil && tk != nil && tk.Position != nil { // an override has no lines to speak of
 		p.line, p.column = tk.Position.Line, tk.Position.Column
 	}
 	return p
@@ -172,7 +172,7 @@ func (d *decoder) value(field string, n ast.Node, v reflect.Value) {
 	case reflect.Slice:
 		seq, ok := n.(ast.ArrayNode)
 		if !ok {
-			d.fail(d.find(field), field, "", "want a list, got %s", describe(n))
+			d.fail(d.node(n), field, "", "want a list, got %s", describe(n))
 			return
 		}
 		v.SetZero()
@@ -202,7 +202,7 @@ func (d *decoder) value(field string, n ast.Node, v reflect.Value) {
 	case reflect.Bool:
 		b, ok := n.(*ast.BoolNode)
 		if !ok {
-			d.fail(d.find(field), field, "", "want true or false, got %s", describe(n))
+			d.fail(d.node(n), field, "", "want true or false, got %s", describe(n))
 			return
 		}
 		v.SetBool(b.Value)
@@ -219,7 +219,7 @@ func (d *decoder) scalar(field string, n ast.Node, want string) (string, bool) {
 	case ast.ScalarNode:
 		return n.GetToken().Value, true
 	}
-	d.fail(d.find(field), field, "", "want %s, got %s", want, describe(n))
+	d.fail(d.node(n), field, "", "want %s, got %s", want, describe(n))
 	return "", false
 }
 
@@ -239,7 +239,7 @@ func describe(n ast.Node) string {
 func (d *decoder) mapping(field string, n ast.Node, v reflect.Value) {
 	m, ok := n.(ast.MapNode)
 	if !ok {
-		d.fail(d.find(field), field, "fields: "+strings.Join(fieldNames(v.Type()), ", "), "want a mapping, got %s", describe(n))
+		d.fail(d.node(n), field, "fields: "+strings.Join(fieldNames(v.Type()), ", "), "want a mapping, got %s", describe(n))
 		return
 	}
 	seen := map[string]bool{}

@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"fmt"
+	"math"
 
 	"origin-storm/origin/cost"
 )
@@ -27,14 +28,12 @@ func (s Scenario) Needs() Needs {
 	if s.Windows.Storm == 0 {
 		return Needs{}
 	}
-	edges, renditions, events := int64(s.Readers.Edges), int64(len(s.Event.Renditions)), int64(s.Event.Count)
+	edges, each := float64(s.Readers.Edges), float64(len(s.Event.Renditions)*s.Event.Count)
 	b := s.Readers.Behaviour
-	perEdge := float64(renditions*events) * (1 + float64(b.DVR) + float64(b.Missing))
-	n := Needs{Connections: int64(float64(edges) * perEdge)}
-	segment := float64(s.Event.Renditions.Total()) / 8 * s.Event.Segment.Duration().Seconds() / float64(renditions)
-	n.Memory = cost.Bytes(float64(n.Connections) * (inFlight + segment))
-	n.Memory += cost.Bytes(edges * int64(s.Readers.Viewers) * renditions * events * perViewer)
-	return n
+	connections := edges * each * (1 + float64(b.DVR) + float64(b.Missing))
+	segment := float64(s.Event.Renditions.Total()) / 8 * s.Event.Segment.Duration().Seconds() / float64(len(s.Event.Renditions))
+	memory := connections*(inFlight+segment) + edges*each*float64(s.Readers.Viewers)*perViewer
+	return Needs{Connections: int64(connections), Memory: cost.Bytes(min(memory, math.MaxInt64/2))}
 }
 
 // Live returns why one machine with so many bytes of memory to spare cannot carry s in a live run, an error of type *Error

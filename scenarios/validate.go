@@ -224,7 +224,7 @@ func (c *checker) fault(at string, f Fault, s Scenario) {
 		return
 	}
 	can, instead := befalls(verb, to)
-	c.hinted(can, at+"."+verb, "it can be "+strings.Join(instead, ", "), "%s is nothing that befalls a %s", verb, to.What)
+	c.hinted(can, at+"."+verb, "use "+strings.Join(instead, ", "), "nobody can %s a %s", verb, to.What)
 	c.that(f.For >= 0, at+".for", "%v: cannot be negative", f.For)
 	c.hinted(verb != "reset" || f.For == 0, at+".for", "leave it out", "a reset takes no time")
 	c.exists(at+"."+verb, to, s)
@@ -236,7 +236,7 @@ func (c *checker) fault(at string, f Fault, s Scenario) {
 	case length <= 0:
 		c.that(false, at+".at", "%v: there are no %s windows", f.At, f.At.Phase)
 	case f.At.Nth > s.Rounds():
-		c.that(false, at+".at", "%v: there are %d %s windows", f.At, s.Rounds(), f.At.Phase)
+		c.that(false, at+".at", "%v: the last of them is %s %d", f.At, f.At.Phase, s.Rounds())
 	case f.At.After >= s.Length(length):
 		c.that(false, at+".at", "%v: the window ends after %v", f.At, s.Length(length))
 	}
