@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -67,7 +68,10 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 		}
 		return tables{plain(db.Table), db.Close}, nil
 	case "s3":
-		db, err := s3.Open(ctx, s3.Config{URL: at.Addresses[0], Bucket: at.Namespace, AccessKey: at.User, SecretKey: at.Secret, AllowRemote: remoteAllowed})
+		bucket, prefix, _ := strings.Cut(at.Namespace, "/")
+		db, err := s3.Open(ctx, s3.Config{
+			URL: at.Addresses[0], Bucket: bucket, Prefix: prefix, AccessKey: at.User, SecretKey: at.Secret, AllowRemote: remoteAllowed, Log: log,
+		})
 		if err != nil {
 			return tables{}, err
 		}

@@ -185,7 +185,8 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 	}
 	if profile.Name != "" {
 		u.facts.Provenance = "modelled"
-		u.facts.Profile = profile.Name + ": " + profile.Source
+		u.facts.Profile = profile.Name
+		u.facts.Notes = append(u.facts.Notes, "Profile "+profile.Name+": "+strings.Join(strings.Fields(profile.Source), " "))
 		if len(profile.Read) == 0 {
 			u.facts.Notes = append(u.facts.Notes, "The profile "+profile.Name+" has no published figure for reads: they take the host's own time.")
 		}
