@@ -12,15 +12,15 @@ import (
 type Fault struct {
 	// At is when: a window and how long after its begin, such as "storm 2 + 4s".
 	At Instant `yaml:"at"`
-	// Kill ends a process without warning, and starts it again after For; a pipeline falls silent with its connections reset.
+	// Kill ends a process without warning, and starts it again after For; a pipeline publishes nothing for as long.
 	Kill Target `yaml:"kill,omitempty"`
 	// Stop halts a process with its connections open, and lets it go on after For.
 	Stop Target `yaml:"stop,omitempty"`
-	// Reset resets all connections of a pipeline, also in the middle of a body; it goes on at once.
+	// Reset resets all connections of a pipeline in the middle of a body, and for as long as For each new one, too.
 	Reset Target `yaml:"reset,omitempty"`
-	// Drop makes a pipeline leave its segments out for For.
+	// Drop makes a pipeline leave its segments out, as an encoder without input does.
 	Drop Target `yaml:"drop,omitempty"`
-	// For is how long it lasts; 0 until the end.
+	// For is how long it lasts; 0 until the end, and of a reset for an instant.
 	For time.Duration `yaml:"for,omitempty"`
 }
 

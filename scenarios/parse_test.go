@@ -83,7 +83,7 @@ func TestRefused(t *testing.T) {
 		{"a fault on no cluster", "name: x\nfaults: [{at: storm 1, kill: cassandra 2}]"},
 		{"a fault on a serving process too many", "name: x\nfaults: [{at: storm 1, kill: serve 2}]"},
 		{"a pipeline that is stopped", "name: x\nfaults: [{at: storm 1, stop: pipeline b}]"},
-		{"a long reset", "name: x\nfaults: [{at: storm 1, reset: pipeline b, for: 4s}]"},
+		{"a fault that ends before it begins", "name: x\nfaults: [{at: storm 1, reset: pipeline b, for: -4s}]"},
 		{"a threshold that is none", "name: x\nthresholds: [fast enough]"},
 		{"a threshold on an unknown subject", "name: x\nthresholds: [storm publsh response p99 < 500ms]"},
 		{"a threshold without latency", "name: x\nthresholds: [storm publish p99 < 500ms]"},

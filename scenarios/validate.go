@@ -226,7 +226,6 @@ func (c *checker) fault(at string, f Fault, s Scenario) {
 	can, instead := befalls(verb, to)
 	c.hinted(can, at+"."+verb, "use "+strings.Join(instead, ", "), "nobody can %s a %s", verb, to.What)
 	c.that(f.For >= 0, at+".for", "%v: cannot be negative", f.For)
-	c.hinted(verb != "reset" || f.For == 0, at+".for", "leave it out", "a reset takes no time")
 	c.exists(at+"."+verb, to, s)
 
 	length := map[string]time.Duration{QuietPhase: s.Windows.Quiet, StormPhase: s.Windows.Storm}[f.At.Phase]

@@ -23,14 +23,10 @@ type generator struct {
 	// delay is how many ticks after its end a segment is due, rounded down: readers are planned that much later than packagers,
 	// so that what is kept at a time does not depend on the publish delay.
 	delay  int64
-	silent [][]silence // by pipeline
 	edges  []reader    // those of this share
 	packs  [][]string  // names of packagers by event and pipeline; empty if in another share
 	probes []string    // likewise by event
 }
-
-// silence is a stretch in which a pipeline publishes nothing.
-type silence struct{ from, to time.Duration }
 
 // reader is an edge.
 type reader struct {
@@ -53,23 +49,9 @@ type item struct {
 // unknown as an item's rendition is one that no event has.
 const unknown = ^uint16(0)
 
-func newGenerator(c Config, faults []storm.Fault) *generator {
+func newGenerator(c Config) *generator {
 	g := &generator{Config: c, start: c.Start(), end: c.Windows[len(c.Windows)-1].To}
 	g.delay = int64(c.Scenario.Event.PublishDelay / c.Scenario.Event.Segment.Duration())
-	for i := range c.Scenario.Event.Pipelines {
-		g.silent = append(g.silent, nil)
-		target := scenarios.Target{What: scenarios.OfPipeline, Name: scenarios.Pipeline(i)}
-		for _, f := range faults {
-			if f.To != target.String() || f.Do != "kill" && f.Do != "drop" {
-				continue
-			}
-			s := silence{f.At, f.At + f.For}
-			if f.For == 0 {
-				s.to = g.end
-			}
-			g.silent[i] = append(g.silent[i], s)
-		}
-	}
 	for _, e := range c.Events {
 		var names []string
 		for _, p := range e.Pipelines {
@@ -192,9 +174,7 @@ func (g *generator) publish(items []item, n int64) []item {
 			for r := range shape.Renditions {
 				i := item{number: n, from: int32(p), event: uint16(e), rendition: uint16(r), class: storm.Publish, put: true}
 				i.at = g.ends(e, n) + part(g.draw("encode", name, i, 0), shape.Encode.Min, shape.Encode.Max) + time.Duration(p)*shape.Lag
-				if !slices.ContainsFunc(g.silent[p], func(s silence) bool { return i.at >= s.from && i.at < s.to }) {
-					items = append(items, i)
-				}
+				items = append(items, i)
 			}
 		}
 	}

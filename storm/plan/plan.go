@@ -1,6 +1,7 @@
 // Package plan expands a scenario into the requests that carry it out: who asks for what, and when it is meant to start. The
 // same configuration gives the same requests, in any process and on any machine. It makes them as they are asked for, a
-// segment's time ahead, and neither sends them nor waits.
+// segment's time ahead, and neither sends them nor waits. What faults keep from being sent is planned all the same: that is for
+// the executor, and counts.
 package plan
 
 import (
@@ -75,11 +76,9 @@ func New(c Config) (storm.Plan, error) {
 	if err := c.validate(); err != nil {
 		return storm.Plan{}, fmt.Errorf("plan: %w", err)
 	}
-	faults := faults(c.Scenario, c.Windows)
-	g := newGenerator(c, faults)
 	return storm.Plan{
-		Requests: g.requests(),
-		Faults:   faults,
+		Requests: newGenerator(c).requests(),
+		Faults:   faults(c.Scenario, c.Windows),
 		Windows:  c.Windows,
 		Client:   clients(c),
 	}, nil
