@@ -27,11 +27,13 @@ type place struct {
 
 // fate is what is known of one copy (sent, acknowledged, read back) or segment (awaited, readable).
 type fate struct {
-	sent, acknowledged, readable time.Duration
-	is                           mark
-	phase                        int16 // of the publish
-	served                       int32 // of a segment: which name's copy was read first
-	failure                      int32 // index into words
+	sent         time.Duration // of a segment: when the read was begun that first found it
+	acknowledged time.Duration
+	readable     time.Duration
+	is           mark
+	phase        int16 // of the publish
+	served       int32 // of a segment: which name's copy was read first
+	failure      int32 // index into words
 }
 
 // mark is a set of things that happened.
@@ -152,7 +154,7 @@ func (f *fates) readOf(s *storm.Sample) {
 	c := f.of[p]
 	if c.is&readable == 0 || at < c.readable {
 		c.is |= readable
-		c.readable, c.served = at, f.name(of)
+		c.readable, c.sent, c.served = at, s.Began, f.name(of)
 		f.of[p] = c
 	}
 }
@@ -171,7 +173,7 @@ func (f *fates) merge(o *fates) {
 			c.acknowledged = d.acknowledged
 		}
 		if d.is&readable != 0 && (c.is&readable == 0 || d.readable < c.readable) {
-			c.readable, c.served = d.readable, f.name(o.names[d.served])
+			c.readable, c.sent, c.served = d.readable, d.sent, f.name(o.names[d.served])
 		}
 		if c.failure == 0 {
 			c.failure = f.word(o.words[d.failure])
@@ -208,7 +210,7 @@ func (r *Recording) settle() ([]Copy, Segments) {
 		sum    = Segments{Read: r.read, Verified: r.right}
 		slack  []float64
 		gap    int64
-		before segment.ID // the last one that was missed
+		missed segment.ID // the last one
 	)
 	for _, id := range ids {
 		group := groups[id]
@@ -225,16 +227,19 @@ func (r *Recording) settle() ([]Copy, Segments) {
 		if timed {
 			due = r.c.Due(id)
 		}
-		expected, inTime := whole.is&awaited != 0, false
+		expected, inTime, before := whole.is&awaited != 0, false, false // acknowledged by the deadline, and before it was due
 		for _, c := range group {
 			expected = expected || c.id.Pipeline != "" && c.is&(sent|failed|faulted) != 0
 			inTime = inTime || c.is&acknowledged != 0 && (due > forever-segment.Budget || c.acknowledged <= due+segment.Budget)
+			before = before || c.is&acknowledged != 0 && c.acknowledged <= due
 		}
-		late := timed && whole.is&readable != 0 && whole.readable > due
+		// A read that began after the segment was due tells when it was asked for, and not when it could first be read.
+		known := timed && whole.is&readable != 0 && due != forever && !(before && whole.sent > due)
+		late := known && whole.readable > due
 		if late {
 			sum.Late++
 		}
-		if timed && whole.is&readable != 0 && due != forever {
+		if known {
 			slack = append(slack, ms(due-whole.readable))
 		}
 		line := func(id segment.ID, c fate) Copy {
@@ -286,10 +291,10 @@ func (r *Recording) settle() ([]Copy, Segments) {
 			out := line(id, fate{is: awaited, phase: int16(r.during(due))})
 			out.Outcome = "missed"
 			copies = append(copies, out)
-			if gap++; before != (segment.ID{Event: id.Event, Rendition: id.Rendition, Number: id.Number - 1}) {
+			if gap++; missed != (segment.ID{Event: id.Event, Rendition: id.Rendition, Number: id.Number - 1}) {
 				gap = 1
 			}
-			before = id
+			missed = id
 			sum.LongestGap = max(sum.LongestGap, seconds(time.Duration(gap)*r.c.Interval))
 		}
 	}

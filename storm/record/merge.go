@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"math"
 	"slices"
 	"time"
@@ -55,11 +54,11 @@ func (r *Recording) Merge(o *Recording) error {
 func (o *operation) merge(p *operation) error {
 	o.count, o.errors, o.retries, o.dropped = o.count+p.count, o.errors+p.errors, o.retries+p.retries, o.dropped+p.dropped
 	o.faulted, o.hits, o.bytes = o.faulted+p.faulted, o.hits+p.hits, o.bytes+p.bytes
-	if o.statuses == nil && p.statuses != nil {
-		o.statuses = map[string]int{}
+	if o.words == nil {
+		o.words = map[string]int{}
 	}
-	for s, n := range p.statuses {
-		o.statuses[s] += n
+	for s, n := range p.statuses() {
+		o.words[s] += n
 	}
 	for i := range p.latencies {
 		if err := o.latencies[i].merge(p.latencies[i]); err != nil {
@@ -166,7 +165,7 @@ func (r *Recording) Encode(w io.Writer) error {
 		put(entry{Phase: &phaseLine{i, p.ended, p.bytes}})
 		for c := range p.operations {
 			o := &p.operations[c]
-			line := opLine{Phase: i, Class: c, Counts: [7]int64{o.count, o.errors, o.retries, o.dropped, o.faulted, o.hits, o.bytes}, Statuses: o.statuses}
+			line := opLine{Phase: i, Class: c, Counts: [7]int64{o.count, o.errors, o.retries, o.dropped, o.faulted, o.hits, o.bytes}, Statuses: o.statuses()}
 			for k, h := range o.latencies {
 				if h.h == nil {
 					continue
@@ -297,7 +296,7 @@ func (r *Recording) applyOperation(l *opLine) error {
 	}
 	o := operation{
 		count: l.Counts[0], errors: l.Counts[1], retries: l.Counts[2], dropped: l.Counts[3],
-		faulted: l.Counts[4], hits: l.Counts[5], bytes: l.Counts[6], statuses: maps.Clone(l.Statuses),
+		faulted: l.Counts[4], hits: l.Counts[5], bytes: l.Counts[6], words: l.Statuses,
 	}
 	for _, h := range l.Latencies {
 		if h.Of < 0 || h.Of >= latencies {

@@ -58,7 +58,8 @@ type phase struct {
 type operation struct {
 	count, errors, retries, dropped, faulted, hits, bytes int64
 
-	statuses  map[string]int
+	codes     map[int]int    // HTTP statuses
+	words     map[string]int // other outcomes
 	latencies [latencies]histogram
 }
 
@@ -181,11 +182,29 @@ func answered(s *storm.Sample) time.Duration {
 	return max(s.Response(), segment.Budget)
 }
 
-func (o *operation) status(s string) {
-	if o.statuses == nil {
-		o.statuses = map[string]int{}
+// ended notes the outcome of s. Statuses are kept as numbers, since writing one out takes memory with every sample.
+func (o *operation) ended(s *storm.Sample) {
+	if s.Via == storm.Wire && s.Err == nil && s.Damage == storm.None {
+		if o.codes == nil {
+			o.codes = map[int]int{}
+		}
+		o.codes[s.Status]++
+		return
 	}
-	o.statuses[s]++
+	if o.words == nil {
+		o.words = map[string]int{}
+	}
+	o.words[Outcome(*s)]++
+}
+
+// statuses are all outcomes.
+func (o *operation) statuses() map[string]int {
+	all := make(map[string]int, len(o.codes)+len(o.words))
+	maps.Copy(all, o.words)
+	for code, n := range o.codes {
+		all[strconv.Itoa(code)] += n
+	}
+	return all
 }
 
 func (o *operation) record(s *storm.Sample) {
@@ -195,13 +214,13 @@ func (o *operation) record(s *storm.Sample) {
 		return
 	case s.Via == storm.Dropped:
 		o.dropped++
-		o.status("dropped")
+		o.ended(s)
 		return
 	case s.Via != storm.Wire:
 		o.hits++
 		return
 	}
-	o.status(Outcome(*s))
+	o.ended(s)
 	o.latencies[lag].add(s.Lag())
 	if s.Retried {
 		o.retries++
@@ -223,14 +242,13 @@ func (o *operation) record(s *storm.Sample) {
 func (o *operation) recordStore(s *storm.Sample) {
 	o.count++
 	o.bytes += s.Bytes
-	o.status(strconv.Itoa(s.Status))
+	o.ended(s)
 	o.latencies[response].add(s.Store)
 	o.latencies[service].add(s.Store)
 }
 
 // Outcome names how a sample ended in one word: its status, what was wrong with its body, or the kind of its failure.
 func Outcome(s storm.Sample) string {
-	var timeout net.Error
 	switch err := s.Err; {
 	case errors.Is(err, storm.ErrFault):
 		return "faulted"
@@ -240,7 +258,7 @@ func Outcome(s storm.Sample) string {
 		return s.Damage.String()
 	case err == nil:
 		return strconv.Itoa(s.Status)
-	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded), timedOut(err):
 		return "timeout"
 	case errors.Is(err, context.Canceled):
 		return "cancelled"
@@ -252,6 +270,11 @@ func Outcome(s storm.Sample) string {
 		return "cut"
 	}
 	return "failed"
+}
+
+func timedOut(err error) bool {
+	e, ok := errors.AsType[net.Error](err)
+	return ok && e.Timeout()
 }
 
 // Ticks returns the response times of a phase's publishes in ms, one slice for each interval in which some were meant to
@@ -332,14 +355,12 @@ func (r *Recording) Backend() Backend {
 }
 
 func (o *operation) figures(c storm.Class) Operation {
-	out := Operation{
+	return Operation{
 		Class: c.String(), Count: o.count, Errors: o.errors, Retries: o.retries, Dropped: o.dropped, Faulted: o.faulted, Hits: o.hits,
-		Bytes: o.bytes, Statuses: map[string]int{},
+		Bytes: o.bytes, Statuses: o.statuses(),
 		Response: o.latencies[response].latency(), Service: o.latencies[service].latency(),
 		Lag: o.latencies[lag].latency(), FirstByte: o.latencies[firstByte].latency(),
 	}
-	maps.Copy(out.Statuses, o.statuses)
-	return out
 }
 
 // Intervals returns the figures over time, without gaps from the first to the last interval.
