@@ -42,7 +42,8 @@ type Config struct {
 	// Conns is the number of connections to each node; 0 means 4, so that large values that are on their way do not keep small
 	// ones waiting.
 	Conns int
-	// Timeout bounds each operation beside its context; 0 means 2 s, the time that a segment's write may take at all.
+	// Timeout bounds each operation beside its context; 0 means 1 s, so that in the two seconds that a segment's write may take
+	// kv.Retry has time for a second replica when the first does not answer.
 	Timeout time.Duration
 	// MaxValue bounds a value in bytes; 0 means 15 MiB, what a node takes in one write (16 MiB) less some room for the rest of it.
 	MaxValue int
@@ -83,7 +84,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	cfg.Consistency = cmp.Or(cfg.Consistency, "LOCAL_QUORUM")
 	cfg.Keep = cmp.Or(cfg.Keep, 2*time.Hour)
 	cfg.Conns = cmp.Or(cfg.Conns, 4)
-	cfg.Timeout = cmp.Or(cfg.Timeout, 2*time.Second)
+	cfg.Timeout = cmp.Or(cfg.Timeout, time.Second)
 	cfg.MaxValue = cmp.Or(cfg.MaxValue, 15<<20)
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
@@ -99,7 +100,7 @@ func Open(ctx context.Context, cfg Config) (*DB, error) {
 	if err := db.create(ctx); err != nil {
 		return nil, err
 	}
-	cluster, err := db.cluster()
+	cluster, _, err := db.cluster()
 	if err != nil {
 		return nil, err
 	}

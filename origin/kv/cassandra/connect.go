@@ -10,19 +10,18 @@ import (
 	"time"
 
 	"github.com/gocql/gocql"
-
-	"origin-storm/origin/kv"
 )
 
 // connectTimeout bounds each step of making a connection.
 const connectTimeout = 3 * time.Second
 
-// cluster returns the driver's configuration, each setting of which that matters for latency is explicit.
-func (db *DB) cluster() (*gocql.ClusterConfig, error) {
+// cluster returns the driver's configuration, in which every setting that matters for latency is explicit, and where the nodes will
+// be known once a session is made with it.
+func (db *DB) cluster() (*gocql.ClusterConfig, *policy, error) {
 	cfg := db.cfg
 	consistency, err := gocql.ParseConsistencyWrapper(cfg.Consistency)
 	if err != nil {
-		return nil, fmt.Errorf("cassandra: consistency %q: use a CQL level such as LOCAL_QUORUM", cfg.Consistency)
+		return nil, nil, fmt.Errorf("cassandra: consistency %q: use a CQL level such as LOCAL_QUORUM", cfg.Consistency)
 	}
 	c := gocql.NewCluster(cfg.Addresses...)
 	c.ProtoVersion = 4 // the newest that the driver speaks; asking for it takes a round trip
@@ -37,7 +36,8 @@ func (db *DB) cluster() (*gocql.ClusterConfig, error) {
 	// A node that was down is used again a second after it answers, whether or not its peers' news came through.
 	c.ReconnectInterval = time.Second
 	c.ReconnectionPolicy = &gocql.ConstantReconnectionPolicy{MaxRetries: 1, Interval: 100 * time.Millisecond}
-	c.PoolConfig.HostSelectionPolicy = &spread{HostSelectionPolicy: gocql.TokenAwareHostPolicy(fallback(cfg.LocalDC))}
+	p := newPolicy(cfg.LocalDC)
+	c.PoolConfig.HostSelectionPolicy = p
 	c.Logger = logger{cfg.Log}
 	if cfg.User != "" {
 		c.Authenticator = gocql.PasswordAuthenticator{Username: cfg.User, Password: cfg.Password}
@@ -45,42 +45,7 @@ func (db *DB) cluster() (*gocql.ClusterConfig, error) {
 	if cfg.TLS != nil {
 		c.SslOpts = &gocql.SslOptions{Config: cfg.TLS, EnableHostVerification: !cfg.TLS.InsecureSkipVerify}
 	}
-	return c, nil
-}
-
-func fallback(dc string) gocql.HostSelectionPolicy {
-	if dc == "" {
-		return gocql.RoundRobinHostPolicy()
-	}
-	return gocql.DCAwareRoundRobinPolicy(dc)
-}
-
-// spread begins the plan of the n-th try of an operation at its n-th host: a retry or a hedge of an operation whose first
-// replica is slow, stopped or dead would wait for that one again otherwise.
-type spread struct{ gocql.HostSelectionPolicy }
-
-// Pick implements gocql.HostSelectionPolicy.
-func (s *spread) Pick(q gocql.ExecutableQuery) gocql.NextHost {
-	next := s.HostSelectionPolicy.Pick(q)
-	if q == nil || q.Context() == nil {
-		return next
-	}
-	skip := kv.Attempt(q.Context())
-	if skip == 0 {
-		return next
-	}
-	var plan []gocql.SelectedHost
-	for host := next(); host != nil; host = next() {
-		plan = append(plan, host)
-	}
-	i := 0
-	return func() gocql.SelectedHost {
-		if i == len(plan) {
-			return nil
-		}
-		i++
-		return plan[(skip+i-1)%len(plan)]
-	}
+	return c, p, nil
 }
 
 // connect makes a session, for no longer than ctx lasts.

@@ -14,22 +14,16 @@ import (
 )
 
 // schemaTimeout bounds a change of the schema, which may take a loaded cluster seconds.
-const schemaTimeout = 20 * time.Second
-
-// admin returns a session for changes of the schema, which belongs to no keyspace.
-func (db *DB) admin(ctx context.Context) (*gocql.Session, error) {
-	c, err := db.cluster()
-	if err != nil {
-		return nil, err
-	}
-	c.NumConns = 1
-	c.Timeout, c.WriteTimeout = schemaTimeout, schemaTimeout
-	return connect(ctx, c)
-}
+const schemaTimeout = 30 * time.Second
 
 // create makes the keyspace if it is missing.
 func (db *DB) create(ctx context.Context) error {
-	s, err := db.admin(ctx)
+	c, known, err := db.cluster()
+	if err != nil {
+		return err
+	}
+	c.NumConns = 1
+	s, err := connect(ctx, c)
 	if err != nil {
 		return err
 	}
@@ -44,63 +38,37 @@ func (db *DB) create(ctx context.Context) error {
 	if !errors.Is(err, gocql.ErrNotFound) {
 		return fmt.Errorf("cassandra: look for keyspace %s: %w", db.cfg.Keyspace, translate(ctx, err))
 	}
-	dc, nodes, err := db.nodes(ctx, s)
-	if err != nil {
-		return err
+	dc := db.cfg.LocalDC
+	if dc == "" {
+		if err := s.Query("SELECT data_center FROM system.local").WithContext(ctx).Consistency(gocql.One).Scan(&dc); err != nil {
+			return fmt.Errorf("cassandra: which data centre is local: %w", translate(ctx, err))
+		}
+	}
+	nodes := known.in(dc)
+	if nodes == 0 {
+		return fmt.Errorf("cassandra: no node of %v is in data centre %q", db.cfg.Addresses, dc)
 	}
 	replicas := db.cfg.Replicas
 	if replicas == 0 {
 		replicas = min(3, nodes)
 	}
-	return change(ctx, s, "keyspace "+db.cfg.Keyspace, fmt.Sprintf(
+	return db.change(ctx, s, "keyspace "+db.cfg.Keyspace, fmt.Sprintf(
 		"CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', '%s': %d}", db.cfg.Keyspace, dc, replicas))
-}
-
-// nodes returns the local data centre and the number of its nodes.
-func (db *DB) nodes(ctx context.Context, s *gocql.Session) (dc string, n int, err error) {
-	dc = db.cfg.LocalDC
-	if dc == "" {
-		if err := s.Query("SELECT data_center FROM system.local").WithContext(ctx).Scan(&dc); err != nil {
-			return "", 0, fmt.Errorf("cassandra: which data centre is local: %w", translate(ctx, err))
-		}
-	}
-	// local and peers must be read through one node, which two queries need not be: hosts are told apart by their ids.
-	ids := make(map[string]bool)
-	for _, table := range []string{"local", "peers"} {
-		var id, where string
-		rows := s.Query("SELECT host_id, data_center FROM system." + table).WithContext(ctx).Iter()
-		for rows.Scan(&id, &where) {
-			if where == dc {
-				ids[id] = true
-			}
-		}
-		if err := rows.Close(); err != nil {
-			return "", 0, fmt.Errorf("cassandra: nodes of data centre %s: %w", dc, translate(ctx, err))
-		}
-	}
-	if len(ids) == 0 {
-		return "", 0, fmt.Errorf("cassandra: no node of %v is in data centre %q", db.cfg.Addresses, dc)
-	}
-	return dc, len(ids), nil
 }
 
 // createTable makes a table if it is missing. Its id follows from its name: when two processes make it at the same time through
 // two nodes, each of which knows of none, both make the same table and not two of one name.
 func (db *DB) createTable(ctx context.Context, name string) error {
 	table := db.cfg.Keyspace + "." + name
-	ready := func() error {
+	there := func() error {
 		return db.session.Query("SELECT val FROM " + table + " WHERE part = 'none' AND name = 'none'").WithContext(ctx).Exec()
 	}
-	if ready() == nil {
+	if there() == nil {
+		db.agree(ctx, db.session) // another process may have made it just now
 		return nil
 	}
-	s, err := db.admin(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
 	window := max(1, int((db.cfg.Keep / maxWindows).Round(time.Minute).Minutes()))
-	err = change(ctx, s, "table "+table, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s (part text, name text, val blob, PRIMARY KEY (part, name))
+	err := db.change(ctx, db.session, "table "+table, fmt.Sprintf(`CREATE TABLE IF NOT EXISTS %s (part text, name text, val blob, PRIMARY KEY (part, name))
 		WITH ID = %s
 		AND comment = '%s'
 		AND compaction = {'class': 'TimeWindowCompactionStrategy', 'compaction_window_unit': 'MINUTES', 'compaction_window_size': %d}
@@ -112,7 +80,7 @@ func (db *DB) createTable(ctx context.Context, name string) error {
 	if err != nil {
 		return err
 	}
-	return retry(ctx, "table "+table, ready)
+	return retry(ctx, "table "+table, there)
 }
 
 // tableID returns the id of a table, given as keyspace.name.
@@ -124,14 +92,22 @@ func tableID(table string) gocql.UUID {
 	return id
 }
 
-// change changes the schema and waits until the nodes agree on it.
-func change(ctx context.Context, s *gocql.Session, what, stmt string) error {
-	return retry(ctx, what, func() error {
-		if err := s.Query(stmt).WithContext(ctx).Exec(); err != nil {
-			return err
-		}
-		return s.AwaitSchemaAgreement(ctx)
-	})
+// change changes the schema. The driver waits until the nodes that answer agree on the change, and so does agree once more where
+// there was none to make because another process was first.
+func (db *DB) change(ctx context.Context, s *gocql.Session, what, stmt string) error {
+	if err := retry(ctx, what, func() error { return s.Query(stmt).WithContext(ctx).Exec() }); err != nil {
+		return err
+	}
+	db.agree(ctx, s)
+	return nil
+}
+
+// agree waits until the nodes agree on the schema. They need not: one that is down keeps the version it had, and those that
+// are up can be used all the same.
+func (db *DB) agree(ctx context.Context, s *gocql.Session) {
+	if err := s.AwaitSchemaAgreement(ctx); err != nil {
+		db.cfg.Log.Warn("cassandra: the nodes do not agree on the schema; is one of them down?", "error", err)
+	}
 }
 
 // retry tries again what may fail while others change the schema too, until it succeeds or fails for good.
@@ -160,13 +136,8 @@ func retry(ctx context.Context, what string, try func() error) error {
 // Drop removes the keyspace with all it holds and closes db. It refuses to where the keyspace holds a table that was not made here.
 func (db *DB) Drop(ctx context.Context) error {
 	defer db.Close()
-	s, err := db.admin(ctx)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
 	var name, comment string
-	rows := s.Query("SELECT table_name, comment FROM system_schema.tables WHERE keyspace_name = ?", db.cfg.Keyspace).WithContext(ctx).Iter()
+	rows := db.session.Query("SELECT table_name, comment FROM system_schema.tables WHERE keyspace_name = ?", db.cfg.Keyspace).WithContext(ctx).Iter()
 	for rows.Scan(&name, &comment) {
 		if comment != mark {
 			return errors.Join(rows.Close(), fmt.Errorf("cassandra: drop keyspace %s: it holds the table %s, which was not made by origin-storm",
@@ -176,7 +147,7 @@ func (db *DB) Drop(ctx context.Context) error {
 	if err := rows.Close(); err != nil {
 		return fmt.Errorf("cassandra: drop keyspace %s: %w", db.cfg.Keyspace, translate(ctx, err))
 	}
-	return change(ctx, s, "drop of keyspace "+db.cfg.Keyspace, "DROP KEYSPACE IF EXISTS "+db.cfg.Keyspace)
+	return db.change(ctx, db.session, "drop of keyspace "+db.cfg.Keyspace, "DROP KEYSPACE IF EXISTS "+db.cfg.Keyspace)
 }
 
 // Ping asks the node at addr for its version, to see that it answers; where the cluster has more nodes than one, also whether every one of
@@ -184,7 +155,7 @@ func (db *DB) Drop(ctx context.Context) error {
 func Ping(ctx context.Context, addr string, nodes int) (version string, err error) {
 	db := &DB{cfg: Config{Addresses: []string{addr}, Consistency: "ONE", Conns: 1, Timeout: connectTimeout,
 		Log: slog.New(slog.DiscardHandler)}}
-	c, err := db.cluster()
+	c, _, err := db.cluster()
 	if err != nil {
 		return "", err
 	}
