@@ -246,7 +246,7 @@ func (s Scenario) Only(names ...string) (Scenario, error) {
 	}
 	for _, name := range names {
 		if !slices.Contains(have, name) {
-			missing = append(missing, fmt.Sprintf("%s has no backend %q%s; it has %s", s.Name, name, suggest(name, have), strings.Join(have, ", ")))
+			missing = append(missing, fmt.Sprintf("%s has no backend %q%s", s.Name, name, suggest(name, have)))
 		}
 	}
 	if missing != nil {

@@ -93,7 +93,7 @@ func heldFile() (string, error) {
 	return filepath.Join(dir, "servers.json"), os.MkdirAll(dir, 0o700)
 }
 
-var errNothingUp = errors.New("servers: nothing is up; bring servers up with: origin-storm servers up")
+var errNothingUp error = usage{errors.New("servers: nothing is up; bring servers up with: origin-storm servers up")}
 
 func readHeld() (held, error) {
 	file, err := heldFile()

@@ -151,6 +151,9 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 			return stage.Config{}, usagef("--backend: %w", err)
 		}
 	}
+	if err := stage.Check(s); err != nil {
+		return stage.Config{}, err
+	}
 	self, err := os.Executable()
 	if err != nil {
 		return stage.Config{}, fmt.Errorf("which program is this: %w", err)

@@ -83,6 +83,14 @@ type run struct {
 	events []record.Event
 }
 
+// Check returns why this machine cannot carry s in a live run, or nil. It is asked before anything is begun.
+func Check(s scenarios.Scenario) error {
+	if err := s.Live(available()); err != nil {
+		return usage{fmt.Errorf("this machine cannot carry %s: %w", s.Name, err)}
+	}
+	return nil
+}
+
 // Run carries a scenario through and returns what was found; the folder gets everything but the drawn report. An interrupted
 // run (ctx ended) is no error: what was measured until then is returned, and its verdict says so. After any error nothing is
 // left running.
@@ -92,9 +100,6 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		cfg.Progress = func(Progress) {}
 	}
 	r := &run{cfg: cfg, scenario: cfg.Scenario, folder: folder}
-	if err := r.scenario.Live(available()); err != nil {
-		return res, usage{fmt.Errorf("stage: this machine cannot carry %s: %w", r.scenario.Name, err)}
-	}
 	r.windows = plan.Windows(r.scenario)
 	r.total = r.windows[len(r.windows)-1].To
 	began := time.Now()
