@@ -23,9 +23,9 @@ type generator struct {
 	// delay is how many ticks after its end a segment is due, rounded down: readers are planned that much later than packagers,
 	// so that what is kept at a time does not depend on the publish delay.
 	delay  int64
-	edges  []reader    // those of this share
-	packs  [][]string  // names of packagers by event and pipeline; empty if in another share
-	probes []string    // likewise by event
+	edges  []reader   // those of this share
+	packs  [][]string // names of packagers by event and pipeline; empty if in another share
+	probes []string   // likewise by event
 }
 
 // reader is an edge.
@@ -228,7 +228,9 @@ func (g *generator) herd(items []item, e int, n int64, w storm.Window) []item {
 				} else {
 					live.class, live.at = storm.LiveEdge, due+edge.way+part(draw("aligned", 0), 0, behaviour.Aligned)
 				}
-				items = append(items, live)
+				if live.at < w.To { // in a quiet window nobody reads
+					items = append(items, live)
+				}
 
 				for again := range several(draw("dvr", 0), behaviour.DVR) {
 					if n <= oldest {
