@@ -10,6 +10,8 @@ import (
 	"math"
 	"time"
 
+	"github.com/zeebo/xxh3"
+
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 )
@@ -30,13 +32,22 @@ type Commit struct {
 
 	chunks []chunk // in order; empty if the body is inline
 	inline []byte
+	sum    sum // of inline
 }
 
 // chunk is one part of a body, kept under the key of its digest.
 type chunk struct {
 	digest [sha256.Size]byte
 	size   int64
+	sum    sum
 }
+
+// A sum is what every read is checked against: XXH3 in 128 bits. The SHA-256 of the same bytes, which keys a chunk so that no
+// packager can forge another one's, takes longer than reading them from a cache does (BenchmarkVerify); a sum tells damage as
+// surely, and who could forge one could write the Commit that holds it.
+type sum [16]byte
+
+func sumOf(b []byte) sum { return xxh3.Hash128(b).Bytes() }
 
 // Sound reports whether the packager found nothing wrong with this copy.
 func (c *Commit) Sound() bool { return c.Meta.Flaws.Sound() }
@@ -53,9 +64,10 @@ func (c *Commit) Chunks() int { return len(c.chunks) }
 //	"OSC" version
 //	event, pipeline, rendition: one byte of length, then the name; number + 1 as varint
 //	flaws, one byte; published and until in nanoseconds since 1970, 8 bytes each
-//	digest; size as varint; number of chunks as varint; per chunk its digest, and its size as varint
+//	digest; size as varint; number of chunks as varint; per chunk its digest, its sum, and its size as varint
+//	without chunks: the sum of the body
 //	CRC-32C of all the above, 4 bytes
-//	without chunks: the body itself, which the digest checks
+//	without chunks: the body itself
 //
 // The identity is repeated from the key so that a store that mixes up keys is found out.
 const (
@@ -64,13 +76,15 @@ const (
 
 	// maxChunks bounds what a decoder allocates: 65,536 chunks of 64 KiB are 4 GiB.
 	maxChunks = 1 << 16
+	// minChunk is how many bytes a chunk takes in the encoding, at least.
+	minChunk = sha256.Size + len(sum{}) + 1
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // encode returns the bytes of c. A body that is inline is copied.
 func (c *Commit) encode() []byte {
-	b := make([]byte, 0, 256+len(c.chunks)*(sha256.Size+4)+len(c.inline))
+	b := make([]byte, 0, 256+len(c.chunks)*(minChunk+3)+len(c.inline))
 	b = append(append(b, magic...), version)
 	for _, name := range [...]string{c.ID.Event, c.ID.Pipeline, c.ID.Rendition} {
 		b = append(append(b, byte(len(name))), name...)
@@ -83,15 +97,18 @@ func (c *Commit) encode() []byte {
 	b = binary.AppendUvarint(b, uint64(c.Size))
 	b = binary.AppendUvarint(b, uint64(len(c.chunks)))
 	for _, ch := range c.chunks {
-		b = append(b, ch.digest[:]...)
+		b = append(append(b, ch.digest[:]...), ch.sum[:]...)
 		b = binary.AppendUvarint(b, uint64(ch.size))
+	}
+	if len(c.chunks) == 0 {
+		b = append(b, c.sum[:]...)
 	}
 	b = binary.BigEndian.AppendUint32(b, crc32.Checksum(b, castagnoli))
 	return append(b, c.inline...)
 }
 
 // decode is the inverse of encode. It accepts nothing that encode does not write, so that equal Commits have equal bytes,
-// and wraps ErrCorrupt. The Commit keeps a part of b where its body is inline; that this matches its digest, Body checks.
+// and wraps ErrCorrupt. The Commit keeps a part of b where its body is inline; that this matches its sum, Body checks.
 func decode(b []byte) (*Commit, error) {
 	d := decoder{rest: b}
 	if string(d.take(len(magic))) != magic {
@@ -112,7 +129,7 @@ func decode(b []byte) (*Commit, error) {
 	c.Until = time.Unix(0, int64(d.uint64()))
 	copy(c.Digest[:], d.take(sha256.Size))
 	c.Size = d.uvarint(math.MaxInt64)
-	if n := d.uvarint(maxChunks); n > 0 && n <= int64(len(d.rest)/(sha256.Size+1)) {
+	if n := d.uvarint(maxChunks); n > 0 && n <= int64(len(d.rest)/minChunk) {
 		c.chunks = make([]chunk, n)
 	} else if n > 0 {
 		d.fail("announces %d chunks in %d bytes", n, len(d.rest))
@@ -120,6 +137,7 @@ func decode(b []byte) (*Commit, error) {
 	var total int64
 	for i := range c.chunks {
 		copy(c.chunks[i].digest[:], d.take(sha256.Size))
+		copy(c.chunks[i].sum[:], d.take(len(sum{})))
 		size := d.uvarint(math.MaxInt64 - total)
 		if size == 0 {
 			d.fail("chunk %d is empty", i)
@@ -127,9 +145,12 @@ func decode(b []byte) (*Commit, error) {
 		c.chunks[i].size = size
 		total += size
 	}
-	sum := crc32.Checksum(b[:len(b)-len(d.rest)], castagnoli)
-	if got := d.uint32(); d.err == nil && got != sum {
-		d.fail("checksum %08x, want %08x", got, sum)
+	if len(c.chunks) == 0 {
+		copy(c.sum[:], d.take(len(sum{})))
+	}
+	crc := crc32.Checksum(b[:len(b)-len(d.rest)], castagnoli)
+	if got := d.uint32(); d.err == nil && got != crc {
+		d.fail("checksum %08x, want %08x", got, crc)
 	}
 	if len(c.chunks) == 0 {
 		c.inline = d.rest

@@ -19,18 +19,19 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func sampleCommits() map[string]*Commit {
 	digest := func(s string) [sha256.Size]byte { return sha256.Sum256([]byte(s)) }
+	sum := func(s string) sum { return sumOf([]byte(s)) }
 	id := segment.ID{Event: "ev", Pipeline: "a", Rendition: "v1", Number: 42}
 	initID := id
 	initID.Number = segment.Init
 	at := time.Unix(1_900_000_000, 123_456_789)
 	return map[string]*Commit{
-		"inline":  {ID: id, Size: 4, Digest: digest("body"), Published: at, Until: at.Add(time.Hour), inline: []byte("body")},
-		"init":    {ID: initID, Size: 4, Digest: digest("init"), Published: at, Until: at.Add(time.Hour), inline: []byte("init")},
-		"empty":   {ID: id, Digest: digest(""), Published: at, Until: at, inline: []byte{}},
-		"flawed":  {ID: id, Size: 4, Digest: digest("body"), Meta: Meta{Flaws: policy.Short | policy.Slate}, Published: at, Until: at.Add(1), inline: []byte("body")},
-		"chunked": {ID: id, Size: 300, Digest: digest("300"), Published: at, Until: at.Add(time.Hour), chunks: []chunk{{digest("x"), 200}, {digest("y"), 100}}},
+		"inline":  {ID: id, Size: 4, Digest: digest("body"), Published: at, Until: at.Add(time.Hour), inline: []byte("body"), sum: sum("body")},
+		"init":    {ID: initID, Size: 4, Digest: digest("init"), Published: at, Until: at.Add(time.Hour), inline: []byte("init"), sum: sum("init")},
+		"empty":   {ID: id, Digest: digest(""), Published: at, Until: at, inline: []byte{}, sum: sum("")},
+		"flawed":  {ID: id, Size: 4, Digest: digest("body"), Meta: Meta{Flaws: policy.Short | policy.Slate}, Published: at, Until: at.Add(1), inline: []byte("body"), sum: sum("body")},
+		"chunked": {ID: id, Size: 300, Digest: digest("300"), Published: at, Until: at.Add(time.Hour), chunks: []chunk{{digest("x"), 200, sum("x")}, {digest("y"), 100, sum("y")}}},
 		"huge": {ID: segment.ID{Event: string(bytes.Repeat([]byte("e"), 64)), Pipeline: "p-1", Rendition: "r.2_3", Number: 1 << 49}, Size: math.MaxInt64,
-			Digest: digest("?"), Published: time.Unix(0, math.MinInt64), Until: time.Unix(0, math.MaxInt64), chunks: []chunk{{digest("x"), math.MaxInt64 - 1}, {digest("y"), 1}}},
+			Digest: digest("?"), Published: time.Unix(0, math.MinInt64), Until: time.Unix(0, math.MaxInt64), chunks: []chunk{{digest("x"), math.MaxInt64 - 1, sum("x")}, {digest("y"), 1, sum("y")}}},
 	}
 }
 
@@ -46,7 +47,7 @@ func TestCommitRoundTrip(t *testing.T) {
 				t.Errorf("decode(encode(c)) = %+v, want %+v", got, c)
 			}
 			for cut := range b {
-				// A body that is inline is checked by its digest, but its length by the decoder.
+				// A body that is inline is checked by its sum, but its length by the decoder.
 				if _, err := decode(b[:cut]); !errors.Is(err, ErrCorrupt) {
 					t.Errorf("decode of the first %d of %d bytes: %v, want ErrCorrupt", cut, len(b), err)
 				}
@@ -110,5 +111,22 @@ func FuzzCommit(f *testing.F) {
 		}
 		_ = commitKey(c.ID)
 		_ = c.ETag()
+	})
+}
+
+// BenchmarkVerify compares what a read is checked with to what keys a chunk.
+func BenchmarkVerify(b *testing.B) {
+	val := make([]byte, DefaultChunkSize)
+	b.Run("sum", func(b *testing.B) {
+		b.SetBytes(int64(len(val)))
+		for b.Loop() {
+			sumOf(val)
+		}
+	})
+	b.Run("SHA-256", func(b *testing.B) {
+		b.SetBytes(int64(len(val)))
+		for b.Loop() {
+			sha256.Sum256(val)
+		}
 	})
 }

@@ -111,7 +111,7 @@ func (s *Segments) Put(ctx context.Context, id segment.ID, body []byte, meta Met
 	published := time.Unix(0, now.UnixNano()) // as it is read back: without the monotonic clock
 	c := &Commit{ID: id, Meta: meta, Size: int64(len(body)), Published: published, Until: published.Add(keep)}
 	if s.chunkSize < 0 || len(body) <= s.chunkSize {
-		c.inline = body
+		c.inline, c.sum = body, sumOf(body)
 		c.Digest = sha256.Sum256(body)
 	} else if err := s.putChunks(ctx, c, body, keep+segment.Budget); err != nil {
 		return nil, fmt.Errorf("storage: put %v: %w", id, err)
@@ -133,7 +133,7 @@ func (s *Segments) putChunks(ctx context.Context, c *Commit, body []byte, keep t
 	}()
 	err := each(ctx, len(c.chunks), func(ctx context.Context, i int) error {
 		part := body[i*s.chunkSize : min(len(body), (i+1)*s.chunkSize)]
-		c.chunks[i] = chunk{digest: sha256.Sum256(part), size: int64(len(part))}
+		c.chunks[i] = chunk{digest: sha256.Sum256(part), size: int64(len(part)), sum: sumOf(part)}
 		if err := s.chunks.Put(ctx, chunkKey(c.chunks[i].digest), part, keep); err != nil {
 			return fmt.Errorf("chunk %d of %d: %w", i+1, len(c.chunks), err)
 		}
@@ -256,7 +256,7 @@ func decodeOf(id segment.ID, val []byte) (*Commit, error) {
 }
 
 // Body returns the bytes of c, all of them and each verified, or an error that wraps ErrTorn, ErrCorrupt or the store's. A
-// chunk whose bytes do not match its digest is read once more past the cache. The caller does not change the result.
+// chunk whose bytes do not match is read once more past the cache. The caller does not change the result.
 func (s *Segments) Body(ctx context.Context, c *Commit) ([]byte, error) {
 	body, err := s.body(ctx, c)
 	if err != nil {
@@ -268,15 +268,15 @@ func (s *Segments) Body(ctx context.Context, c *Commit) ([]byte, error) {
 
 func (s *Segments) body(ctx context.Context, c *Commit) ([]byte, error) {
 	if len(c.chunks) == 0 {
-		if sha256.Sum256(c.inline) == c.Digest {
+		if sumOf(c.inline) == c.sum {
 			return c.inline, nil
 		}
 		again, err := s.readCommit(kv.WithoutCache(ctx), c.ID)
 		switch {
 		case err != nil:
 			return nil, err
-		case again.Digest != c.Digest || len(again.chunks) > 0 || sha256.Sum256(again.inline) != c.Digest:
-			return nil, fmt.Errorf("%w: the body in the commit does not match its digest", ErrCorrupt)
+		case again.Digest != c.Digest || len(again.chunks) > 0 || sumOf(again.inline) != again.sum:
+			return nil, fmt.Errorf("%w: the body in the commit does not match its sum", ErrCorrupt)
 		}
 		s.stats.repaired.Add(1)
 		return again.inline, nil
@@ -315,13 +315,13 @@ func (s *Segments) chunk(ctx context.Context, ch chunk) ([]byte, error) {
 	case err != nil:
 		return nil, err
 	case !ch.matches(val):
-		return nil, fmt.Errorf("%w: %d bytes do not match their digest", ErrCorrupt, len(val))
+		return nil, fmt.Errorf("%w: %d bytes do not match their sum", ErrCorrupt, len(val))
 	}
 	return val, nil
 }
 
 func (ch chunk) matches(val []byte) bool {
-	return int64(len(val)) == ch.size && sha256.Sum256(val) == ch.digest
+	return int64(len(val)) == ch.size && sumOf(val) == ch.sum
 }
 
 // CommitKeep says how long a cache keeps a commit: until it ends if it is sound and has settled, else for at most

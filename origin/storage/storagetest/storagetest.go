@@ -63,7 +63,7 @@ type stopper struct {
 	at     int
 	how    stop
 	cancel context.CancelFunc
-	look   func() // called before and after each operation
+	look   func() // called after each operation
 
 	mu   sync.Mutex // guards the following, and serialises operations so that look sees every state there is
 	ops  int
@@ -78,7 +78,6 @@ func (s *stopper) around(ctx context.Context, op kv.Op, do func(context.Context)
 	}
 	k := s.ops
 	s.ops++
-	s.look()
 	defer s.look()
 	if k == s.at {
 		return s.how.around(s, ctx, do)
