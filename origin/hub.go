@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"origin-storm/origin/kv"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
@@ -166,8 +167,11 @@ func read(ctx context.Context, segments *storage.Segments, commits []*storage.Co
 // poll asks source on its schedule, and hands over what it finds until polling ends.
 func (w *wait) poll(ctx context.Context, source policy.Source) {
 	look := w.hub.segments.Candidates
-	if source == policy.Cache {
+	switch source {
+	case policy.Cache:
 		look = w.hub.segments.Peek
+	case policy.Behind:
+		ctx = kv.WithoutCache(ctx) // the cache has its own poll; this one is for what the cache lost
 	}
 	t, n := w.r.Template, w.id.Number
 	var began time.Time

@@ -136,6 +136,12 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if r.Method == http.MethodDelete {
 		return published{}, nil // packagers delete what leaves their own window; ours is the DVR window
 	}
+	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+		return published{}, refuse(http.StatusUnsupportedMediaType, "Content-Encoding: %.40q: segments are stored and served as they are; send them unencoded", coding)
+	}
+	if r.Header.Get("Content-Range") != "" {
+		return published{}, refuse(http.StatusBadRequest, "Content-Range: a segment is published as a whole")
+	}
 	flaws, err := parseFlaws(r.Header)
 	if err != nil {
 		return published{}, refuse(http.StatusBadRequest, "%v", err)

@@ -63,6 +63,8 @@ func TestPublishAnswers(t *testing.T) {
 			{"delete", "DELETE", "/ev/a/v1/1.m4s", nil, nil, 200, "", "", 0},
 			{"unknown defect", "PUT", "/ev/a/v1/7.m4s", one, []string{"Origin-Defects", "shrot"}, 400, "", "", 0},
 			{"slate that is no boolean", "PUT", "/ev/a/v1/7.m4s", one, []string{"Origin-Slate", "true"}, 400, "", "", 0},
+			{"encoded", "PUT", "/ev/a/v1/7.m4s", one, []string{"Content-Encoding", "gzip"}, 415, "", "", 0},
+			{"a part", "PUT", "/ev/a/v1/7.m4s", one, []string{"Content-Range", "bytes 0-2/10"}, 400, "", "", 0},
 			{"too large", "PUT", "/ev/a/v1/7.m4s", make([]byte, 1001), nil, 413, "", "", 0},
 			{"just not too large", "PUT", "/ev/a/v1/8.m4s", make([]byte, 1000), nil, 201, etagOf(make([]byte, 1000)), "", 1},
 			{"unknown event", "PUT", "/other/a/v1/1.m4s", one, nil, 404, "", "", 0},

@@ -113,7 +113,7 @@ type flight struct {
 // CacheStats counts what a Cache did since it was made.
 type CacheStats struct {
 	Hits       uint64 `json:"hits"`        // Gets and Peeks that a zone answered
-	Misses     uint64 `json:"misses"`      // Gets that went on to the durable store
+	Misses     uint64 `json:"misses"`      // Gets that went on to the durable store, those under WithoutCache not counted
 	Collapsed  uint64 `json:"collapsed"`   // misses that shared another one's read
 	Fills      uint64 `json:"fills"`       // values read from the durable store and written to zones
 	ZoneErrors uint64 `json:"zone_errors"` // operations that a zone failed or did not answer in time
@@ -447,8 +447,8 @@ func (s *Cache) Get(ctx context.Context, key Key) ([]byte, error) {
 		} else if ctx.Err() != nil {
 			return nil, fmt.Errorf("kv: get %v: %w", key, ctx.Err())
 		}
+		s.misses.Add(1)
 	}
-	s.misses.Add(1)
 
 	s.mu.Lock()
 	if s.closed {
