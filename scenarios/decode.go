@@ -242,21 +242,15 @@ func (d *decoder) mapping(field string, n ast.Node, v reflect.Value) {
 		d.fail(d.node(n), field, "fields: "+strings.Join(fieldNames(v.Type()), ", "), "want a mapping, got %s", describe(n))
 		return
 	}
-	seen := map[string]bool{}
 	for it := m.MapRange(); it.Next(); {
 		key := it.Key().GetToken().Value
 		at := d.node(it.Key())
 		name := join(field, key)
 		f, ok := fieldByName(v, key)
-		switch {
-		case !ok:
+		if !ok {
 			d.fail(at, name, hint(key, fieldNames(v.Type())), "unknown field")
 			continue
-		case seen[key]:
-			d.fail(at, name, "", "given twice")
-			continue
 		}
-		seen[key] = true
 		d.at[name] = at
 		d.value(name, it.Value(), f)
 	}
@@ -296,7 +290,7 @@ func (d *decoder) override(s *Scenario, set string) {
 	file := "--set " + set
 	at := place{file: file}
 	path, text, ok := strings.Cut(set, "=")
-	if !ok || path == "" {
+	if !ok || path == "" || strings.TrimSpace(text) == "" {
 		d.fail(at, "", "", "want path=value, such as readers.edges=80")
 		return
 	}
@@ -338,7 +332,6 @@ func (d *decoder) override(s *Scenario, set string) {
 		value.value(field, doc, v)
 	}
 	d.errs = append(d.errs, value.errs...)
-	d.at[field] = at
 	for f := range value.at {
 		d.at[f] = at
 	}

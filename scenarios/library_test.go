@@ -185,6 +185,13 @@ func TestLive(t *testing.T) {
 			t.Errorf("Live of %s edges = %v, want it to fit: %v", edges, err, fits)
 		}
 	}
+	two := "name: x\norigin: {serve: 2}\nreaders: {edges: 4000}\n"
+	if err := parse(t, two).Live(1 << 50); err != nil {
+		t.Errorf("Live of 4000 edges with two serving processes = %v, want nil", err)
+	}
+	if err := parse(t, two+"backends: [embedded, {name: one, store: embedded, origin: {serve: 1}}]").Live(1 << 50); err == nil {
+		t.Error("Live of 4000 edges, one backend having one serving process = nil, want an error")
+	}
 	if err := parse(t, "name: x\nreaders: {edges: 1000, viewers: 100000000}").Live(cost.Bytes(1 << 40)); err == nil {
 		t.Error("Live of 10¹¹ viewers = nil, want an error")
 	}

@@ -32,6 +32,7 @@ func TestRefused(t *testing.T) {
 		{"a field that is like no other", "name: x\nreaders: {xyzzy: 4}"},
 		{"a field given twice", "name: x\nreaders: {edges: 4, edges: 5}"},
 		{"an anchor", "name: &n x\nabout: *n"},
+		{"a tag", "name: !!str x"},
 		{"text for a number", "name: x\nreaders: {edges: forty}"},
 		{"a part of an edge", "name: x\nreaders: {edges: 40.7}"},
 		{"a huge number", "name: x\nreaders: {edges: 99999999999999999999}"},
@@ -280,6 +281,7 @@ func TestSet(t *testing.T) {
 		{"readers.edges=-1", nil, "--set readers.edges=-1: readers.edges: -1: must be 0 to 100000000"},
 		{"backends[7].name=x", nil, "--set backends[7].name=x: backends[7]: there are 2 of these, counted from 0"},
 		{"readers.edges", nil, "--set readers.edges: want path=value"},
+		{"readers.edges=", nil, "--set readers.edges=: want path=value"},
 		{"event.renditions.cuont=3", nil, `did you mean "count"?`},
 	} {
 		s, err := scenarios.Parse("my.yaml", []byte(src), c.set)

@@ -313,12 +313,9 @@ func (s Scenario) Length(w time.Duration) time.Duration { return s.Event.Segment
 
 // segments is how many segments a window that was asked to last w lasts.
 func (s Scenario) segments(w time.Duration) int {
-	n := int(w / s.Event.Segment.Duration()) // at most one off, since Duration is rounded down
-	for s.Event.Segment.times(n) < w {
+	n := int(w / s.Event.Segment.Duration())
+	if s.Event.Segment.times(n) < w {
 		n++
-	}
-	for n > 0 && s.Event.Segment.times(n-1) >= w {
-		n--
 	}
 	return n
 }

@@ -102,8 +102,8 @@ func (g *generator) requests() iter.Seq[storm.Request] {
 			slices.SortFunc(items, item.compare)
 			ready := len(items)
 			if more {
-				// Nothing of a later tick comes before that tick's end, nor before the segment in front of it is due.
-				next := min(g.ends(0, n+1), g.due(0, n-g.delay))
+				// What later ticks read begins when the segment before is due; what they publish is not complete until after that.
+				next := g.due(0, n-g.delay)
 				ready, _ = slices.BinarySearchFunc(items, next, func(i item, at time.Duration) int { return cmp.Compare(i.at, at) })
 			}
 			for _, i := range items[:ready] {
