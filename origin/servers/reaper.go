@@ -79,17 +79,34 @@ func (r *Reaper) Container(name string) error { return r.tell(errand{Container: 
 func (r *Reaper) Network(name string) error { return r.tell(errand{Network: name}) }
 
 func (r *Reaper) tell(e errand) error {
-	line, err := json.Marshal(e)
+	line, err := jsonLine(e)
 	if err != nil {
 		return fmt.Errorf("servers: reaper: %w", err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if _, err := r.pipe.Write(append(line, '\n')); err != nil {
+	if _, err := r.pipe.Write(line); err != nil {
 		return fmt.Errorf("servers: reaper is gone: %w", err)
 	}
 	return nil
 }
+
+// jsonLine returns an errand as a line.
+func jsonLine(e errand) ([]byte, error) {
+	line, err := json.Marshal(e)
+	return append(line, '\n'), err
+}
+
+// parseErrand reads a line; ok is false for one that is none of ours or was cut off.
+func parseErrand(line []byte) (e errand, ok bool) {
+	if json.Unmarshal(line, &e) != nil || e.PID < 0 {
+		return errand{}, false
+	}
+	return e, true
+}
+
+// PID returns the reaper's own process number.
+func (r *Reaper) PID() int { return r.cmd.Process.Pid }
 
 // Close has everything removed that is registered and still there, and waits until that is done. It may be called again.
 func (r *Reaper) Close() error {
@@ -110,8 +127,7 @@ func Reap(owner io.Reader) error {
 	var todo []errand
 	lines := bufio.NewScanner(owner)
 	for lines.Scan() {
-		var e errand
-		if json.Unmarshal(lines.Bytes(), &e) == nil {
+		if e, ok := parseErrand(lines.Bytes()); ok {
 			todo = append(todo, e)
 		}
 	}

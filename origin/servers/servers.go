@@ -49,7 +49,7 @@ type Config struct {
 	Reaper *Reaper
 	// OnDeath is called, from a goroutine of the Cluster's, when a server ends that nobody ended. It may be nil.
 	OnDeath func(*Server, error)
-	// Progress is told in a few words what is being waited for. It may be nil.
+	// Progress is told in a few words what is being done, one call at a time. It may be nil.
 	Progress func(string)
 	Log      *slog.Logger // nil discards
 }
@@ -81,9 +81,7 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg.MemcachedMB = cmp.Or(cfg.MemcachedMB, 256)
 	cfg.HeapMB = cmp.Or(cfg.HeapMB, 512)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	if cfg.Progress == nil {
-		cfg.Progress = func(string) {}
-	}
+	cfg.Progress = oneAtATime(cfg.Progress)
 	if err := cfg.check(); err != nil {
 		return nil, err
 	}
@@ -103,6 +101,18 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, errors.Join(err, c.Close())
 	}
 	return c, nil
+}
+
+// oneAtATime returns tell with its calls made one after another; nil becomes a function that does nothing.
+func oneAtATime(tell func(string)) func(string) {
+	var mu sync.Mutex // guards tell
+	return func(text string) {
+		if tell != nil {
+			mu.Lock()
+			defer mu.Unlock()
+			tell(text)
+		}
+	}
 }
 
 func (cfg Config) check() error {
