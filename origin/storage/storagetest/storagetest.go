@@ -198,52 +198,53 @@ func body(seed byte) []byte {
 	return b
 }
 
-// ChunkSizes benchmarks a segment's write and read at each chunk size worth trying, from 64 KiB to the whole segment in its
-// Commit, over the stores that nodes opens. It reports the median and the 99th percentile of a write in milliseconds.
+// ChunkSizes benchmarks a segment's write and read over the stores that nodes opens, at each chunk size worth trying, from
+// 64 KiB to the whole segment in its Commit. The sizes take turns in every iteration, so that what else the machine does
+// strikes all of them; for each it reports the median and the 99th percentile in milliseconds. Run it with a -benchtime of
+// at least 300x, or its percentiles are guesses.
 func ChunkSizes(b *testing.B, nodes Nodes, segmentSize int) {
-	content := make([]byte, segmentSize)
+	type candidate struct {
+		name        string
+		segments    *storage.Segments
+		write, read []time.Duration
+	}
+	var candidates []*candidate
 	for _, size := range []int{64 << 10, 128 << 10, 256 << 10, 512 << 10, 1 << 20, -1} {
-		name := fmt.Sprintf("chunk=%dKiB", size>>10)
-		if size < 0 {
-			name = "chunk=whole"
-		}
 		cfg := nodes(b, pass)
 		cfg.ChunkSize = size
-		s := storage.New(cfg)
-		run := rand.Text()
-		id := func(n int64) segment.ID {
-			return segment.ID{Event: "bench-" + run, Pipeline: "a", Rendition: "v", Number: n}
+		c := &candidate{name: fmt.Sprintf("%dKiB", size>>10), segments: storage.New(cfg)}
+		if size < 0 {
+			c.name = "whole"
 		}
-		var written int64
-		b.Run("write/"+name, func(b *testing.B) {
-			b.SetBytes(int64(segmentSize))
-			var took []time.Duration
-			for b.Loop() {
-				fresh := slices.Clone(content) // a store may keep what it is given, and no chunk may be an earlier one's twin
-				for at := 0; at+16 <= len(fresh); at += 16 << 10 {
-					rand.Read(fresh[at : at+16])
-				}
-				began := time.Now()
-				if _, err := s.Put(b.Context(), id(written), fresh, storage.Meta{}, keep); err != nil {
-					b.Fatal(err)
-				}
-				took = append(took, time.Since(began))
-				written++
+		candidates = append(candidates, c)
+	}
+	id := segment.ID{Event: "bench-" + rand.Text(), Pipeline: "a", Rendition: "v"}
+	content := make([]byte, segmentSize)
+	b.SetBytes(int64(len(candidates)) * int64(segmentSize))
+	for b.Loop() {
+		for _, c := range candidates {
+			fresh := slices.Clone(content) // a store may keep what it is given, and no chunk may be an earlier one's twin
+			for at := 0; at+16 <= len(fresh); at += 16 << 10 {
+				rand.Read(fresh[at : at+16])
 			}
+			id.Number++
+			began := time.Now()
+			if _, err := c.segments.Put(b.Context(), id, fresh, storage.Meta{}, keep); err != nil {
+				b.Fatal(err)
+			}
+			written := time.Now()
+			if got, err := read(b.Context(), c.segments, id); err != nil || len(got) != segmentSize {
+				b.Fatalf("read = %d bytes, %v", len(got), err)
+			}
+			c.write = append(c.write, written.Sub(began))
+			c.read = append(c.read, time.Since(written))
+		}
+	}
+	for _, c := range candidates {
+		for what, took := range map[string][]time.Duration{"write": c.write, "read": c.read} {
 			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, "p50-ms")
-			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, "p99-ms")
-		})
-		b.Run("read/"+name, func(b *testing.B) {
-			b.SetBytes(int64(segmentSize))
-			var n int64
-			for b.Loop() {
-				got, err := read(b.Context(), s, id(n%max(1, written)))
-				if err != nil || len(got) != segmentSize {
-					b.Fatalf("read = %d bytes, %v", len(got), err)
-				}
-				n++
-			}
-		})
+			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1000, what+"-p50-ms/"+c.name)
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1000, what+"-p99-ms/"+c.name)
+		}
 	}
 }
