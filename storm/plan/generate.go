@@ -138,8 +138,13 @@ func (g *generator) due(event int, n int64) time.Duration {
 func (g *generator) published(n int64) bool { return n >= g.First && g.ends(0, n) < g.end }
 
 // draw is an even draw from (0, 1) for what a client does about a segment of a rendition; again tells several draws apart.
+// Segments count from the run's first, so that a run can be repeated at another time.
 func (g *generator) draw(what, from string, i item, again int) float64 {
-	number := (int(i.number)*len(g.Events)+int(i.event))*len(g.Scenario.Event.Renditions) + int(i.rendition)
+	nth := int64(-1)
+	if i.number != segment.Init {
+		nth = i.number - g.First
+	}
+	number := (int(nth)*len(g.Events)+int(i.event))*len(g.Scenario.Event.Renditions) + int(i.rendition)
 	return cost.Draw(g.Seed, what, from, number*max(1, g.Scenario.Readers.Viewers)*maxExtra+again)
 }
 

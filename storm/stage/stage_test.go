@@ -1,0 +1,277 @@
+package stage_test
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+
+	"origin-storm/origin/servers"
+	"origin-storm/scenarios"
+	"origin-storm/storm/record"
+	"origin-storm/storm/stage"
+)
+
+// program is this module's program, built once: stage starts it as the origin's processes.
+var program string
+
+func TestMain(m *testing.M) { os.Exit(testMain(m)) }
+
+func testMain(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "stage-test-")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	program = filepath.Join(dir, "origin-storm")
+	if out, err := exec.Command("go", "build", "-o", program, "origin-storm").CombinedOutput(); err != nil {
+		fmt.Fprintf(os.Stderr, "building the program: %v\n%s", err, out)
+		return 1
+	}
+	return m.Run()
+}
+
+// parse returns the scenario in text.
+func parse(t *testing.T, text string) scenarios.Scenario {
+	t.Helper()
+	s, err := scenarios.Parse(t.Name(), []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// carry runs s and returns what was found, after checking that nothing of it is left.
+func carry(t *testing.T, ctx context.Context, s scenarios.Scenario, change func(*stage.Config)) (record.Results, *record.Run) {
+	t.Helper()
+	tmp := t.TempDir()
+	t.Setenv("TMPDIR", tmp)
+	out := filepath.Join(t.TempDir(), "run")
+	folder, err := record.Create(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := stage.Config{
+		Scenario: s, Seed: 7, Servers: servers.Embedded, Command: []string{program}, Out: out,
+		Progress: func(p stage.Progress) { t.Log(p.Text, p.Backend, p.Phase, p.Elapsed) },
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	res, err := stage.Run(ctx, cfg, folder)
+	if err != nil {
+		t.Fatalf("Run: %v", err)
+	}
+	dir, err := folder.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if left := processes(t, tmp); len(left) > 0 {
+		t.Errorf("processes are left: %v", left)
+	}
+	if left, _ := filepath.Glob(filepath.Join(tmp, "*")); len(left) > 0 {
+		t.Errorf("files are left: %v", left)
+	}
+	return res, run
+}
+
+// processes returns those whose command line names dir: all that a run in it has started, but the reaper.
+func processes(t *testing.T, dir string) (pids []string) {
+	t.Helper()
+	lines, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	if err != nil || len(lines) == 0 {
+		t.Fatalf("no /proc: %v", err)
+	}
+	for _, f := range lines {
+		if b, err := os.ReadFile(f); err == nil && strings.Contains(string(b), dir) {
+			pids = append(pids, f+" "+strings.ReplaceAll(string(b), "\x00", " "))
+		}
+	}
+	return pids
+}
+
+func sound(t *testing.T, res record.Results) {
+	t.Helper()
+	for _, b := range res.Backends {
+		s := b.Segments
+		if s.Lost+s.Torn+s.Wrong+s.Stale != 0 {
+			t.Errorf("%s: lost %d, torn %d, wrong %d, stale %d, want none", b.Name, s.Lost, s.Torn, s.Wrong, s.Stale)
+		}
+		if s.Acknowledged == 0 || s.Verified == 0 || s.Verified != s.Read {
+			t.Errorf("%s: acknowledged %d, read %d, verified %d: want some, and each read verified", b.Name, s.Acknowledged, s.Read, s.Verified)
+		}
+	}
+}
+
+// A run over several driver processes sends what one would have sent, and its merged figures say so.
+func TestDriversShareThePlan(t *testing.T) {
+	const text = `
+name: shared
+event: {renditions: {count: 3, total: 1Mbit/s}}
+readers: {edges: 6, behaviour: {aligned: 50ms, early: 0.2, dvr: 0.2}}
+windows: {warm-up: 0s, quiet: 2s, storm: 4s}
+backends: [embedded+cache]
+`
+	counts := map[int]string{}
+	for _, drivers := range []int{1, 3} {
+		s := parse(t, text)
+		s.Drivers = drivers
+		res, run := carry(t, t.Context(), s, nil)
+		sound(t, res)
+		var got []string
+		for _, p := range res.Backends[0].Phases {
+			for _, o := range p.Operations {
+				got = append(got, fmt.Sprintf("%s %s %d", p.Name, o.Class, o.Count))
+			}
+		}
+		counts[drivers] = strings.Join(got, "\n")
+		if len(run.Copies) == 0 || len(run.Intervals) == 0 || len(run.Histograms) == 0 {
+			t.Errorf("%d drivers: the folder has %d copies, %d intervals, %d histograms", drivers, len(run.Copies), len(run.Intervals), len(run.Histograms))
+		}
+	}
+	if counts[1] != counts[3] {
+		t.Errorf("one driver counted\n%s\nthree\n%s", counts[1], counts[3])
+	}
+}
+
+// The publishing and the serving process die in the middle of a run and come back; all that was acknowledged is readable.
+func TestProcessesDieAndComeBack(t *testing.T) {
+	s := parse(t, `
+name: restarts
+event: {renditions: {count: 3, total: 3Mbit/s}}
+readers: {edges: 4, behaviour: {aligned: 50ms, early: 0.2}}
+windows: {warm-up: 0s, storm: 12s, quiet: 0s}
+backends: [embedded+cache]
+faults:
+  - {at: storm + 2300ms, kill: publish, for: 500ms}
+  - {at: storm + 5s, stop: cache 1, for: 2s}
+  - {at: storm + 8300ms, kill: serve, for: 500ms}
+`)
+	res, run := carry(t, t.Context(), s, nil)
+	sound(t, res)
+	var kinds []string
+	for _, e := range run.Events {
+		switch e.Kind {
+		case "fault", "fault-end":
+			kinds = append(kinds, e.Kind)
+		case "death", "warning":
+			t.Errorf("%s at %.1f s: %s", e.Kind, e.At, e.Text)
+		}
+	}
+	if got, want := strings.Join(kinds, " "), "fault fault-end fault fault-end fault fault-end"; got != want {
+		t.Errorf("faults in events.ndjson: %s, want %s", got, want)
+	}
+}
+
+// A run that is interrupted stops, says so, and keeps what it measured.
+func TestInterrupted(t *testing.T) {
+	s := parse(t, `
+name: interrupted
+event: {renditions: {count: 2, total: 1Mbit/s}}
+readers: {edges: 2}
+windows: {warm-up: 0s, quiet: 0s, storm: 10m}
+backends: [embedded, embedded+cache]
+`)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	var intervals atomic.Int32
+	res, _ := carry(t, ctx, s, func(c *stage.Config) {
+		c.Progress = func(p stage.Progress) {
+			if p.Interval != nil && p.Interval.Writes > 0 && intervals.Add(1) == 2 {
+				cancel()
+			}
+		}
+	})
+	if res.Verdict != "interrupted" {
+		t.Errorf("verdict %q, want interrupted", res.Verdict)
+	}
+	if len(res.Backends) != 1 || res.Backends[0].Segments.Acknowledged == 0 {
+		t.Errorf("kept %d backends, want one with acknowledged segments", len(res.Backends))
+	}
+}
+
+// A process that dies although no fault asked for it makes the run invalid.
+func TestUnaskedDeath(t *testing.T) {
+	s := parse(t, `
+name: death
+event: {renditions: {count: 2, total: 1Mbit/s}}
+readers: {edges: 2}
+windows: {warm-up: 0s, quiet: 0s, storm: 6s}
+backends: [embedded+cache]
+`)
+	tmp := ""
+	var once atomic.Bool
+	res, run := carry(t, t.Context(), s, func(c *stage.Config) {
+		tmp = os.Getenv("TMPDIR")
+		c.Progress = func(p stage.Progress) {
+			if p.Interval == nil || once.Swap(true) {
+				return
+			}
+			for _, p := range processes(t, tmp) {
+				if strings.Contains(p, "cache-2") {
+					var pid int
+					fmt.Sscanf(p, "/proc/%d/cmdline", &pid)
+					syscall.Kill(pid, syscall.SIGKILL)
+				}
+			}
+		}
+	})
+	if res.Verdict != "invalid" {
+		t.Errorf("verdict %q (%v), want invalid", res.Verdict, res.Reasons)
+	}
+	found := false
+	for _, e := range run.Events {
+		found = found || e.Kind == "death" && strings.Contains(e.Text, "cache-2")
+	}
+	if !found {
+		t.Errorf("events.ndjson names no death of cache-2: %+v", run.Events)
+	}
+}
+
+// kill -9 of the run itself leaves neither a process nor a directory.
+func TestNothingOutlivesTheRun(t *testing.T) {
+	tmp, cwd := t.TempDir(), t.TempDir()
+	cmd := exec.Command(program, "run", "smoke", "--set", "windows.storm=60s")
+	cmd.Dir = cwd
+	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
+	progress, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(progress)
+	for lines.Scan() && !strings.Contains(lines.Text(), "quiet") {
+	}
+	if len(processes(t, tmp)) < 3 {
+		t.Errorf("the run has started %v, want a store, a publish and a serve process", processes(t, tmp))
+	}
+	cmd.Process.Kill()
+	cmd.Wait()
+	deadline := time.NewTimer(20 * time.Second)
+	defer deadline.Stop()
+	for tick := time.NewTicker(20 * time.Millisecond); ; {
+		left, _ := filepath.Glob(filepath.Join(tmp, "*"))
+		if len(processes(t, tmp)) == 0 && len(left) == 0 {
+			return
+		}
+		select {
+		case <-tick.C:
+		case <-deadline.C:
+			t.Fatalf("20 s after kill -9 there are left: processes %v, files %v", processes(t, tmp), left)
+		}
+	}
+}
