@@ -99,7 +99,9 @@ func lookOf(i int) look {
 		{sky, []vg.Length{1, 3}, draw.SquareGlyph{}},
 		{ink, []vg.Length{12, 4}, draw.TriangleGlyph{}},
 	}
-	return looks[i%len(looks)]
+	// After seven backends colours return, with other dashes and shapes.
+	n, again := len(looks), i/len(looks)
+	return look{looks[i%n].color, looks[(i+again)%n].dashes, looks[(i+2*again)%n].glyph}
 }
 
 // diamondGlyph is a filled diamond, hollowGlyph the outline of one.

@@ -145,7 +145,7 @@ func segmentName(r record.Results) string {
 func provenances(r record.Results) string {
 	var parts []string
 	for _, p := range []struct{ name, means string }{
-		{"measured", "measured (a real server)"}, {"modelled", "modelled (a profile sets the store's latency)"}, {"simulated", "simulated (no server at all)"},
+		{"measured", "measured (timed as it ran)"}, {"modelled", "modelled (a profile sets the store's latency)"}, {"simulated", "simulated (nothing ran)"},
 	} {
 		var names []string
 		for _, b := range r.Backends {

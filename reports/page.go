@@ -49,6 +49,9 @@ func newPage(run Run) page {
 		Legend:   legends(r),
 		Repeat:   repeat(r),
 	}
+	if len(p.Reasons) == 1 && strings.Contains(p.Sentence, p.Reasons[0]) {
+		p.Reasons = nil // the sentence says it
+	}
 	var when []string
 	if !r.Started.IsZero() {
 		when = append(when, r.Started.UTC().Format(time.RFC3339))
@@ -90,6 +93,16 @@ func orUnknown(p *float64, unit string) string {
 	return unknown
 }
 
+// named is a backend's name with what its figures are, wherever only the name is known.
+func named(r record.Results, name string) string {
+	for _, b := range r.Backends {
+		if b.Name == name {
+			return kind(b)
+		}
+	}
+	return name
+}
+
 // limits lists the thresholds.
 func limits(r record.Results) grid {
 	g := grid{Heads: []string{"", "threshold", "backend", "actual", "limit", ""}}
@@ -104,7 +117,7 @@ func limits(r record.Results) grid {
 		if unit != "" {
 			unit = " " + unit
 		}
-		g.Rows = append(g.Rows, []string{state, t.Text, t.Backend, orUnknown(t.Actual, unit), number(t.Limit) + unit, t.Note})
+		g.Rows = append(g.Rows, []string{state, t.Text, named(r, t.Backend), orUnknown(t.Actual, unit), number(t.Limit) + unit, t.Note})
 	}
 	return g
 }
@@ -165,7 +178,7 @@ func happenings(run Run) grid {
 		if what == "" {
 			continue
 		}
-		g.Rows = append(g.Rows, []string{e.Backend, number(e.At) + " s", what, e.Text})
+		g.Rows = append(g.Rows, []string{named(run.Results, e.Backend), number(e.At) + " s", what, e.Text})
 	}
 	return g
 }

@@ -69,7 +69,8 @@ func writePercentiles(r record.Results) figure {
 			continue
 		}
 		add(b, i, p, false)
-		if q, ok := phase(b, "quiet"); ok && p.Name != "quiet" {
+		// With many backends the quiet lines would hide what is asked about.
+		if q, ok := phase(b, "quiet"); ok && p.Name != "quiet" && len(r.Backends) <= 4 {
 			add(b, i, q, true)
 		}
 	}
@@ -125,7 +126,7 @@ func writePercentiles(r record.Results) figure {
 	}))
 	return figure{
 		name: "write-percentiles", title: tailFinding(r), legend: keys,
-		caption: "Publish response, from the intended start. Thick lines are under load, thin ones quiet. A line ends where its sample ends: " +
+		caption: "Publish response, from the intended start. Thick lines are under load, thin ones (where shown) quiet. A line ends where its sample ends: " +
 			"its last step rests on one write. " + provenances(r),
 		panels: []panel{{plot: p, x: "share of writes that took at most so long (each step to the right is rarer)", y: "write response, ms (logarithmic)",
 			above: 6, height: 310}},

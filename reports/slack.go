@@ -12,6 +12,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"origin-storm/origin/segment"
 	"origin-storm/storm/record"
 )
 
@@ -34,8 +35,8 @@ func fates(copies []record.Copy, backend string) []fate {
 	known := map[id]*fate{}
 	var order []id
 	for _, c := range copies {
-		if c.Backend != backend {
-			continue
+		if c.Backend != backend || c.Number == segment.Init {
+			continue // an initialisation segment has no instant
 		}
 		k := id{c.Event, c.Rendition, c.Number}
 		f := known[k]
@@ -72,9 +73,9 @@ func fates(copies []record.Copy, backend string) []fate {
 
 // slackTimeline shows for every segment how long before it was due it could be read.
 func slackTimeline(run Run) figure {
-	segment := run.Results.SegmentMS / 1000
-	if !(segment > 0) {
-		segment = 2
+	window := run.Results.SegmentMS / 1000
+	if !(window > 0) {
+		window = 2
 	}
 	var byBackend [][]fate
 	end, top, all, late, bad := 0.0, 0.1, 0, 0, 0
@@ -82,7 +83,7 @@ func slackTimeline(run Run) figure {
 		fs := fates(run.Copies, b.Name)
 		byBackend = append(byBackend, fs)
 		for _, f := range fs {
-			end = max(end, f.due+segment/2)
+			end = max(end, f.due+window/2)
 			if f.slack > top {
 				top = f.slack
 			}
@@ -102,7 +103,7 @@ func slackTimeline(run Run) figure {
 		end = 1
 	}
 	// Below the deadline lies a strip for what was never readable in time.
-	rail := -segment * 1.2
+	rail := -window * 1.2
 
 	f := figure{name: "deadline-slack"}
 	var shaded []stretch
@@ -114,18 +115,18 @@ func slackTimeline(run Run) figure {
 		shaded = append(shaded, ws...)
 		p := newPlot(false, true, windows(ws, true))
 		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, end, evenTicks{10}
-		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = -segment*1.4, top*1.15, evenTicks{8}
+		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = -window*1.4, top*1.15, evenTicks{8}
 		events := eventsOf(run, b.Name)
 		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
 			trX, trY := p.Transforms(&c)
 			c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.2}, c.Min.X, trY(0), c.Max.X, trY(0))
-			c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.2, Dashes: []vg.Length{6, 3}}, c.Min.X, trY(-segment), c.Max.X, trY(-segment))
+			c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.2, Dashes: []vg.Length{6, 3}}, c.Min.X, trY(-window), c.Max.X, trY(-window))
 			if len(fs) == 0 {
 				saySomething(c, "no segment was recorded")
 				return
 			}
 			place := func(f fate, y float64) vg.Point {
-				return vg.Point{X: trX(f.due + f.place*segment*0.8), Y: trY(y)}
+				return vg.Point{X: trX(f.due + f.place*window*0.8), Y: trY(y)}
 			}
 			// The many that are well are drawn as one path, each place on the paper once: a long run stays a small file.
 			drawn := map[[2]int]bool{}
@@ -165,10 +166,12 @@ func slackTimeline(run Run) figure {
 					outlined(c, draw.BoxGlyph{}, purple, place(f, rail))
 				}
 			}
+		}), faults(events, true), plotFunc(func(c draw.Canvas, p *plot.Plot) {
+			_, trY := p.Transforms(&c)
 			sty := sans(captionSize, true, black)
 			say(c, sty, vg.Point{X: c.Max.X - 3, Y: trY(0) - 2}, draw.XRight, draw.YTop, "due")
-			say(c, sty, vg.Point{X: c.Max.X - 3, Y: trY(-segment) + 2}, draw.XRight, draw.YBottom, "deadline")
-		}), faults(events, true))
+			say(c, sty, vg.Point{X: c.Max.X - 3, Y: trY(-window) + 2}, draw.XRight, draw.YBottom, "deadline")
+		}))
 		for _, x := range fs {
 			switch x.outcome {
 			case "late":

@@ -15,6 +15,7 @@ type table struct {
 	heads  []string
 	groups []group
 	notes  []string // footnotes; ¹ is the first
+	alike  bool     // a ratio is marked with ~
 }
 
 // group is the rows of one backend, under its name with its provenance.
@@ -155,6 +156,7 @@ func (t *table) ratio(r record.Ratio) string {
 	txt := fmt.Sprintf("%.2f [%.2f–%.2f]", v, r.CI[0], r.CI[1])
 	if r.CI[0] <= 1 && 1 <= r.CI[1] {
 		txt = "~" + txt
+		t.alike = true
 	}
 	return txt
 }
@@ -208,12 +210,18 @@ func Table(r record.Results) string {
 				b.WriteString(line + "\n")
 				line = "   "
 			}
-			line = strings.TrimPrefix(line+" "+word, " ")
+			if line != "" {
+				line += " "
+			}
+			line += word
 		}
 		b.WriteString(line + "\n")
 		for _, row := range g.rows {
 			write(row)
 		}
+	}
+	if t.alike {
+		b.WriteString("~ the interval holds 1: no difference can be told\n")
 	}
 	for i, n := range t.notes {
 		fmt.Fprintf(&b, "%s %s\n", superscript(i+1), plain(n))

@@ -128,6 +128,7 @@ func faults(events []record.Event, names bool) plot.Plotter {
 		trX, _ := p.Transforms(&c)
 		sty := sans(captionSize, true, black)
 		var taken [eventRows][]vg.Rectangle
+		var texts []func() // written last, on top of every line
 		for _, e := range events {
 			x := trX(e.At)
 			if !c.ContainsX(x) {
@@ -156,9 +157,12 @@ func faults(events []record.Event, names bool) plot.Plotter {
 				taken[row] = append(taken[row], box)
 				y := c.Max.Y + 12 + eventRow*vg.Length(row)
 				c.StrokeLine2(line, x, c.Max.Y, x, y+1)
-				say(c, sty, vg.Point{X: from + 2, Y: y}, draw.XLeft, draw.YBottom, txt)
+				texts = append(texts, func() { say(c, sty, vg.Point{X: from + 2, Y: y}, draw.XLeft, draw.YBottom, txt) })
 				break
 			}
+		}
+		for _, write := range texts {
+			write()
 		}
 	})
 }
