@@ -156,6 +156,23 @@ func TestEmbedded(t *testing.T) {
 	}
 }
 
+func TestOnly(t *testing.T) {
+	before := parse(t, "name: x\nbackends: [s3, embedded, embedded+cache]\nthresholds: [segments lost == 0, \"s3: segments torn == 0\", \"embedded: segments wrong == 0\"]")
+	got, err := before.Only("embedded+cache", "s3")
+	if err != nil || len(got.Backends) != 2 || got.Backends[0].Name != "s3" || got.Backends[1].Name != "embedded+cache" {
+		t.Errorf("Only(embedded+cache, s3) has the backends %+v, %v, want those two in the scenario's order", got.Backends, err)
+	}
+	if len(got.Thresholds) != 2 || got.Thresholds[1].Backend != "s3" {
+		t.Errorf("Only(embedded+cache, s3) has the thresholds %v, want those of all and of s3", got.Thresholds)
+	}
+	if len(before.Backends) != 3 || len(before.Thresholds) != 3 {
+		t.Errorf("Only changed what it was asked for: %+v", before)
+	}
+	if _, err := before.Only("embeded"); err == nil || !strings.Contains(err.Error(), `did you mean "embedded"?`) {
+		t.Errorf("Only(embeded) = %v, want what was meant", err)
+	}
+}
+
 // A million edges are a scenario, but no live run.
 func TestLive(t *testing.T) {
 	s := parse(t, "name: x\nreaders: {edges: 1000000}")

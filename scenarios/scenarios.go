@@ -228,16 +228,6 @@ func (s Scenario) On(b Backend) Origin {
 	return s.Origin
 }
 
-// Backend returns the backend of that name.
-func (s Scenario) Backend(name string) (Backend, bool) {
-	for _, b := range s.Backends {
-		if b.Name == name {
-			return b, true
-		}
-	}
-	return Backend{}, false
-}
-
 // Only returns s with the backends of these names alone, in their order, and without the thresholds of all others.
 func (s Scenario) Only(names ...string) (Scenario, error) {
 	var have, missing []string

@@ -67,7 +67,8 @@ func generate(t *testing.T) []byte {
 			case reflect.TypeFor[scenarios.Target]():
 				return text(`^(pipeline [ab]|publish|store|(serve|cache|cassandra)( [1-9][0-9]*)?)$`, "")
 			case reflect.TypeFor[scenarios.Threshold]():
-				return text(`^.+ (<|<=|==|!=|>=|>) [^ ]+$`, "")
+				return text(`^.+ (<|<=|==|!=|>=|>) [^ ]+$`, "[backend:] [phase] subject [latency] figure op value, such as: storm publish response p99 < 500ms. "+
+					"Percentiles of requests need a latency: response, service, lag or first-byte. Subjects and their figures: "+strings.Join(scenarios.Subjects(), "; "))
 			}
 			return nil
 		},
