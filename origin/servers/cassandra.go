@@ -184,10 +184,11 @@ func startNodes(ctx context.Context, cfg Config, nodes []*Server) error {
 		})
 	}
 	err := start.Wait()
-	if err != nil {
-		for _, s := range nodes {
+	for _, s := range nodes {
+		if err != nil {
 			err = errors.Join(err, s.Kill())
 		}
+		s.answerCassandra(1) // a node that is restarted later is back when it answers itself: another one may be dead
 	}
 	return err
 }

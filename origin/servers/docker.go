@@ -338,18 +338,31 @@ func (c *contained) create(ctx context.Context) error {
 
 func (c *contained) kill() error {
 	c.resume() // a container that is paused cannot be killed; where it is not, this fails without harm
-	_, err := c.engine.api.ContainerKill(context.Background(), c.made.GetContainerID(), client.ContainerKillOptions{Signal: "KILL"})
-	return err
+	return c.ask(func(ctx context.Context, id string) error {
+		_, err := c.engine.api.ContainerKill(ctx, id, client.ContainerKillOptions{Signal: "KILL"})
+		return err
+	})
 }
 
 func (c *contained) stop() error {
-	_, err := c.engine.api.ContainerPause(context.Background(), c.made.GetContainerID(), client.ContainerPauseOptions{})
-	return err
+	return c.ask(func(ctx context.Context, id string) error {
+		_, err := c.engine.api.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+		return err
+	})
 }
 
 func (c *contained) resume() error {
-	_, err := c.engine.api.ContainerUnpause(context.Background(), c.made.GetContainerID(), client.ContainerUnpauseOptions{})
-	return err
+	return c.ask(func(ctx context.Context, id string) error {
+		_, err := c.engine.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})
+		return err
+	})
+}
+
+// ask makes a request about the container.
+func (c *contained) ask(request func(ctx context.Context, id string) error) error {
+	ctx, cancel := context.WithTimeout(context.Background(), engineTimeout)
+	defer cancel()
+	return request(ctx, c.made.GetContainerID())
 }
 
 func (c *contained) discard() error {
@@ -378,7 +391,7 @@ func (e *engine) remove(ctx context.Context, containers, networks []string) erro
 }
 
 func remove(ctx context.Context, api client.APIClient, containers, networks []string) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, engineTimeout)
 	defer cancel()
 	var errs []error
 	for _, name := range containers {

@@ -188,3 +188,25 @@ func TestLastLines(t *testing.T) {
 		t.Errorf("lastLines(a, b) = %q", got)
 	}
 }
+
+func TestCheckMemory(t *testing.T) {
+	meminfo := filepath.Join(t.TempDir(), "meminfo")
+	if err := os.WriteFile(meminfo, []byte("MemTotal:       8000000 kB\nMemAvailable:   4194304 kB\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, c := range []struct {
+		cfg  Config
+		fits bool
+	}{
+		{Config{Cassandra: 3, HeapMB: 512, Memcached: 3, MemcachedMB: 256}, true},
+		{Config{Cassandra: 3, HeapMB: 512, Memcached: 3, MemcachedMB: 512}, false},
+		{Config{Cassandra: 3, HeapMB: 1024}, false},
+	} {
+		if err := c.cfg.checkMemory(meminfo); (err == nil) != c.fits {
+			t.Errorf("checkMemory of %+v on 4 GiB = %v, want it to fit: %v", c.cfg, err, c.fits)
+		}
+	}
+	if err := (Config{Cassandra: 3, HeapMB: 1 << 20}).checkMemory("/nowhere"); err != nil {
+		t.Errorf("checkMemory where nobody knows = %v, want nil", err)
+	}
+}

@@ -151,9 +151,16 @@ func (s *Server) killLocked() error {
 	if err := s.run.kill(); err != nil && s.aliveLocked() {
 		return fmt.Errorf("servers: kill %s: %w", s.Name, err)
 	}
-	<-s.now.ended
-	return nil
+	select {
+	case <-s.now.ended:
+		return nil
+	case <-time.After(engineTimeout):
+		return fmt.Errorf("servers: kill %s: it has not ended %v later", s.Name, engineTimeout)
+	}
 }
+
+// engineTimeout bounds what the system or a container engine takes for one request.
+const engineTimeout = 30 * time.Second
 
 // Stop halts the server where it stands (SIGSTOP): connections stay open and nothing answers, until Continue.
 func (s *Server) Stop() error {

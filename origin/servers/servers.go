@@ -10,6 +10,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
+	"strings"
 	"sync"
 	"time"
 )
@@ -86,6 +88,12 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 		return nil, err
 	}
 
+	if cfg.Mode != Embedded {
+		if err := cfg.checkMemory("/proc/meminfo"); err != nil {
+			return nil, err
+		}
+	}
+
 	c := &Cluster{Mode: cfg.Mode}
 	if cfg.Mode == Auto {
 		c.Mode, c.Why = choose(ctx, cfg)
@@ -132,6 +140,27 @@ func (cfg Config) check() error {
 	}
 	if cfg.Reaper == nil && cfg.Mode != Embedded {
 		return errors.New("servers: Config.Reaper is nil: servers would outlive a crash of this program")
+	}
+	return nil
+}
+
+// checkMemory refuses what this machine has no memory for, before its kernel ends processes of its own choice. It says nothing
+// where meminfo is not there.
+func (cfg Config) checkMemory(meminfo string) error {
+	text, err := os.ReadFile(meminfo)
+	if err != nil {
+		return nil
+	}
+	for line := range strings.Lines(string(text)) {
+		var kb int
+		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kb); err != nil {
+			continue
+		}
+		// A Cassandra node was seen to take twice its heap, a memcached takes what it may.
+		if need, there := 2*cfg.HeapMB*cfg.Cassandra+cfg.MemcachedMB*cfg.Memcached, kb>>10; need > there {
+			return fmt.Errorf("servers: %d Cassandra nodes with a heap of %d MiB and %d memcached zones of %d MiB need about %d MiB, and %d MiB "+
+				"of memory are free: ask for less", cfg.Cassandra, cfg.HeapMB, cfg.Memcached, cfg.MemcachedMB, need, there)
+		}
 	}
 	return nil
 }
