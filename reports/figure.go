@@ -468,5 +468,13 @@ func duration(ms float64) string {
 	return number(ms) + " ms"
 }
 
+// bitRate writes Gbit/s with the unit that fits.
+func bitRate(gbit float64) string {
+	if gbit < 0.1 {
+		return number(gbit*1000) + " Mbit/s"
+	}
+	return number(gbit) + " Gbit/s"
+}
+
 // percent writes a share.
 func percent(share float64) string { return fmt.Sprintf("%s %%", number(share*100)) }

@@ -349,9 +349,9 @@ func throughputFinding(r record.Results) string {
 	}
 	slices.Reverse(ranks)
 	p, _ := loaded(ranks[0].backend)
-	txt := fmt.Sprintf("%s readers took %s Gbit/s from %s", capital(inPhase(p.Name)), number(ranks[0].value), kind(ranks[0].backend))
+	txt := fmt.Sprintf("%s readers took %s from %s", capital(inPhase(p.Name)), bitRate(ranks[0].value), kind(ranks[0].backend))
 	if last := ranks[len(ranks)-1]; len(ranks) > 1 {
-		txt += fmt.Sprintf(" and %s Gbit/s from %s", number(last.value), kind(last.backend))
+		txt += fmt.Sprintf(" and %s from %s", bitRate(last.value), kind(last.backend))
 	}
 	return txt
 }
