@@ -53,10 +53,3 @@ func (m *memory[V]) put(id segment.ID, val V, now, until time.Time) {
 	}
 	m.sweepAt = max(firstSweep, 2*len(m.entries))
 }
-
-// forget drops id.
-func (m *memory[V]) forget(id segment.ID) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	delete(m.entries, id)
-}

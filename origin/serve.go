@@ -278,7 +278,11 @@ func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline str
 	case err != nil:
 		return served{}, unavailable(err)
 	case seg == nil:
-		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
+		d := ev.Decide(now, id.Number, policy.Absent, policy.Load{})
+		if d.Verdict == policy.Hold { // it was seen, and then lost, before its deadline
+			return s.hold(ctx, ev, id)
+		}
+		return served{}, refusalOf(d, id, now)
 	}
 	if len(tags) == 0 {
 		s.keep(ev, id, seg, now)
@@ -293,12 +297,15 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 	if pipeline != "" && len(tags) == 0 {
 		found, err := s.cfg.Segments.Candidates(ctx, id, []string{pipeline})
 		if err == nil && found[0] != nil && found[0].Sound() {
-			if seg, err := read(ctx, s.cfg.Segments, found); err == nil {
+			var seg *Segment
+			if seg, err = read(ctx, s.cfg.Segments, found); err == nil {
 				return seg, nil
 			}
 		}
-		// The chosen copy can not be had, so the choice is open again.
-		s.choices.forget(id)
+		// A store that fails at the moment is no reason to change to another copy; one that has lost this copy is.
+		if err != nil && !errors.Is(err, storage.ErrTorn) && !errors.Is(err, storage.ErrCorrupt) {
+			return nil, err
+		}
 	}
 	found, err := s.cfg.Segments.Candidates(ctx, id, ev.pipelines)
 	commits := ranked(found, false)
@@ -327,7 +334,10 @@ func (s *Serve) keep(ev *event, id segment.ID, seg *Segment, now time.Time) {
 // found is seg as an answer. A sound copy may be kept by all for as long as it is served; a flawed one, which a sound one may
 // replace, not longer than the nodes keep it.
 func (s *Serve) found(ev *event, seg *Segment, now time.Time, cache string) served {
-	left := ev.Decide(now, seg.ID.Number, policy.Published, policy.Load{}).Until.Sub(now)
+	var left time.Duration // 0 if the window ended while it was read
+	if d := ev.Decide(now, seg.ID.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
+		left = d.Until.Sub(now)
+	}
 	if !seg.Sound() {
 		left = min(left, policy.SettleFor)
 	}

@@ -12,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -393,6 +394,76 @@ func TestChoiceStays(t *testing.T) {
 				whole := get(t, o, "/ev/v1/0.m4s", "If-Range", `"0123"`, "Range", "bytes=1-2")
 				wantStatus(t, name+" If-Range of no copy", whole, 200)
 			}
+		}
+	})
+}
+
+// TestChoiceOutlivesHiccups: neither a reader that leaves nor a store that fails for a moment makes a node change to another copy;
+// one that has lost the copy does.
+func TestChoiceOutlivesHiccups(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var fate error
+		var of string // the pipeline whose commit meets it
+		commits := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			if op.Write {
+				return do(ctx)
+			}
+			time.Sleep(10 * time.Millisecond)
+			if fate != nil && op.Key.Name == of {
+				return fate
+			}
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return do(ctx)
+		})
+		o := origintest.Start(t, origintest.Config{Commits: commits})
+		put(t, o, "/ev/b/v1/0.m4s", []byte("b"))
+		wantHeader(t, "GET before a", get(t, o, "/ev/v1/0.m4s"), "Origin-Pipeline", "b")
+		put(t, o, "/ev/a/v1/0.m4s", []byte("a"))
+		at(start, 5*time.Second)
+
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Millisecond)
+		defer cancel()
+		if _, err := try(ctx, o, http.MethodGet, o.ServeURL+"/ev/v1/0.m4s", nil); err == nil {
+			t.Error("GET that was to be cut short was answered")
+		}
+		time.Sleep(time.Second)
+		wantHeader(t, "GET after a reader left", get(t, o, "/ev/v1/0.m4s"), "Origin-Pipeline", "b")
+		of, fate = "b", errors.New("connection reset")
+		wantStatus(t, "GET while the store fails", get(t, o, "/ev/v1/0.m4s"), 503)
+		fate = nil
+		wantHeader(t, "GET after the store failed", get(t, o, "/ev/v1/0.m4s"), "Origin-Pipeline", "b")
+		fate = kv.ErrNotFound
+		wantHeader(t, "GET of what was lost", get(t, o, "/ev/v1/0.m4s"), "Origin-Pipeline", "a")
+		fate = nil
+		wantHeader(t, "GET after it was lost", get(t, o, "/ev/v1/0.m4s"), "Origin-Pipeline", "a")
+	})
+}
+
+// TestLostBeforeItsDeadline: a segment that was served early and that the store lost then is awaited like any other.
+func TestLostBeforeItsDeadline(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var lost atomic.Bool
+		o := origintest.Start(t, origintest.Config{Commits: kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			if lost.Load() && !op.Write {
+				return kv.ErrNotFound
+			}
+			return do(ctx)
+		})})
+		put(t, o, "/ev/a/v1/0.m4s", []byte("a"))
+		wantStatus(t, "GET of what is early", get(t, o, "/ev/v1/0.m4s"), 200)
+		lost.Store(true)
+		go func() {
+			at(start, time.Second)
+			lost.Store(false)
+		}()
+		a := get(t, o, "/ev/v1/0.m4s")
+		wantStatus(t, "GET of what was lost", a, 200)
+		if a.took < time.Second || a.took > 1020*time.Millisecond {
+			t.Errorf("GET of what was lost took %v, want 1s", a.took)
 		}
 	})
 }
