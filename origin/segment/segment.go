@@ -5,7 +5,6 @@ package segment
 import (
 	"errors"
 	"fmt"
-	"math"
 	"strconv"
 	"strings"
 	"time"
@@ -169,31 +168,34 @@ func (t Template) Validate() error {
 
 // Duration is how long a segment lasts, rounded down to the nanosecond; Begins never adds up that rounding.
 func (t Template) Duration() time.Duration {
-	ticks, scale := t.rate()
-	return offset(1, ticks, scale)
+	sec, nsec := t.span(1)
+	return time.Duration(sec)*time.Second + time.Duration(nsec)
 }
 
-// offset is n segments' length, in integers so that number 10⁹ is as exact as number 1. Beyond what a time.Duration holds
-// (292 years) it stays at that bound: such a number is far in the future either way.
-func offset(n, ticks, scale int64) time.Duration {
-	switch seconds := float64(n) * float64(ticks) / float64(scale); {
-	case seconds > 9e9:
-		return math.MaxInt64
-	case seconds < -9e9:
-		return math.MinInt64
-	}
+// span is n segments' length in seconds and nanoseconds, in integers so that number 10⁹ is as exact as number 1.
+func (t Template) span(n int64) (sec, nsec int64) {
+	ticks, scale := t.rate()
 	whole, part := n/scale*ticks, n%scale*ticks // part < maxTimescale·3600·maxTimescale, far from overflow
-	return time.Duration(whole+part/scale)*time.Second + time.Duration(part%scale*int64(time.Second)/scale)
+	return whole + part/scale, part % scale * int64(time.Second) / scale
 }
 
 // maxTimescale is the largest in use: 100 ns ticks.
 const maxTimescale = 10_000_000
 
+// farthest bounds the arithmetic, in seconds from Start: 30,000 years. What would begin beyond begins there.
+const farthest = 1e12
+
 // Begins is the media instant at which segment n begins.
 func (t Template) Begins(n int64) time.Time {
-	ticks, scale := t.rate()
-	return t.Start.Add(offset(n-t.StartNumber, ticks, scale))
+	sec, nsec := t.span(n - t.StartNumber)
+	sec = min(max(sec, -farthest), farthest)
+	if sec < -century || sec > century { // more than a time.Duration holds
+		return time.Unix(t.Start.Unix()+sec, int64(t.Start.Nanosecond())+nsec).In(t.Start.Location())
+	}
+	return t.Start.Add(time.Duration(sec)*time.Second + time.Duration(nsec))
 }
+
+const century = 100 * 365 * 24 * 3600 // seconds
 
 // Due is when segment n should be readable: the instant of its last frame plus PublishDelay.
 func (t Template) Due(n int64) time.Time { return t.Begins(n + 1).Add(t.PublishDelay) }
@@ -207,13 +209,19 @@ const Budget = 2 * time.Second
 
 // Next is the smallest number, StartNumber or above, whose Due is after now: the one that the clock says comes next.
 func (t Template) Next(now time.Time) int64 {
-	ticks, scale := t.rate()
-	since := now.Sub(t.Start) - t.PublishDelay
-	if since < 0 {
+	first := t.Start.Add(t.PublishDelay)
+	if now.Before(first) {
 		return t.StartNumber
 	}
-	// A first guess in floating point is at most a few segments off; two exact comparisons settle it.
-	n := t.StartNumber + int64(float64(since)/float64(time.Second)*float64(scale)/float64(ticks)) - 2
+	// Not now.Sub(first), which ends after 292 years: a template without a start begins in the year 1.
+	since := float64(now.Unix()-first.Unix()) + float64(now.Nanosecond()-first.Nanosecond())/1e9
+	ticks, scale := t.rate()
+	guess := since * float64(scale) / float64(ticks)
+	if since >= farthest || guess >= maxNumber {
+		return maxNumber
+	}
+	// The guess in floating point is at most a few segments off; a few exact comparisons settle it.
+	n := t.StartNumber + int64(guess) - 2
 	for n = max(n, t.StartNumber); !t.Due(n).After(now); n++ {
 	}
 	return n
