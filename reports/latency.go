@@ -51,6 +51,10 @@ func writeLatency(r record.Results) figure {
 			}
 			n++
 		}
+		if n == 0 {
+			lines = append(lines, line{label: "no window", look: lookOf(i), latency: record.Latency{Note: "nothing was measured"}})
+			n++
+		}
 		if b.Published == nil {
 			continue
 		}

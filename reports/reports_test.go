@@ -245,7 +245,7 @@ func TestAnyRun(t *testing.T) {
 // TestWrite: all files are there, and the images show something.
 func TestWrite(t *testing.T) {
 	all := runs()
-	for _, name := range []string{"usual", "nothing at all"} {
+	for _, name := range []string{"one backend, no cache", "nothing at all"} {
 		t.Run(name, func(t *testing.T) {
 			dir := t.TempDir()
 			if err := Write(dir, all[name]); err != nil {
