@@ -167,5 +167,9 @@ func MaxAge(d time.Duration) int64 { return max(0, int64(d/time.Second)) }
 // TTLMillis is a lifetime in milliseconds, rounded up: an edge that asks again as it ends must not come a fraction of a
 // millisecond too early, only to be sent away again with a lifetime of 0.
 func TTLMillis(d time.Duration) int64 {
-	return max(0, int64((d+time.Millisecond-1)/time.Millisecond))
+	ms := int64(d / time.Millisecond)
+	if d%time.Millisecond > 0 {
+		ms++
+	}
+	return max(0, ms)
 }

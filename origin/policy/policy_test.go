@@ -42,7 +42,7 @@ func TestDecide(t *testing.T) {
 		{"long before the event", -time.Hour, 10, policy.Unknown, policy.Load{}, policy.NotYet, 0},
 		{"the first, as the event begins", 0, 10, policy.Unknown, policy.Load{}, policy.Hold, 4 * time.Second},
 		{"before the first number", 0, 9, policy.Unknown, policy.Load{}, policy.Gone, time.Minute},
-		{"far ahead", 0, 1 << 49, policy.Unknown, policy.Load{}, policy.NotYet, (1<<63 - 1)},
+		{"far ahead", 0, 1010, policy.Unknown, policy.Load{}, policy.NotYet, 2000 * time.Second},
 		{"just before its turn", 20*time.Second - 1, 20, policy.Unknown, policy.Load{}, policy.NotYet, 20 * time.Second},
 		{"its turn", 20 * time.Second, 20, policy.Unknown, policy.Load{}, policy.Hold, 24 * time.Second},
 		{"asked for and not there yet", 20 * time.Second, 20, policy.Absent, policy.Load{}, policy.Hold, 24 * time.Second},
@@ -69,6 +69,20 @@ func TestDecide(t *testing.T) {
 					tt.at, tt.n, tt.known, tt.load, got.Verdict, got.Until.Sub(start), tt.want, tt.until)
 			}
 		})
+	}
+}
+
+// TestFarthestNumber: the largest number there is lies beyond what a Duration counts, and is still not yet.
+func TestFarthestNumber(t *testing.T) {
+	for name, template := range clocks {
+		r := policy.Rendition{Template: template}
+		a := r.Decide(start, 1<<49, policy.Unknown, policy.Load{})
+		if ttl := policy.TTLMillis(a.Until.Sub(start)); a.Verdict != policy.NotYet || ttl < (100*365*24*time.Hour).Milliseconds() {
+			t.Errorf("%s: Decide(1<<49) = %v for %d ms, want not yet for more than 100 years", name, a.Verdict, ttl)
+		}
+		if !r.TooEarly(start, 1<<49) {
+			t.Errorf("%s: TooEarly(1<<49) = false", name)
+		}
 	}
 }
 
@@ -214,7 +228,7 @@ func TestLifetimes(t *testing.T) {
 		seconds, milli int64
 	}{
 		{0, 0, 0}, {-time.Second, 0, 0}, {1, 0, 1}, {time.Millisecond, 0, 1}, {time.Millisecond + 1, 0, 2},
-		{999 * time.Millisecond, 0, 999}, {time.Second, 1, 1000}, {2*time.Second - 1, 1, 2000}, {time.Hour, 3600, 3_600_000},
+		{1<<63 - 1, 9223372036, 9223372036855}, {999 * time.Millisecond, 0, 999}, {time.Second, 1, 1000}, {2*time.Second - 1, 1, 2000}, {time.Hour, 3600, 3_600_000},
 	} {
 		if s, ms := policy.MaxAge(tt.d), policy.TTLMillis(tt.d); s != tt.seconds || ms != tt.milli {
 			t.Errorf("MaxAge, TTLMillis(%v) = %d, %d, want %d, %d", tt.d, s, ms, tt.seconds, tt.milli)
