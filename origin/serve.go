@@ -309,13 +309,14 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 	}
 	found, err := s.cfg.Segments.Candidates(ctx, id, ev.pipelines)
 	commits := ranked(found, false)
+	there := false
 	for i, c := range commits {
-		if slices.Contains(tags, c.ETag()) {
+		if there = slices.Contains(tags, c.ETag()); there {
 			commits = slices.Insert(slices.Delete(commits, i, i+1), 0, c)
 			break
 		}
 	}
-	if len(commits) == 0 {
+	if len(commits) == 0 || len(tags) > 0 && !there && err != nil { // the copy that is asked for may be the one that could not be read
 		return nil, err
 	}
 	return read(ctx, s.cfg.Segments, commits)
