@@ -16,7 +16,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"origin-storm/origin/config"
-	"origin-storm/origin/servers"
 	"origin-storm/reports"
 	"origin-storm/scenarios"
 	"origin-storm/storm/live"
@@ -29,7 +28,7 @@ import (
 type runFlags struct {
 	backends, set []string
 	servers, out  string
-	images        servers.Images
+	images        stage.Images
 	seed          uint64
 	drivers       int
 	json, remote  bool
@@ -61,7 +60,7 @@ With --target it storms an origin that is already running instead, yours for ins
 	}
 	s := c.Flags()
 	s.StringSliceVar(&f.backends, "backend", nil, "run these backends of the scenario only")
-	s.StringVar(&f.servers, "servers", string(servers.Embedded), "where Cassandra and memcached come from: embedded (stand-ins), native, docker or auto")
+	s.StringVar(&f.servers, "servers", string(stage.Embedded), "where Cassandra and memcached come from: embedded (stand-ins), native, docker or auto")
 	s.StringVar(&f.images.Cassandra, "cassandra-image", "", "container image of Cassandra (default cassandra:5.0)")
 	s.StringVar(&f.images.Memcached, "memcached-image", "", "container image of memcached (default memcached:1.6)")
 	s.StringSliceVar(&f.at.Cassandra, "cassandra", nil, "addresses (host:port) of a Cassandra that is already running")
@@ -137,11 +136,11 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 	if err != nil {
 		return stage.Config{}, loading(err)
 	}
-	mode := servers.Mode(f.servers)
-	if !slices.Contains([]servers.Mode{servers.Auto, servers.Docker, servers.Native, servers.Embedded}, mode) {
+	mode := stage.Servers(f.servers)
+	if !slices.Contains([]stage.Servers{stage.Auto, stage.Docker, stage.Native, stage.Embedded}, mode) {
 		return stage.Config{}, usagef("--servers %s: use auto, docker, native or embedded", f.servers)
 	}
-	if mode == servers.Embedded && len(f.at.Cassandra) == 0 && len(f.target) == 0 {
+	if mode == stage.Embedded && len(f.at.Cassandra) == 0 && len(f.target) == 0 {
 		if s, err = s.Embedded(); err != nil {
 			return stage.Config{}, loading(err)
 		}

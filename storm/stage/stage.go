@@ -35,8 +35,8 @@ import (
 type Config struct {
 	Scenario scenarios.Scenario
 	Seed     uint64
-	Servers  servers.Mode // where Cassandra and memcached come from; Embedded puts stand-ins in their place
-	Images   servers.Images
+	Servers  Servers // where Cassandra and memcached come from; Embedded puts stand-ins in their place
+	Images   Images
 	At       Addresses // servers that are already running
 	// Target is an origin that is already running, in place of the scenario's backends.
 	Target      *Foreign
@@ -50,6 +50,20 @@ type Config struct {
 	Progress func(Progress) // nil for nobody
 	Log      *slog.Logger   // nil discards
 }
+
+// Servers says where Cassandra and memcached come from; see package servers for what the modes mean.
+type Servers = servers.Mode
+
+// The ways to have servers.
+const (
+	Embedded = servers.Embedded
+	Native   = servers.Native
+	Docker   = servers.Docker
+	Auto     = servers.Auto
+)
+
+// Images are names of container images.
+type Images = servers.Images
 
 // Foreign is an origin that is already running, and how it names things. Empty names are the scenario's.
 type Foreign struct {
@@ -142,9 +156,13 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 			break
 		}
 	}
-	res.Environment = record.Environment(map[string]string{
+	about := map[string]string{
 		"command": cfg.CommandLine, "seed": fmt.Sprint(cfg.Seed), "servers": string(cfg.Servers), "gomaxprocs": fmt.Sprint(runtime.GOMAXPROCS(0)),
-	})
+	}
+	if t := cfg.Target; t != nil {
+		about["target"] = strings.Join(t.Serve.URLs, ", ")
+	}
+	res.Environment = record.Environment(about)
 	verdict.Judge(&res, verdict.Conditions{
 		Thresholds: r.scenario.Thresholds, Copies: copies, Events: r.events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
 	})
@@ -338,7 +356,7 @@ func (m *measurement) live(target *Target, events []config.Event, start time.Tim
 // The warm-up goes by steps of a few segments until the write latency is stable.
 const (
 	warmStep  = 3
-	warmSteps = 8
+	warmSteps = 4
 )
 
 // warm drives the target until its write p50 is stable (a cold JVM misleads), or for the time the scenario says, and returns
