@@ -490,24 +490,57 @@ func TestResetInMidBody(t *testing.T) {
 	}
 }
 
-// TestEarlierWaitWakesThePacer: the plan's next request is an hour away, what a client put off is not.
+// TestEarlierWaitWakesThePacer: the plan's next request is an hour away, and one is held meanwhile; what a client put off is
+// due before.
 func TestEarlierWaitWakesThePacer(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		c := virtual(t, func(w http.ResponseWriter, r *http.Request) {
+			if r.URL.Path == "/final/v/99.m4s" {
+				time.Sleep(time.Minute)
+			}
 			w.Header().Set("Origin-TTL-Ms", "250")
 			w.WriteHeader(http.StatusNotFound)
 		})
+		c.ReadTimeout = time.Hour
+		held := read(0, 99)
+		held.Try = 3 // its client asks no more
 		all, _, err := execute(t, t.Context(), c, storm.Plan{
-			Requests: every(time.Hour, 2, func(i int, at time.Duration) storm.Request { return read(at, int64(i)) }),
+			Requests: slices.Values([]storm.Request{held, read(0, 0), read(time.Hour, 1)}),
 			Client:   func(string) storm.Client { return client.Direct{Again: client.Patient(3)} },
 		})
 		var ats []time.Duration
 		for _, s := range all {
 			ats = append(ats, s.Sent)
 		}
-		want := []time.Duration{0, 250e6, 500e6, 750e6, time.Hour, time.Hour + 250e6, time.Hour + 500e6, time.Hour + 750e6}
+		slices.Sort(ats)
+		want := []time.Duration{0, 0, 250e6, 500e6, 750e6, time.Hour, time.Hour + 250e6, time.Hour + 500e6, time.Hour + 750e6}
 		if err != nil || !slices.Equal(ats, want) {
 			t.Errorf("Execute = %v, sent at %v, want %v", err, ats, want)
+		}
+	})
+}
+
+// TestLagIsTheDrivers: what the driver loses before it sends is lag and response, and no service of the target's.
+func TestLagIsTheDrivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := virtual(t, func(w http.ResponseWriter, r *http.Request) {
+			io.Copy(io.Discard, r.Body)
+			time.Sleep(time.Millisecond)
+		})
+		c.Template = func(segment.ID) segment.Template { // the first thing of the caller's that is asked on the way
+			time.Sleep(7 * time.Millisecond)
+			return segment.Template{}
+		}
+		all, _, err := execute(t, t.Context(), c, storm.Plan{
+			Requests: every(4*time.Millisecond, 10, func(i int, at time.Duration) storm.Request { return put(at, "a", int64(i), 2000) }),
+		})
+		if err != nil || len(all) != 10 {
+			t.Fatalf("Execute = %v with %d samples, want 10", err, len(all))
+		}
+		for _, s := range all {
+			if s.Lag() != 7*time.Millisecond || s.Service() != time.Millisecond || s.Response() != 8*time.Millisecond {
+				t.Errorf("request %d: lag %v, service %v, response %v, want 7, 1 and 8 ms", s.ID.Number, s.Lag(), s.Service(), s.Response())
+			}
 		}
 	})
 }

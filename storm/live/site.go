@@ -273,9 +273,11 @@ func (s *sites) fault(f storm.Fault, undo bool) {
 		if f.For > 0 {
 			p.broken += by
 		}
-		if !undo {
-			for c := range p.conns {
+		for c := range p.conns {
+			if !undo {
 				c.breakOff()
+			} else if p.broken == 0 {
+				c.spare()
 			}
 		}
 	}
@@ -363,6 +365,13 @@ func (c *conn) breakOff() {
 	if now {
 		c.reset()
 	}
+}
+
+// spare takes breakOff back for a connection that has carried no body since.
+func (c *conn) spare() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.breaking = false
 }
 
 // reset closes c with a RST where that is possible, so that the other side sees it break and not end.

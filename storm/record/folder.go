@@ -41,8 +41,11 @@ func Create(dir string) (*Folder, error) {
 	if err != nil {
 		return nil, fmt.Errorf("record: run folder %s: %w", dir, err)
 	}
-	if err := absent(dir); err != nil {
-		return nil, err
+	switch _, err := os.Lstat(dir); {
+	case err == nil:
+		return nil, fmt.Errorf("record: run folder %s: %w; a run never writes over another: name a new one, or move it away", dir, fs.ErrExist)
+	case !errors.Is(err, fs.ErrNotExist):
+		return nil, fmt.Errorf("record: run folder %s: %w", dir, err)
 	}
 	parent := filepath.Dir(dir)
 	if err := os.MkdirAll(parent, 0o755); err != nil {
@@ -58,26 +61,13 @@ func Create(dir string) (*Folder, error) {
 	return &Folder{dir, temporary}, nil
 }
 
-func absent(dir string) error {
-	switch _, err := os.Lstat(dir); {
-	case err == nil:
-		return fmt.Errorf("record: run folder %s: %w; a run never writes over another: name a new one, or move it away", dir, fs.ErrExist)
-	case !errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("record: run folder %s: %w", dir, err)
-	}
-	return nil
-}
-
 // Dir is where the folder's files are until Commit: where reports are drawn.
 func (f *Folder) Dir() string { return f.temporary }
 
 // Commit puts the folder in its place, where it is whole from the first moment, and returns that place. After an error the
 // folder is gone.
 func (f *Folder) Commit() (dir string, err error) {
-	if err := absent(f.dir); err != nil {
-		return "", errors.Join(err, f.Abort())
-	}
-	if err := os.Rename(f.temporary, f.dir); err != nil {
+	if err := os.Rename(f.temporary, f.dir); err != nil { // it replaces no folder that somebody was quicker to put there
 		return "", errors.Join(fmt.Errorf("record: run folder %s: %w", f.dir, err), f.Abort())
 	}
 	return f.dir, nil

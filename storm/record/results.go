@@ -70,7 +70,7 @@ type Phase struct {
 
 // Operation is one class in one phase. Count, Errors, Bytes and the latencies are of requests that went to the target, each
 // counted once however often it was tried. Of a request that failed, Response is the time until that was known, but at
-// least 2 s, so that a failure is never quicker than an answer; the other latencies leave it out.
+// least 2 s, so that a failure is never quicker than an answer; Service and FirstByte leave it out. Lag is of every try.
 type Operation struct {
 	Class     string         `json:"class"`
 	Count     int64          `json:"count"`
