@@ -110,7 +110,7 @@ func (t *table) Get(ctx context.Context, key kv.Key) ([]byte, error) {
 func (t *table) do(ctx context.Context, method string, key kv.Key, keep time.Duration, body []byte) (*http.Response, error) {
 	q := request{store: t.db.c.Name, table: t.name, key: key, keep: keep, attempt: kv.Attempt(ctx)}
 	if began := kv.Began(ctx); !began.IsZero() {
-		q.age = max(time.Since(began), 1)
+		q.age, q.began = max(time.Since(began), 1), began
 	}
 	resp, reused, err := t.try(ctx, method, q, body)
 	if err != nil && reused && ctx.Err() == nil {

@@ -4,8 +4,9 @@
 //	GET /kv/{store}/{table}?part={part}&name={name}    → 200 with the value, always with its Content-Length
 //
 // A failure is a status with the header Kv-Error, by which the client's errors are the same to errors.Is as the store's, and a line
-// of text. What costs and faults are keyed by travels along: Kv-Attempt is kv.Attempt, and Kv-Age how long ago kv.Began was, as
-// the clocks of two machines need not agree. A value whose bytes do not come to its Content-Length is neither stored nor returned.
+// of text. What costs and faults are keyed by travels along: Kv-Attempt is kv.Attempt, and Kv-Age how long ago kv.Began was when the
+// request was made, as the clocks of two machines need not agree. Processes of one machine have one clock, and what the request
+// took until it was read can be milliseconds there when many come at once, so that they use the instant itself, Kv-Began. A value whose bytes do not come to its Content-Length is neither stored nor returned.
 //
 // It is for processes that trust each other: there is no authentication and no encryption.
 package remote
@@ -13,6 +14,7 @@ package remote
 import (
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -34,6 +36,7 @@ const (
 	headerKeep    = "Kv-Keep"    // a Go duration
 	headerAttempt = "Kv-Attempt" // absent: 0
 	headerAge     = "Kv-Age"     // a Go duration; absent: the operation is by itself
+	headerBegan   = "Kv-Began"   // nanoseconds of Unix time; beside Kv-Age
 	headerError   = "Kv-Error"   // one of the codes below
 )
 
@@ -60,6 +63,7 @@ type request struct {
 	keep         time.Duration // of a PUT
 	attempt      int
 	age          time.Duration // 0: not told
+	began        time.Time     // zero: not told
 }
 
 // url returns the path and query of q.
@@ -78,6 +82,7 @@ func (q request) header() http.Header {
 	}
 	if q.age > 0 {
 		h.Set(headerAge, min(q.age, maxAge).String())
+		h.Set(headerBegan, strconv.FormatInt(q.began.UnixNano(), 10))
 	}
 	return h
 }
@@ -125,7 +130,28 @@ func parse(r *http.Request) (request, error) {
 			return bad("%s %.100q is not a duration from 0 to %v", headerAge, s, maxAge)
 		}
 	}
+	if s := r.Header.Get(headerBegan); s != "" {
+		n, err := strconv.ParseInt(s, 10, 64)
+		if err != nil {
+			return bad("%s %.100q is not a number of nanoseconds", headerBegan, s)
+		}
+		q.began = time.Unix(0, n)
+	}
 	return q, nil
+}
+
+// origin returns when the larger piece of work began of which q, being read now, is a part; the zero time if there is none. peer is
+// the client's address.
+func (q request) origin(now time.Time, peer string) time.Time {
+	if q.age <= 0 {
+		return time.Time{}
+	}
+	host, _, _ := net.SplitHostPort(peer)
+	transit := now.Sub(q.began) - q.age
+	if ip := net.ParseIP(host); ip != nil && ip.IsLoopback() && transit >= 0 && transit < time.Minute {
+		return now.Add(-q.age - transit)
+	}
+	return now.Add(-q.age)
 }
 
 // isKey reports whether s may be a Part or a Name.

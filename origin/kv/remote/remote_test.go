@@ -182,6 +182,17 @@ func TestAttemptAndAgeTravel(t *testing.T) {
 	})
 }
 
+// Between processes of one machine the instant itself arrives, whatever the way took.
+func TestBeganTravelsOnOneMachine(t *testing.T) {
+	s := new(spy)
+	client := overLoopback(t, s)
+	began := time.Now().Add(-3 * time.Second).Round(0) // without the monotonic reading, which does not travel
+	client.Put(kv.WithBegan(t.Context(), began), key, make([]byte, 1<<20), time.Hour)
+	if got := kv.Began(s.ctx).Round(0); !got.Equal(began) {
+		t.Errorf("Put arrived as begun at %v, want %v", got, began)
+	}
+}
+
 func TestUnknownStoreIsNotAMissingKey(t *testing.T) {
 	ln := listen(t)
 	serve(t, new(mem.Store), remote.Config{Address: ln.Addr().String()}, ln)
@@ -409,7 +420,7 @@ func TestConnectionsAreKept(t *testing.T) {
 // Whatever arrives, the handler answers, and stores only what is whole and properly named.
 func FuzzHandler(f *testing.F) {
 	for _, s := range []string{
-		"PUT /kv/s/t?part=p&name=n HTTP/1.1\r\nHost: x\r\nKv-Keep: 1h\r\nKv-Attempt: 2\r\nKv-Age: 3ms\r\nContent-Length: 5\r\n\r\nvalue",
+		"PUT /kv/s/t?part=p&name=n HTTP/1.1\r\nHost: x\r\nKv-Keep: 1h\r\nKv-Attempt: 2\r\nKv-Age: 3ms\r\nKv-Began: 1700000000000000000\r\nContent-Length: 5\r\n\r\nvalue",
 		"GET /kv/s/t?part=a%2Fb&name= HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /kv/s/t?part=p&part=q HTTP/1.1\r\nHost: x\r\n\r\n",
 		"PUT /kv/s/../t?part=p&name=n HTTP/1.1\r\nHost: x\r\nKv-Keep: -1h\r\nContent-Length: 0\r\n\r\n",

@@ -50,8 +50,8 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	ctx := kv.WithAttempt(r.Context(), q.attempt)
-	if q.age > 0 {
-		ctx = kv.WithBegan(ctx, time.Now().Add(-q.age))
+	if began := q.origin(time.Now(), r.RemoteAddr); !began.IsZero() {
+		ctx = kv.WithBegan(ctx, began)
 	}
 	if r.Method == http.MethodPut {
 		put(ctx, w, r, s, q)
