@@ -609,19 +609,24 @@ func TestTollThrottles(t *testing.T) {
 func TestTollIsPunctual(t *testing.T) {
 	const n, want = 60, 7300 * time.Microsecond
 	s := kv.Inject(new(mem.Store), kv.NewToll(profile(want).Meter(1), nil).Intercept(true))
-	took := make([]time.Duration, n)
-	for i := range took {
-		start := time.Now()
-		mustPut(t, s, a, one)
-		took[i] = time.Since(start)
+	// The best quarter of the best of some rounds, because a loaded machine delays many. A timer alone is 0.7 ms late here, as the
+	// runtime sleeps in whole milliseconds.
+	const bound = 400 * time.Microsecond
+	var late time.Duration
+	for range 10 {
+		took := make([]time.Duration, n)
+		for i := range took {
+			start := time.Now()
+			mustPut(t, s, a, one)
+			took[i] = time.Since(start)
+		}
+		slices.Sort(took)
+		if took[0] < want {
+			t.Fatalf("the quickest of %d operations took %v, less than the profile's %v", n, took[0], want)
+		}
+		if late = took[n/4] - want; late < bound {
+			return
+		}
 	}
-	slices.Sort(took)
-	if took[0] < want {
-		t.Errorf("the quickest of %d operations took %v, less than the profile's %v", n, took[0], want)
-	}
-	// The best quarter, because a loaded machine delays some. A timer alone is 0.7 ms late here, as the runtime sleeps in whole
-	// milliseconds.
-	if late := took[n/4] - want; late > 400*time.Microsecond {
-		t.Errorf("three quarters of the operations are at least %v late, want less than 400µs", late)
-	}
+	t.Errorf("three quarters of the operations are at least %v late, want less than %v", late, bound)
 }

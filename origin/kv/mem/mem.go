@@ -15,8 +15,8 @@ import (
 )
 
 // Store is a kv.Store in memory; its zero value is ready. It keeps the very slices it is given and hands them out again,
-// which the contract of kv.Store allows as nobody changes them. It starts no goroutine: each Put first frees what has
-// expired, so a value that nobody asks for again is gone by the first Put after its time.
+// which the contract of kv.Store allows as nobody changes them. It starts no goroutine: each Put first frees some of what
+// has expired, more than it adds, so that values nobody asks for again are freed, too, and no Put pays for many others.
 type Store struct {
 	// Limit bounds the bytes held, keys and values together; 0 means no bound. It must not change after the first use.
 	Limit int64
@@ -57,7 +57,9 @@ func (s *Store) Put(ctx context.Context, key kv.Key, val []byte, keep time.Durat
 
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expire(now)
+	for n := 0; n < freePerPut && len(s.ends) > 0 && !now.Before(s.ends[0].end); n++ {
+		s.remove(s.ends[0])
+	}
 	if old, ok := s.values[key]; ok {
 		s.remove(old)
 	}
@@ -95,21 +97,14 @@ func (s *Store) Get(ctx context.Context, key kv.Key) ([]byte, error) {
 	return v.val, nil
 }
 
-// Stats returns how many values are held and how many bytes they and their keys take.
-func (s *Store) Stats() (values int, bytes int64) {
-	now := time.Now()
+// freePerPut is how many expired values a Put frees at most.
+const freePerPut = 16
 
+// Stats returns how many values are held, expired ones that are not freed yet included, and how many bytes they and their keys take.
+func (s *Store) Stats() (values int, bytes int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.expire(now)
 	return len(s.values), s.bytes
-}
-
-// expire frees what has expired. Each value is freed once, so a Put pays for one value on average. The caller holds mu.
-func (s *Store) expire(now time.Time) {
-	for len(s.ends) > 0 && !now.Before(s.ends[0].end) {
-		s.remove(s.ends[0])
-	}
 }
 
 // remove takes v out of everything. The caller holds mu.
