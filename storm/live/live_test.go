@@ -616,25 +616,27 @@ func TestWhatGoesOverTheWire(t *testing.T) {
 }
 
 func TestReadersHaveTheirOwnConnections(t *testing.T) {
-	var opened atomic.Int32
-	srv := httptest.NewUnstartedServer(http.NotFoundHandler())
-	srv.Config.ConnState = func(_ net.Conn, s http.ConnState) {
-		if s == http.StateNew {
+	synctest.Test(t, func(t *testing.T) {
+		var opened atomic.Int32
+		c := virtual(t, newStore().ServeHTTP)
+		dial := c.Dial
+		c.Dial = func(ctx context.Context, network, address string) (net.Conn, error) {
 			opened.Add(1)
+			return dial(ctx, network, address)
 		}
-	}
-	srv.Start()
-	defer srv.Close()
-	_, _, err := execute(t, t.Context(), live.Config{Publish: at(srv.URL), Serve: at(srv.URL)}, storm.Plan{
-		Requests: every(5*time.Millisecond, 40, func(i int, at time.Duration) storm.Request {
-			r := read(at, 1)
-			r.From = [4]string{"edge 1", "edge 2", "edge 3", "edge 4"}[i%4]
-			return r
-		}),
+		_, _, err := execute(t, t.Context(), c, storm.Plan{
+			Requests: every(5*time.Millisecond, 80, func(i int, at time.Duration) storm.Request {
+				r := read(at, 1)
+				if r.From = [4]string{"edge 1", "edge 2", "edge 3", "packager"}[i%4]; i%8 == 7 {
+					r = put(at, "a", int64(i), 2000)
+				}
+				return r
+			}),
+		})
+		if n := opened.Load(); err != nil || n != 5 {
+			t.Errorf("Execute = %v with %d connections, want one of each reader and pipeline, kept", err, n)
+		}
 	})
-	if n := opened.Load(); err != nil || n < 4 || n > 8 {
-		t.Errorf("Execute = %v with %d connections, want 4 that are kept (some more on a slow machine)", err, n)
-	}
 }
 
 func TestTLSWithClientCertificate(t *testing.T) {
