@@ -49,7 +49,7 @@ not a line of ours
 	if err := ours.Wait(); err == nil || !strings.Contains(err.Error(), "killed") {
 		t.Errorf("the registered process ended with %v, want killed", err)
 	}
-	if err := syscall.Kill(recycled.Process.Pid, 0); err != nil {
+	if _, err := processStart(recycled.Process.Pid); err != nil {
 		t.Errorf("the process whose number was registered with another start time is gone: %v", err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {

@@ -102,6 +102,10 @@ func TestNative(t *testing.T) {
 			t.Errorf("%s is at %s, want loopback", s.Name, s.Addr)
 		}
 	}
+	pid := pidOf(t, c.Memcached[0].Addr)
+	if group, err := syscall.Getpgid(pid); err != nil || group != pid {
+		t.Errorf("memcached %d is in the process group %d, %v: a terminal's Ctrl-C would end it before the run", pid, group, err)
+	}
 	hurt(t, c.Memcached[0])
 	if !answers(c.Memcached[1].Addr) {
 		t.Error("the other zone does not answer any more")

@@ -84,7 +84,8 @@ func TestTablesAndPrefixesAreApart(t *testing.T) {
 }
 
 func TestItemLimit(t *testing.T) {
-	addrs := addresses(real.Up(t).Memcached[:1]) // they take items of 8 MiB
+	zone := real.Up(t).Memcached[0] // it takes items of 8 MiB
+	addrs := []string{zone.Addr}
 	key := kv.Key{Part: "limit"}
 	big, fits := make([]byte, 8<<20), make([]byte, 8<<20-1000)
 	t.Run("learned", func(t *testing.T) {
@@ -96,6 +97,13 @@ func TestItemLimit(t *testing.T) {
 		}
 		if err := s.Put(t.Context(), key, fits, time.Minute); err != nil {
 			t.Fatalf("Put of %d bytes = %v, want nil", len(fits), err)
+		}
+		if err := zone.Stop(); err != nil {
+			t.Fatal(err)
+		}
+		defer zone.Continue()
+		if err := s.Put(t.Context(), key, big, time.Minute); !errors.Is(err, kv.ErrTooLarge) {
+			t.Errorf("Put of %d bytes to a stopped server = %v, want kv.ErrTooLarge: the limit is known by now", len(big), err)
 		}
 	})
 	t.Run("configured", func(t *testing.T) {
