@@ -165,7 +165,7 @@ func startCassandra(ctx context.Context, cfg Config, dir string, nodes []*Server
 		argv = append(argv, "-Djava.io.tmpdir="+n.Data) // removed with the rest, also after a kill
 		argv = append(argv, "-cp", filepath.Join(jars, "*"), "org.apache.cassandra.service.CassandraDaemon")
 		s.Addr = net.JoinHostPort(hosts[i], strconv.Itoa(native))
-		s.run = &process{argv: argv, log: filepath.Join(n.Data, "log"), reaper: cfg.Reaper}
+		s.run = &process{argv: argv, log: filepath.Join(n.Data, "log"), reaper: cfg.Reaper, nice: cfg.Nice}
 		s.answerCassandra(len(nodes))
 	}
 	return startNodes(ctx, cfg, nodes)

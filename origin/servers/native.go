@@ -76,6 +76,7 @@ type process struct {
 	argv   []string
 	log    string // the file that its output is appended to
 	reaper *Reaper
+	nice   int
 	pid    int // of the last start
 }
 
@@ -95,6 +96,8 @@ func (p *process) start(context.Context) (<-chan struct{}, error) {
 	if err := cmd.Start(); err != nil {
 		return nil, err
 	}
+	// The group, since threads have nice values of their own. Where this is not permitted the server runs as its parent does.
+	_ = syscall.Setpriority(syscall.PRIO_PGRP, cmd.Process.Pid, p.nice)
 	ended := make(chan struct{})
 	err = p.reaper.Process(cmd.Process.Pid)
 	if err != nil {
@@ -113,8 +116,40 @@ func (p *process) start(context.Context) (<-chan struct{}, error) {
 }
 
 func (p *process) kill() error   { return syscall.Kill(p.pid, syscall.SIGKILL) }
-func (p *process) stop() error   { return syscall.Kill(p.pid, syscall.SIGSTOP) }
 func (p *process) resume() error { return syscall.Kill(p.pid, syscall.SIGCONT) }
+
+// stop returns when every thread stands still; one that runs on another processor goes on for a moment after the signal was sent.
+func (p *process) stop() error {
+	if err := syscall.Kill(p.pid, syscall.SIGSTOP); err != nil {
+		return err
+	}
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	for deadline := time.After(engineTimeout); !p.stands(); {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			return fmt.Errorf("process %d still runs %v after SIGSTOP", p.pid, engineTimeout)
+		}
+	}
+	return nil
+}
+
+// stands reports whether no thread runs, as far as the system tells (proc_pid_stat(5)).
+func (p *process) stands() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", p.pid))
+	for _, file := range threads {
+		stat, err := os.ReadFile(file)
+		if err != nil {
+			continue // the thread has ended
+		}
+		_, state, _ := strings.Cut(string(stat[bytes.LastIndexByte(stat, ')')+1:]), " ")
+		if state != "" && !strings.ContainsRune("TtZX", rune(state[0])) {
+			return false
+		}
+	}
+	return true
+}
 
 // discard does nothing: the data goes with the cluster's directory.
 func (p *process) discard() error { return nil }
@@ -162,7 +197,7 @@ func (s *Server) upMemcached(ctx context.Context, cfg Config, dir string) error 
 		if os.Getuid() == 0 {
 			argv = append(argv, "-u", "root") // it refuses to run as root unless told to
 		}
-		s.run = &process{argv: argv, log: filepath.Join(dir, s.Name+".log"), reaper: cfg.Reaper}
+		s.run = &process{argv: argv, log: filepath.Join(dir, s.Name+".log"), reaper: cfg.Reaper, nice: cfg.Nice}
 		s.answer = func(ctx context.Context) (string, error) { return memcachedVersion(ctx, s.Addr) }
 		if err = s.up(ctx, 10*time.Second); !errors.Is(err, errPortTaken) {
 			break

@@ -43,6 +43,8 @@ type Config struct {
 	HeapMB int
 	// Images name the containers' images.
 	Images Images
+	// Nice is the scheduling priority of native servers: 0, or more to let others go first.
+	Nice int
 	// Dir is where the servers' data goes, in a directory of their own that is removed; empty means the system's place for
 	// temporary files.
 	Dir string
