@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -127,6 +128,7 @@ func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, lo
 		zones = append(zones, zone)
 	}
 
+	seed := cfg.Seed ^ uint64(os.Getpid()) // nodes that failed together must not come back together
 	table := func(name string, keep func(kv.Key, []byte, time.Duration) time.Duration, immutable bool) (kv.Store, *kv.Cache, error) {
 		s, err := durable.table(name)
 		if err != nil {
@@ -134,8 +136,10 @@ func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, lo
 		}
 		s = kv.Observe(s, b.counts.observe)
 		if !cfg.Whole {
-			s = kv.Retry(s, kv.RetryConfig{})
-			s = kv.Hedge(s, kv.HedgeConfig{After: cmp.Or(cfg.HedgeAfter, defaultHedge)})
+			s = kv.Retry(s, kv.RetryConfig{Seed: seed})
+			if immutable { // a Commit may be written twice, and a hedge that lost must not come last
+				s = kv.Hedge(s, kv.HedgeConfig{After: cmp.Or(cfg.HedgeAfter, defaultHedge)})
+			}
 		}
 		if len(zones) == 0 {
 			return s, nil, nil
@@ -157,7 +161,7 @@ func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, lo
 	if err != nil {
 		return b, err
 	}
-	chunkStore, _, err := table(chunks, nil, true)
+	chunkStore, _, err := table(chunks, storage.ChunkKeep, true)
 	if err != nil {
 		return b, err
 	}

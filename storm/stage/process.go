@@ -24,6 +24,7 @@ type spawner struct {
 	command []string // the executable and what comes before the role
 	dir     string   // for configuration files and logs
 	reaper  *servers.Reaper
+	nice    int
 	died    func(name string, err error) // a process ended that nobody asked to
 }
 
@@ -75,6 +76,7 @@ func (p *process) up(ctx context.Context) error {
 	if err := cmd.Start(); err != nil {
 		return fmt.Errorf("stage: %s: %w", p.name, err)
 	}
+	renice(cmd.Process.Pid, p.s.nice)
 	if err := p.s.reaper.Process(cmd.Process.Pid); err != nil {
 		cmd.Process.Kill()
 		cmd.Wait()

@@ -91,6 +91,7 @@ type run struct {
 	folder   *record.Folder
 	reaper   *servers.Reaper
 	dir      string
+	nice     int    // of what is measured
 	stepped  string // by how much the clock was, if it was
 
 	mu     sync.Mutex // guards events
@@ -114,6 +115,7 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		cfg.Progress = func(Progress) {}
 	}
 	r := &run{cfg: cfg, scenario: cfg.Scenario, folder: folder}
+	r.nice = precede()
 	r.windows = plan.Windows(r.scenario)
 	r.total = r.windows[len(r.windows)-1].To
 	began := time.Now()
@@ -157,7 +159,7 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		}
 	}
 	about := map[string]string{
-		"command": cfg.CommandLine, "seed": fmt.Sprint(cfg.Seed), "servers": string(cfg.Servers), "gomaxprocs": fmt.Sprint(runtime.GOMAXPROCS(0)),
+		"command": cfg.CommandLine, "seed": fmt.Sprint(cfg.Seed), "servers": string(cfg.Servers), "gomaxprocs": fmt.Sprint(runtime.GOMAXPROCS(0)), "nice of what is measured, over the driver": fmt.Sprint(steps),
 	}
 	if t := cfg.Target; t != nil {
 		about["target"] = strings.Join(t.Serve.URLs, ", ")
@@ -177,9 +179,9 @@ func (r *run) arms(ctx context.Context) (arms []Arm, down func() error, err erro
 	}
 	b := &backends{
 		scenario: r.scenario, seed: r.cfg.Seed, at: r.cfg.At, remote: r.cfg.AllowRemote,
-		spawn: &spawner{command: r.cfg.Command, dir: r.dir, reaper: r.reaper},
+		spawn: &spawner{command: r.cfg.Command, dir: r.dir, reaper: r.reaper, nice: r.nice},
 	}
-	want := servers.Config{Mode: r.cfg.Servers, Images: r.cfg.Images, Dir: r.dir, Reaper: r.reaper, Log: r.cfg.Log,
+	want := servers.Config{Mode: r.cfg.Servers, Images: r.cfg.Images, Dir: r.dir, Reaper: r.reaper, Nice: r.nice, Log: r.cfg.Log,
 		Progress: func(text string) { r.cfg.Progress(Progress{Text: text}) },
 		OnDeath: func(s *servers.Server, err error) {
 			r.note("", "death", 0, fmt.Sprintf("%s died: %v", s.Name, err))
