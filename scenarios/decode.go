@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"bytes"
 	"cmp"
 	"encoding"
 	"errors"
@@ -13,7 +14,9 @@ import (
 
 	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
+	"github.com/goccy/go-yaml/token"
 
 	"origin-storm/origin/cost"
 )
@@ -22,10 +25,11 @@ import (
 // was left out, and checks everything. Its errors are of type *Error, joined.
 func Parse(file string, src []byte, set ...string) (Scenario, error) {
 	s := Default()
-	d := &decoder{lines: strings.Split(string(src), "\n"), at: map[string]place{}, file: file}
 	if len(src) > maxFile {
-		return s, &Error{File: file, Msg: fmt.Sprintf("%d bytes are too many for a scenario, at most %d", len(src), maxFile)}
+		return s, &Error{File: file, Msg: fmt.Sprintf("too many bytes for a scenario, at most %d", maxFile)}
 	}
+	src = bytes.TrimPrefix(src, []byte("\ufeff")) // the byte order mark that some editors put first
+	d := &decoder{lines: strings.Split(string(src), "\n"), at: map[string]place{}, file: file}
 	if doc := d.parse(src); doc != nil {
 		d.value("", doc, reflect.ValueOf(&s).Elem())
 	}
@@ -47,8 +51,12 @@ func Parse(file string, src []byte, set ...string) (Scenario, error) {
 	return s, errors.Join(d.errs...)
 }
 
-// maxFile bounds a scenario file: what is larger is no scenario.
-const maxFile = 1 << 20
+// What is larger or deeper is no scenario. The parser's time grows with the square of a mapping's fields, its memory with the
+// square of the depth: 200 kB of brackets took 20 GB.
+const (
+	maxFile  = 256 << 10
+	maxDepth = 64
+)
 
 // decoder fills Go values from YAML. It takes goccy's syntax tree but not its decoder, which turns 40.7 and "40" into 40
 // without a word, names one unknown field at random, and forgets where a value that would not parse stood.
@@ -61,7 +69,16 @@ type decoder struct {
 
 // parse returns the one document of src, or nil if there is none or it is no YAML.
 func (d *decoder) parse(src []byte) ast.Node {
-	f, err := parser.ParseBytes(src, 0)
+	tokens := lexer.Tokenize(string(src))
+	if tk := tooDeep(tokens); tk != nil {
+		at := place{file: d.file}
+		if d.lines != nil {
+			at.line, at.column = tk.Position.Line, tk.Position.Column
+		}
+		d.fail(at, "", "", "lists and mappings stand within one another, more than %d deep", maxDepth)
+		return nil
+	}
+	f, err := parser.Parse(tokens, 0)
 	if err != nil {
 		at := place{file: d.file}
 		msg := err.Error()
@@ -89,6 +106,29 @@ func (d *decoder) parse(src []byte) ast.Node {
 		return docs[0]
 	}
 	d.fail(d.node(docs[1]), "", "give each its own file", "a second document: a file holds one scenario")
+	return nil
+}
+
+// tooDeep returns the token at which brackets, and dashes on one line, are nested too deeply, or nil. Depth by indentation is bounded by
+// the size of the file.
+func tooDeep(tokens token.Tokens) *token.Token {
+	brackets, dashes, line := 0, 0, 0
+	for _, tk := range tokens {
+		switch tk.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType:
+			if tk.Position.Line != line {
+				dashes, line = 0, tk.Position.Line
+			}
+			dashes++
+		}
+		if brackets > maxDepth || dashes > maxDepth {
+			return tk
+		}
+	}
 	return nil
 }
 

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
@@ -45,7 +46,7 @@ func Load(nameOrFile string, set ...string) (Scenario, []byte, error) {
 	src, err := library.ReadFile(file)
 	if err != nil {
 		file = nameOrFile
-		src, err = os.ReadFile(file)
+		src, err = read(file)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -55,6 +56,16 @@ func Load(nameOrFile string, set ...string) (Scenario, []byte, error) {
 	}
 	s, err := Parse(file, src, set...)
 	return s, src, err
+}
+
+// read returns a file's bytes, at most one more than a scenario may have: what is named may be a device without an end.
+func read(file string) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
 func names() []string {

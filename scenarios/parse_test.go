@@ -23,6 +23,10 @@ func TestRefused(t *testing.T) {
 		{"only a comment", "# later"},
 		{"no YAML", "name: a: b"},
 		{"an unclosed bracket", "name: x\nbackends: [s3"},
+		{"brackets without end", "name: " + strings.Repeat("[", 200000)},
+		{"dashes without end", "name:\n  " + strings.Repeat("- ", 100000)},
+		{"mappings without end", "name: x\nevent: " + strings.Repeat("{a: ", 60000)},
+		{"more than a scenario can be", strings.Repeat("#", 300000)},
 		{"a list", "- s3"},
 		{"two scenarios", "name: x\n---\nname: y"},
 		{"no name", "about: nameless"},
@@ -324,6 +328,23 @@ func TestLoad(t *testing.T) {
 }
 
 // Whatever is in a file, Parse returns an error that says where, or a scenario that is written and read back the same.
+// A byte order mark in front, as some editors write it, is no part of the first field's name.
+func TestByteOrderMark(t *testing.T) {
+	if s := parse(t, "\ufeffname: x"); s.Name != "x" {
+		t.Errorf("Parse(BOM, name: x).Name = %q, want x", s.Name)
+	}
+}
+
+// A device gives bytes without end; reading one ends at the bound.
+func TestLoadOfADevice(t *testing.T) {
+	if _, err := os.Stat("/dev/zero"); err != nil {
+		return // a system without it has no such file to name
+	}
+	if _, _, err := scenarios.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "too many bytes") {
+		t.Errorf("Load(/dev/zero) = %v, want an error with %q", err, "too many bytes")
+	}
+}
+
 func FuzzParse(f *testing.F) {
 	files, _ := filepath.Glob("*.yaml")
 	for _, file := range files {
