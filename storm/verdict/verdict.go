@@ -117,6 +117,11 @@ func doubts(r record.Results, c Conditions) []string {
 			out = append(out, fmt.Sprintf("a server died that no fault asked to%s: %s, after %s s", on(r, e.Backend), e.Text, short(e.At)))
 		}
 	}
+	for _, b := range r.Backends {
+		if s := b.Segments; s.Acknowledged == 0 && s.Published+s.Missed > 0 {
+			out = append(out, fmt.Sprintf("not one publish was acknowledged%s: there was nothing to measure", on(r, b.Name)))
+		}
+	}
 	if c.ClockStepped != "" {
 		out = append(out, "the clock was stepped during the run: "+c.ClockStepped)
 	}
