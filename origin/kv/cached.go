@@ -19,8 +19,12 @@ type CacheConfig struct {
 	// from the durable store (and may then be served for that much longer than the durable store kept it). 0 or less: not at
 	// all. nil keeps what is put as long as asked, and what was read for a minute.
 	Keep func(key Key, val []byte, asked time.Duration) time.Duration
-	// ZoneWait is how long one operation waits for zones; 0 means 15 ms.
+	// ZoneWait is how long a Put waits for zones; 0 means 15 ms.
 	ZoneWait time.Duration
+	// ReadWait is how long a read waits for zones before it goes to the durable store; 0 means 100 ms. It is longer than ZoneWait
+	// because the store pays for what the zones are not given time for: in a storm, when hundreds of reads wait for one zone at
+	// once, a short wait turns the cache off just when it is needed.
+	ReadWait time.Duration
 	// Ahead says that a key is only ever given one value (it is content-addressed), so that zones are written beside the durable
 	// store instead of after it. Should the durable write then fail, what the zones hold is still right.
 	Ahead bool
@@ -36,7 +40,7 @@ type CacheConfig struct {
 // reads what could be lost. A Put waits for zones at most ZoneWait beyond the durable write; what is not done by then goes on
 // in the background.
 //
-// Get asks the nearest zone that is up, for at most ZoneWait, and then the durable store. Reads of one key that go to the
+// Get asks the nearest zone that is up, for at most ReadWait, and then the durable store. Reads of one key that go to the
 // durable store at one time become one, whose value fills the zones in the background.
 //
 // Zones and the durable store can disagree where a key is given a second value. Within this process they are kept in step: the
@@ -131,6 +135,7 @@ func (s CacheStats) Add(t CacheStats) CacheStats {
 // NewCache returns a Cache in front of durable. Close it before the stores.
 func NewCache(durable Store, c CacheConfig) *Cache {
 	c.ZoneWait = cmp.Or(c.ZoneWait, 15*time.Millisecond)
+	c.ReadWait = cmp.Or(c.ReadWait, 100*time.Millisecond)
 	c.Logger = cmp.Or(c.Logger, slog.New(slog.DiscardHandler))
 	if c.Keep == nil {
 		c.Keep = func(_ Key, _ []byte, asked time.Duration) time.Duration { return cmp.Or(asked, time.Minute) }
@@ -386,7 +391,7 @@ func (s *Cache) stale(key Key, z *zone) bool {
 	return ok
 }
 
-// Peek reads key from the nearest zone that is up, within ZoneWait, and never from the durable store. Its error wraps ErrNotFound where
+// Peek reads key from the nearest zone that is up, within ReadWait, and never from the durable store. Its error wraps ErrNotFound where
 // that zone does not hold the key; another error says that no zone answered. Only its hits are counted.
 func (s *Cache) Peek(ctx context.Context, key Key) ([]byte, error) {
 	if err := ctx.Err(); err != nil {
@@ -407,7 +412,7 @@ func (s *Cache) getZones(ctx context.Context, key Key) ([]byte, error) {
 	if len(s.zones) == 0 {
 		return nil, failed
 	}
-	within, cancel := context.WithTimeout(ctx, s.c.ZoneWait)
+	within, cancel := context.WithTimeout(ctx, s.c.ReadWait)
 	defer cancel()
 	for _, z := range s.zones {
 		s.mu.Lock()

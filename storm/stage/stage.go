@@ -6,6 +6,7 @@ package stage
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -94,8 +95,9 @@ type run struct {
 	nice     int    // of what is measured
 	stepped  string // by how much the clock was, if it was
 
-	mu     sync.Mutex // guards events
-	events []record.Event
+	mu      sync.Mutex // guards events and current
+	events  []record.Event
+	current *measurement // nil before the first
 }
 
 // Check returns why this machine cannot carry s in a live run, or nil. It is asked before anything is begun.
@@ -136,15 +138,18 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		return res, err
 	}
 	arms, down, err := r.arms(ctx)
-	if err != nil {
+	defer func() { err = errors.Join(err, down()) }()
+	if err != nil && ctx.Err() == nil {
 		return res, err
 	}
-	defer func() { err = errors.Join(err, down()) }()
 
 	var copies []record.Copy
 	var recordings []*record.Recording
 	for i, arm := range arms {
 		m := &measurement{run: r, arm: arm, later: time.Duration(len(arms)-i-1) * r.total, account: &res.Driver}
+		r.mu.Lock()
+		r.current = m
+		r.mu.Unlock()
 		b, err := m.measure(ctx)
 		if err != nil && ctx.Err() == nil {
 			return res, err
@@ -165,26 +170,31 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		about["target"] = strings.Join(t.Serve.URLs, ", ")
 	}
 	res.Environment = record.Environment(about)
+	r.mu.Lock()
+	events := slices.Clone(r.events)
+	r.mu.Unlock()
 	verdict.Judge(&res, verdict.Conditions{
-		Thresholds: r.scenario.Thresholds, Copies: copies, Events: r.events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
+		Thresholds: r.scenario.Thresholds, Copies: copies, Events: events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
 	})
-	return res, r.write(&res, recordings)
+	return res, r.write(&res, recordings, events)
 }
 
 // arms makes the arms and brings up the servers that they share; down takes those down.
 func (r *run) arms(ctx context.Context) (arms []Arm, down func() error, err error) {
 	down = func() error { return nil }
 	if t := r.cfg.Target; t != nil {
-		return []Arm{Running("target", t.Publish, t.Serve)}, down, nil
+		return []Arm{running("target", t.Publish, t.Serve)}, down, nil
 	}
 	b := &backends{
 		scenario: r.scenario, seed: r.cfg.Seed, at: r.cfg.At, remote: r.cfg.AllowRemote,
+		token: strings.ToLower(rand.Text()[:12]),
 		spawn: &spawner{command: r.cfg.Command, dir: r.dir, reaper: r.reaper, nice: r.nice},
 	}
 	want := servers.Config{Mode: r.cfg.Servers, Images: r.cfg.Images, Dir: r.dir, Reaper: r.reaper, Nice: r.nice, Log: r.cfg.Log,
 		Progress: func(text string) { r.cfg.Progress(Progress{Text: text}) },
 		OnDeath: func(s *servers.Server, err error) {
-			r.note("", "death", 0, fmt.Sprintf("%s died: %v", s.Name, err))
+			backend, at := r.moment()
+			r.note(backend, "death", at, fmt.Sprintf("%s died: %v", s.Name, err))
 		},
 	}
 	for _, be := range r.scenario.Backends {
@@ -202,7 +212,7 @@ func (r *run) arms(ctx context.Context) (arms []Arm, down func() error, err erro
 		}
 		down = b.cluster.Close
 		r.cfg.Progress(Progress{Text: fmt.Sprintf("servers (%s): %s", b.cluster.Mode, strings.Join(b.cluster.Versions(), ", "))})
-		if b.cluster.Mode == servers.Embedded {
+		if b.cluster.Mode == servers.Embedded && want.Cassandra > 0 {
 			// Auto found nothing: stand-ins, and the report says so.
 			r.cfg.Progress(Progress{Text: "no real servers, so embedded stand-ins are measured: " + b.cluster.Why})
 			if r.scenario, err = r.scenario.Embedded(); err != nil {
@@ -217,6 +227,17 @@ func (r *run) arms(ctx context.Context) (arms []Arm, down func() error, err erro
 	return arms, down, nil
 }
 
+// moment says which backend is being measured, and how long its measured part has gone on.
+func (r *run) moment() (backend string, at time.Duration) {
+	r.mu.Lock()
+	m := r.current
+	r.mu.Unlock()
+	if m == nil {
+		return "", 0
+	}
+	return m.arm.Name, m.elapsed()
+}
+
 // note keeps an event for events.ndjson.
 func (r *run) note(backend, kind string, at time.Duration, text string) {
 	r.mu.Lock()
@@ -228,16 +249,14 @@ func (r *run) note(backend, kind string, at time.Duration, text string) {
 }
 
 // write puts what was found into the folder.
-func (r *run) write(res *record.Results, recordings []*record.Recording) error {
+func (r *run) write(res *record.Results, recordings []*record.Recording, events []record.Event) error {
 	text, err := r.scenario.Marshal()
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	return errors.Join(
 		r.folder.Scenario(text),
-		r.folder.Events(r.events),
+		r.folder.Events(events),
 		r.folder.Recordings(res.Started, recordings...),
 		r.folder.Environment(res.Environment),
 		r.folder.Results(res),
@@ -256,7 +275,7 @@ type measurement struct {
 	start time.Time  // of the measured part; zero before it
 }
 
-// events returns the events that the origin is configured with. Their template begins some segments before now, so that the
+// liveEvents returns the events that the origin is configured with. Their template begins a segment before now, so that the
 // first segment of a run can be any that is still to come.
 func (m *measurement) liveEvents(now time.Time) []config.Event {
 	d := m.scenario.Event.Segment.Duration()
@@ -278,19 +297,19 @@ func (m *measurement) liveEvents(now time.Time) []config.Event {
 }
 
 // measure brings the arm up, measures it and takes it down.
-func (m *measurement) measure(ctx context.Context) (b *record.Backend, err error) {
+func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	m.cfg.Progress(Progress{Text: m.arm.Name + ": bringing up the origin"})
 	events := m.liveEvents(time.Now())
 	target, err := m.arm.Up(ctx, events, func(kind, text string) { m.note(m.arm.Name, kind, m.elapsed(), text) })
 	if err != nil {
 		return nil, err
 	}
-	closed := false
-	defer func() {
-		if !closed {
-			err = errors.Join(err, target.Close())
+	down := sync.OnceFunc(func() {
+		if err := target.Close(); err != nil { // no reason to throw away what was measured
+			m.note(m.arm.Name, "warning", m.elapsed(), "taking the backend down: "+err.Error())
 		}
-	}()
+	})
+	defer down()
 	warmed, err := m.warm(ctx, target, events)
 	if err != nil {
 		return nil, err
@@ -309,13 +328,10 @@ func (m *measurement) measure(ctx context.Context) (b *record.Backend, err error
 	if err != nil {
 		m.note(m.arm.Name, "warning", m.elapsed(), "the origin's counts could not be read at the end: "+err.Error())
 	}
-	closed = true
-	if err := target.Close(); err != nil {
-		return nil, err
-	}
-	b = m.result(target, x)
+	down()
+	b := m.result(target, x)
 	b.Notes = append(b.Notes, warmed...)
-	if err == nil && after != nil {
+	if after != nil {
 		b.Cache = cacheFigures(before, after, b)
 	}
 	return b, nil
@@ -331,9 +347,13 @@ func (m *measurement) elapsed() time.Duration {
 	return time.Since(m.start)
 }
 
-// plan expands the scenario for a run that begins with segment first.
-func (m *measurement) plan(events []config.Event, first int64, windows []storm.Window) plan.Config {
-	return plan.Config{Scenario: m.scenario, Seed: m.cfg.Seed, Events: events, First: first, Windows: windows}
+// job is the load of windows on target, from the next segment on.
+func (m *measurement) job(target *Target, events []config.Event, windows []storm.Window) job {
+	n, start := first(events[0].Template, time.Now())
+	return job{
+		Seed: m.cfg.Seed, Backend: m.arm.Name, Events: events, First: n, Windows: windows, Start: start,
+		Publish: target.Publish, Serve: target.Serve,
+	}
 }
 
 // first returns the number of the first event's segment that begins soonest after now and some time to get ready, and when.
@@ -342,17 +362,6 @@ func first(t segment.Template, now time.Time) (int64, time.Time) {
 	t.PublishDelay = 0
 	n := t.Next(now.Add(ready)) + 1 // the one before is on the air now
 	return n, t.Begins(n)
-}
-
-func (m *measurement) live(target *Target, events []config.Event, start time.Time) live.Config {
-	templates := map[string]segment.Template{}
-	for _, e := range events {
-		templates[e.Name] = e.Template
-	}
-	return live.Config{
-		Start: start, Publish: target.Publish, Serve: target.Serve, SameBytes: m.scenario.Event.Identical,
-		Template: func(id segment.ID) segment.Template { return templates[id.Event] },
-	}
 }
 
 // The warm-up goes by steps of a few segments until the write latency is stable.
@@ -375,18 +384,9 @@ func (m *measurement) warm(ctx context.Context, target *Target, events []config.
 	var medians []float64
 	for step := range steps {
 		m.cfg.Progress(Progress{Text: fmt.Sprintf("%s: warming up (%v)", m.arm.Name, time.Duration((step+1)*segments)*d)})
-		n, start := first(events[0].Template, time.Now())
-		windows := plan.WarmUp(m.scenario, time.Duration(segments)*d)
-		p, err := plan.New(m.plan(events, n, windows))
-		if err != nil {
-			return nil, err
-		}
-		x, err := live.New(m.live(target, events, start))
-		if err != nil {
-			return nil, err
-		}
-		rec := record.New(record.Config{Backend: m.arm.Name, Windows: windows, Interval: d})
-		if err := x.Execute(ctx, p, rec); err != nil {
+		j := m.job(target, events, plan.WarmUp(m.scenario, time.Duration(segments)*d))
+		rec := record.New(recordingConfig(m.scenario, j))
+		if _, err := j.execute(ctx, m.scenario, nil, rec); err != nil {
 			return nil, err
 		}
 		if b := rec.Backend(); step == 0 {
@@ -434,41 +434,30 @@ func alive(b record.Backend) error {
 
 // execute carries the measured part out.
 func (m *measurement) execute(ctx context.Context, target *Target, events []config.Event) (live.Stats, error) {
-	n, start := first(events[0].Template, time.Now())
+	j := m.job(target, events, m.windows)
 	m.mu.Lock()
-	m.start = start
+	m.start = j.Start
 	m.mu.Unlock()
-	m.recording = record.New(m.recordingConfig(events, start))
+	m.recording = record.New(recordingConfig(m.scenario, j))
 	for _, w := range m.windows {
 		m.note(m.arm.Name, "window", w.From, w.Name)
 	}
-	lc := m.live(target, events, start)
-	lc.Fault = func(f storm.Fault, undo bool) {
+	fault := func(f storm.Fault, undo bool) {
 		kind, text := "fault", f.Do+" "+f.To
 		if undo {
 			kind, text = "fault-end", "end of "+text
 		}
-		m.note(m.arm.Name, kind, time.Since(start), text)
+		m.note(m.arm.Name, kind, m.elapsed(), text)
 		if err := target.Fault(context.WithoutCancel(ctx), f, undo); err != nil {
-			m.note(m.arm.Name, "warning", time.Since(start), "fault not carried out: "+err.Error())
+			m.note(m.arm.Name, "warning", m.elapsed(), "fault not carried out: "+err.Error())
 		}
 	}
-	pc := m.plan(events, n, m.windows)
-	stop := m.watch(start)
+	stop := m.watch(j.Start)
 	defer stop()
 	if m.scenario.Drivers > 1 {
-		return m.drive(ctx, pc, lc)
+		return m.drive(ctx, j, fault)
 	}
-	p, err := plan.New(pc)
-	if err != nil {
-		return live.Stats{}, err
-	}
-	x, err := live.New(lc)
-	if err != nil {
-		return live.Stats{}, err
-	}
-	err = x.Execute(ctx, p, m.recording)
-	return x.Stats(), err
+	return j.execute(ctx, m.scenario, fault, m.recording)
 }
 
 // watch reports progress once each segment until stop is called.
@@ -540,9 +529,9 @@ func counts(ctx context.Context, t *Target) ([]origin.Stats, error) {
 func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cache) {
 	var bodies, storeBytes, published int64
 	cached := false
-	for i, a := range after {
+	for _, a := range after {
 		var o origin.Stats
-		if i < len(before) && !restarted(before[i], a) {
+		if i := slices.IndexFunc(before, func(s origin.Stats) bool { return s.Node == a.Node }); i >= 0 && !restarted(before[i], a) {
 			o = before[i]
 		}
 		if a.Publish != nil {
@@ -567,10 +556,12 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 		if a.Cache != nil {
 			cached = true
 			c.Hits += int64(a.Cache.Hits - o.Cache.Hits)
+			c.Reads += int64(a.Cache.Hits - o.Cache.Hits + a.Cache.Misses - o.Cache.Misses)
 		}
 	}
-	c.Reads = c.Hits + c.StoreReads
-	if cached && c.Reads > 0 {
+	if !cached {
+		c.Reads = c.StoreReads
+	} else if c.Reads > 0 {
 		c.HitRatio = new(float64(c.Hits) / float64(c.Reads))
 	}
 	if published > 0 {
