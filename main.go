@@ -23,6 +23,9 @@ func main() {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP) // a terminal that is closed ends a run as Ctrl-C does
+	}
 	go func() {
 		<-signals
 		fmt.Fprintln(os.Stderr, "\nstopping: what is in flight finishes; once more aborts")

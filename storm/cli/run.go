@@ -222,15 +222,16 @@ func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 		return usagef("--out: %w", err)
 	}
 	defer folder.Abort() // does nothing once the folder is complete
+	var dir string
+	cfg.Finish = func(record.Results) (err error) {
+		if err := draw(folder); err != nil {
+			return err
+		}
+		dir, err = folder.Commit()
+		return err
+	}
 	results, err := stage.Run(c.Context(), cfg, folder)
 	show.end()
-	if err != nil {
-		return err
-	}
-	if err := draw(folder); err != nil {
-		return err
-	}
-	dir, err := folder.Commit()
 	if err != nil {
 		return err
 	}

@@ -50,6 +50,9 @@ type Config struct {
 	Out      string
 	Progress func(Progress) // nil for nobody
 	Log      *slog.Logger   // nil discards
+	// Finish draws the report into the run folder and commits it, once all the rest is in it. Until it has returned, the
+	// folder goes with everything else should this process be killed. Nil leaves the folder to the caller.
+	Finish func(record.Results) error
 }
 
 // Servers says where Cassandra and memcached come from; see package servers for what the modes mean.
@@ -137,6 +140,11 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 	if err := r.reaper.Dir(r.dir); err != nil {
 		return res, err
 	}
+	if cfg.Finish != nil {
+		if err := r.reaper.Dir(folder.Dir()); err != nil {
+			return res, err
+		}
+	}
 	arms, down, err := r.arms(ctx)
 	defer func() { err = errors.Join(err, down()) }()
 	if err != nil && ctx.Err() == nil {
@@ -176,7 +184,10 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 	verdict.Judge(&res, verdict.Conditions{
 		Thresholds: r.scenario.Thresholds, Copies: copies, Events: events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
 	})
-	return res, r.write(&res, recordings, events)
+	if err := r.write(&res, recordings, events); err != nil || cfg.Finish == nil {
+		return res, err
+	}
+	return res, cfg.Finish(res)
 }
 
 // arms makes the arms and brings up the servers that they share; down takes those down.

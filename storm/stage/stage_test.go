@@ -240,7 +240,7 @@ backends: [embedded+cache]
 	}
 }
 
-// kill -9 of the run itself leaves neither a process nor a directory.
+// kill -9 of the run itself leaves neither a process nor a directory, nor the half of a run folder.
 func TestNothingOutlivesTheRun(t *testing.T) {
 	tmp, cwd := t.TempDir(), t.TempDir()
 	cmd := exec.Command(program, "run", "smoke", "--set", "windows.storm=60s")
@@ -265,7 +265,8 @@ func TestNothingOutlivesTheRun(t *testing.T) {
 	defer deadline.Stop()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		left, _ := filepath.Glob(filepath.Join(tmp, "*"))
-		if len(processes(t, tmp)) == 0 && len(left) == 0 {
+		unfinished, _ := filepath.Glob(filepath.Join(cwd, "runs", ".*"))
+		if left = append(left, unfinished...); len(processes(t, tmp)) == 0 && len(left) == 0 {
 			return
 		}
 		select {
