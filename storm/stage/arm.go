@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,6 +25,7 @@ import (
 	"origin-storm/origin/cost"
 	"origin-storm/origin/cost/profiles"
 	"origin-storm/origin/kv/cassandra"
+	"origin-storm/origin/kv/s3"
 	"origin-storm/origin/servers"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
@@ -66,6 +70,7 @@ type backends struct {
 	cluster  *servers.Cluster
 	at       Addresses
 	remote   bool
+	token    string // in names that no other run uses, on whatever machine
 	count    int
 }
 
@@ -80,7 +85,7 @@ type Addresses struct {
 func (b *backends) arm(be scenarios.Backend) Arm {
 	return Arm{Name: be.Name, Up: func(ctx context.Context, events []config.Event, note func(kind, text string)) (*Target, error) {
 		b.count++
-		u := &uplift{backends: b, be: be, events: events, note: note, prefix: fmt.Sprintf("origin_storm_%d_%d", os.Getpid(), b.count)}
+		u := &uplift{backends: b, be: be, events: events, note: note, prefix: fmt.Sprintf("origin_storm_%s_%d", b.token, b.count)}
 		t, err := u.up(ctx)
 		if err != nil {
 			return nil, errors.Join(fmt.Errorf("stage: %s: %w", be.Name, err), u.close())
@@ -109,6 +114,7 @@ func (u *uplift) up(ctx context.Context) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
+	u.closers = append(u.closers, func() error { return os.RemoveAll(dir) }) // the next arm needs the space
 	spawn := *u.spawn
 	spawn.dir = dir
 	spawn.died = func(name string, err error) { u.note("death", fmt.Sprintf("the %s process died: %v", name, err)) }
@@ -159,6 +165,7 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 			cfg.Store = config.StoreAt{Kind: "s3", Addresses: []string{u.at.S3}, Namespace: u.at.Bucket + "/" + u.prefix,
 				User: os.Getenv("AWS_ACCESS_KEY_ID"), Secret: os.Getenv("AWS_SECRET_ACCESS_KEY")}
 			cfg.Whole = false
+			u.closers = append(u.closers, u.dropObjects(cfg.Store))
 			return nil
 		}
 		host.Host.S3 = &config.HostedS3{Listen: "127.0.0.1:0", Bucket: "segments", Profile: profile.Name}
@@ -176,11 +183,8 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 		} else {
 			u.facts.Servers = append(u.facts.Servers, "Cassandra at "+strings.Join(addresses, ", "))
 		}
-		if len(addresses) == 0 {
-			return errors.New("no Cassandra is up; use --servers native or docker, or --cassandra host:port")
-		}
 		cfg.Store = config.StoreAt{Kind: "cassandra", Addresses: addresses, Namespace: u.prefix}
-		u.closers = append(u.closers, u.drop(addresses))
+		u.closers = append(u.closers, u.dropKeyspace(addresses))
 		return nil
 	}
 	if profile.Name != "" {
@@ -204,10 +208,29 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 	return nil
 }
 
-// drop returns what removes the keyspace that this run created, and nothing else.
-func (u *uplift) drop(addresses []string) func() error {
+// dropWait bounds how long what a run wrote into somebody's store may take to remove.
+const dropWait = time.Minute
+
+// dropObjects returns what removes the objects that this arm wrote, and nothing else.
+func (u *uplift) dropObjects(at config.StoreAt) func() error {
 	return func() error {
-		ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+		ctx, cancel := context.WithTimeout(context.Background(), dropWait)
+		defer cancel()
+		bucket, prefix, _ := strings.Cut(at.Namespace, "/")
+		db, err := s3.Open(ctx, s3.Config{
+			URL: at.Addresses[0], Bucket: bucket, Prefix: prefix, AccessKey: at.User, SecretKey: at.Secret, AllowRemote: u.remote,
+		})
+		if err != nil {
+			return err
+		}
+		return errors.Join(db.Drop(ctx), db.Close())
+	}
+}
+
+// dropKeyspace returns what removes the keyspace that this arm created, and nothing else.
+func (u *uplift) dropKeyspace(addresses []string) func() error {
+	return func() error {
+		ctx, cancel := context.WithTimeout(context.Background(), dropWait)
 		defer cancel()
 		db, err := cassandra.Open(ctx, cassandra.Config{Addresses: addresses, Keyspace: u.prefix})
 		if err != nil {
@@ -222,21 +245,20 @@ func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend)
 	if u.be.HitRatio != nil {
 		cfg.MissRatio = 1 - float64(*u.be.HitRatio)
 	}
-	zones := u.at.Memcached
-	if len(zones) == 0 && u.be.Store == scenarios.Cassandra && u.cluster != nil {
-		for _, s := range u.cluster.Memcached {
+	zones := u.at.Memcached[:min(len(u.at.Memcached), u.be.Zones)]
+	if len(zones) > 0 {
+		u.facts.Servers = append(u.facts.Servers, fmt.Sprintf("memcached x%d at %s", len(zones), strings.Join(zones, ", ")))
+	} else if u.be.Store == scenarios.Cassandra && u.cluster != nil && len(u.cluster.Memcached) > 0 {
+		for _, s := range u.cluster.Memcached[:min(len(u.cluster.Memcached), u.be.Zones)] {
 			zones = append(zones, s.Addr)
 		}
+		v := u.cluster.Versions()
+		u.facts.Servers = append(u.facts.Servers, v[len(v)-1])
+	}
+	for _, addr := range zones {
+		cfg.Zones = append(cfg.Zones, config.StoreAt{Kind: "memcached", Addresses: []string{addr}, Namespace: u.prefix})
 	}
 	if len(zones) > 0 {
-		for _, addr := range zones[:min(len(zones), u.be.Zones)] {
-			cfg.Zones = append(cfg.Zones, config.StoreAt{Kind: "memcached", Addresses: []string{addr}, Namespace: u.prefix})
-		}
-		if v := u.cluster.Versions(); len(u.at.Memcached) == 0 && len(v) > 0 {
-			u.facts.Servers = append(u.facts.Servers, v[len(v)-1])
-		} else {
-			u.facts.Servers = append(u.facts.Servers, fmt.Sprintf("memcached x%d at %s", len(cfg.Zones), strings.Join(zones, ", ")))
-		}
 		return nil
 	}
 	for i := range u.be.Zones {
@@ -300,10 +322,13 @@ func (u *uplift) close() error {
 	return errors.Join(errs...)
 }
 
-// stats asks each node that runs; one that was killed has no counts to give.
+// stats asks each node that runs; one that a fault has ended has no counts to give.
 func (u *uplift) stats(ctx context.Context) ([]origin.Stats, error) {
 	var all []origin.Stats
 	for _, p := range append([]*process{u.publish}, u.serve...) {
+		if !p.running() {
+			continue
+		}
 		s, err := stats(ctx, "http://"+p.ready.Operator+"/stats")
 		if err != nil {
 			return nil, fmt.Errorf("stage: %s: %w", p.name, err)
@@ -403,19 +428,40 @@ func (u *uplift) fault(ctx context.Context, f storm.Fault, undo bool) error {
 	return nil
 }
 
-// Running makes an arm of an origin that is already running somewhere: its processes and its store are its owner's.
-func Running(name string, publish, serve live.Target) Arm {
-	return Arm{Name: cmp.Or(name, "target"), Up: func(context.Context, []config.Event, func(kind, text string)) (*Target, error) {
+// running makes an arm of an origin that is already running somewhere: its processes and its store are its owner's.
+func running(name string, publish, serve live.Target) Arm {
+	return Arm{Name: name, Up: func(ctx context.Context, _ []config.Event, _ func(kind, text string)) (*Target, error) {
+		for _, address := range slices.Concat(publish.URLs, serve.URLs) {
+			if err := knock(ctx, address); err != nil {
+				return nil, fmt.Errorf("stage: target %s does not answer: %w; is it running, and is the address right?", address, err)
+			}
+		}
 		return &Target{
 			Publish: publish, Serve: serve,
-			Facts: record.Backend{Name: cmp.Or(name, "target"), Provenance: "measured", Servers: []string{"an origin at " + strings.Join(serve.URLs, ", ")}},
+			Facts: record.Backend{Name: name, Provenance: "measured", Servers: []string{"an origin at " + strings.Join(serve.URLs, ", ")}},
 			Fault: func(_ context.Context, f storm.Fault, _ bool) error {
 				if strings.HasPrefix(f.To, scenarios.OfPipeline) {
 					return nil
 				}
-				return fmt.Errorf("%s %s: not this run's process", f.Do, f.To)
+				return fmt.Errorf("%s %s: not a process of this run, which only pipelines are with --target", f.Do, f.To)
 			},
 			Close: func() error { return nil },
 		}, nil
 	}}
+}
+
+// knock opens a connection to a URL's host and closes it.
+func knock(ctx context.Context, address string) error {
+	u, err := url.Parse(address)
+	if err != nil {
+		return err
+	}
+	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
+	if err != nil {
+		return err
+	}
+	return conn.Close()
 }

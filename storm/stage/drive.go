@@ -21,9 +21,10 @@ import (
 	"origin-storm/storm/record"
 )
 
-// job is one driver process's part of a run: the whole plan, and which share of its clients are this process's.
+// job is a stretch of load on a target: what its plan is made of, when it starts, and which share of its clients are one
+// driver process's. It goes to that as JSON.
 type job struct {
-	Scenario       []byte // YAML
+	Scenario       []byte // YAML; for a driver process
 	Seed           uint64
 	Backend        string
 	Events         []config.Event
@@ -43,34 +44,34 @@ type account struct {
 
 // drive has the plan executed by several driver processes and merges what they recorded. Faults of the target's processes are
 // carried out here; those of pipelines by the drivers that play them.
-func (m *measurement) drive(ctx context.Context, pc plan.Config, lc live.Config) (sum live.Stats, err error) {
-	text, err := m.scenario.Marshal()
-	if err != nil {
+func (m *measurement) drive(ctx context.Context, j job, fault func(f storm.Fault, undo bool)) (sum live.Stats, err error) {
+	if j.Scenario, err = m.scenario.Marshal(); err != nil {
 		return sum, fmt.Errorf("stage: %w", err)
 	}
-	p, err := plan.New(pc)
+	j.Shares = m.scenario.Drivers
+	p, err := j.plan(m.scenario)
 	if err != nil {
 		return sum, err
 	}
-	over, stop := context.WithCancel(ctx)
+	ctx, stop := context.WithCancel(ctx)
 	var faults sync.WaitGroup
 	for _, f := range p.Faults {
-		faults.Go(func() { timed(over, lc.Start, f, lc.Fault) })
+		faults.Go(func() { timed(ctx, j.Start, f, fault) })
 	}
 	defer faults.Wait()
 	defer stop()
 
-	of := m.scenario.Drivers
-	accounts, errs := make([]account, of), make([]error, of)
+	accounts, errs := make([]account, j.Shares), make([]error, j.Shares)
 	var mu sync.Mutex // guards recording's merges
 	var drivers sync.WaitGroup
-	for i := range of {
-		j := job{
-			Scenario: text, Seed: m.cfg.Seed, Backend: m.arm.Name, Events: pc.Events, First: pc.First, Windows: pc.Windows,
-			Start: lc.Start, Publish: lc.Publish, Serve: lc.Serve, Share: i, Shares: of,
-		}
+	for i := range j.Shares {
+		share := j
+		share.Share = i
 		drivers.Go(func() {
-			part, a, err := m.driver1(ctx, j)
+			part, a, err := m.driver(ctx, share)
+			if err != nil {
+				stop() // a part of the load is no load to go on with
+			}
 			accounts[i], errs[i] = a, err
 			if part != nil {
 				mu.Lock()
@@ -114,8 +115,8 @@ func timed(ctx context.Context, start time.Time, f storm.Fault, do func(storm.Fa
 	}
 }
 
-// driver1 runs one driver process to its end.
-func (m *measurement) driver1(ctx context.Context, j job) (*record.Recording, account, error) {
+// driver runs one driver process to its end, which is that of the plan or soon after ctx's.
+func (m *measurement) driver(ctx context.Context, j job) (*record.Recording, account, error) {
 	var a account
 	in, err := json.Marshal(j)
 	if err != nil {
@@ -148,7 +149,7 @@ func (m *measurement) driver1(ctx context.Context, j job) (*record.Recording, ac
 	if err := json.Unmarshal(line, &a); err != nil {
 		return nil, a, fmt.Errorf("stage: driver %d said nothing that can be read: %w", j.Share+1, err)
 	}
-	part, err := record.Decode(bytes.NewReader(rest), m.recordingConfig(j.Events, j.Start))
+	part, err := record.Decode(bytes.NewReader(rest), recordingConfig(m.scenario, j))
 	if err == nil && a.Error != "" && ctx.Err() == nil {
 		err = fmt.Errorf("stage: driver %d: %s", j.Share+1, a.Error)
 	}
@@ -166,38 +167,55 @@ func Drive(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	m := &measurement{
-		run: &run{scenario: s, windows: j.Windows, cfg: Config{Seed: j.Seed}},
-		arm: Arm{Name: j.Backend},
-	}
-	p, err := plan.New(plan.Config{Scenario: s, Seed: j.Seed, Events: j.Events, First: j.First, Windows: j.Windows, Share: j.Share, Shares: j.Shares})
-	if err != nil {
-		return err
-	}
-	x, err := live.New(m.live(&Target{Publish: j.Publish, Serve: j.Serve}, j.Events, j.Start))
-	if err != nil {
-		return err
-	}
-	rec := record.New(m.recordingConfig(j.Events, j.Start))
-	a := account{}
-	if err := x.Execute(ctx, p, rec); err != nil {
+	rec := record.New(recordingConfig(s, j))
+	var a account
+	if a.Stats, err = j.execute(ctx, s, nil, rec); err != nil {
 		a.Error = err.Error()
 	}
-	a.Stats, a.CPU = x.Stats(), cpuTime()
+	a.CPU = cpuTime()
 	if err := json.NewEncoder(out).Encode(a); err != nil {
 		return fmt.Errorf("stage: account: %w", err)
 	}
 	return rec.Encode(out)
 }
 
-// recordingConfig is the Config of the measured part's recordings, the same in every driver process.
-func (m *measurement) recordingConfig(events []config.Event, start time.Time) record.Config {
-	templates := map[string]segment.Template{}
-	for _, e := range events {
-		templates[e.Name] = e.Template
+// execute carries the job, a part of s, out in this process. fault is told of faults; it may be nil.
+func (j job) execute(ctx context.Context, s scenarios.Scenario, fault func(f storm.Fault, undo bool), rec storm.Recorder) (live.Stats, error) {
+	p, err := j.plan(s)
+	if err != nil {
+		return live.Stats{}, err
 	}
+	templates := j.templates()
+	x, err := live.New(live.Config{
+		Start: j.Start, Publish: j.Publish, Serve: j.Serve, SameBytes: s.Event.Identical, Fault: fault,
+		Template: func(id segment.ID) segment.Template { return templates[id.Event] },
+	})
+	if err != nil {
+		return live.Stats{}, err
+	}
+	err = x.Execute(ctx, p, rec)
+	return x.Stats(), err
+}
+
+// recordingConfig is the configuration of a recording of j, a part of s: the same in every driver process.
+func recordingConfig(s scenarios.Scenario, j job) record.Config {
+	templates := j.templates()
 	return record.Config{
-		Backend: m.arm.Name, Windows: m.windows, Interval: m.scenario.Event.Segment.Duration(),
-		Due: func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(start) },
+		Backend: j.Backend, Windows: j.Windows, Interval: s.Event.Segment.Duration(),
+		Due: func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(j.Start) },
 	}
+}
+
+// templates returns each event's.
+func (j job) templates() map[string]segment.Template {
+	all := map[string]segment.Template{}
+	for _, e := range j.Events {
+		all[e.Name] = e.Template
+	}
+	return all
+}
+
+// plan expands the job's share of s.
+func (j job) plan(s scenarios.Scenario) (storm.Plan, error) {
+	return plan.New(plan.Config{Scenario: s, Seed: j.Seed, Events: j.Events, First: j.First, Windows: j.Windows, Share: j.Share, Shares: j.Shares})
 }

@@ -28,7 +28,7 @@ type spawner struct {
 	died    func(name string, err error) // a process ended that nobody asked to
 }
 
-// process is one spawned origin process; its methods may be called from any goroutine, one at a time.
+// process is one spawned origin process. Its methods may be called from any goroutine, up only while it does not run.
 type process struct {
 	name  string
 	ready config.Ready // as of the first start; the addresses stay
@@ -77,7 +77,8 @@ func (p *process) up(ctx context.Context) error {
 		return fmt.Errorf("stage: %s: %w", p.name, err)
 	}
 	renice(cmd.Process.Pid, p.s.nice)
-	if err := p.s.reaper.Process(cmd.Process.Pid); err != nil {
+	// One that has ended already, by a bad configuration say, tells why below.
+	if err := p.s.reaper.Process(cmd.Process.Pid); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		cmd.Process.Kill()
 		cmd.Wait()
 		return fmt.Errorf("stage: %s: %w", p.name, err)
@@ -94,7 +95,7 @@ func (p *process) up(ctx context.Context) error {
 		line <- first
 		io.Copy(io.Discard, r)
 		err := cmd.Wait()
-		close(ended)
+		defer close(ended) // after died was told: nobody is told anything once close has returned
 		p.mu.Lock()
 		unasked := p.wanted && p.cmd == cmd
 		p.mu.Unlock()
@@ -164,6 +165,13 @@ func (p *process) end(sig syscall.Signal, patience time.Duration) {
 		}
 	}
 	<-ended
+}
+
+// running reports whether the process is meant to run.
+func (p *process) running() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.wanted
 }
 
 // signal sends sig without expecting an end.

@@ -153,14 +153,18 @@ name: restarts
 event: {renditions: {count: 3, total: 3Mbit/s}}
 readers: {edges: 4, behaviour: {aligned: 50ms, early: 0.2}}
 windows: {warm-up: 0s, storm: 12s, quiet: 0s}
+origin: {serve: 2}
 backends: [embedded+cache]
 faults:
   - {at: storm + 2300ms, kill: publish, for: 500ms}
   - {at: storm + 5s, stop: cache 1, for: 2s}
-  - {at: storm + 8300ms, kill: serve, for: 500ms}
+  - {at: storm + 8300ms, kill: serve 2, for: 500ms}
 `)
 	res, run := carry(t, t.Context(), s, nil)
 	sound(t, res)
+	if c := res.Backends[0].Cache; c.HitRatio == nil || c.Reads == 0 {
+		t.Errorf("cache figures %+v, want some", c)
+	}
 	var kinds []string
 	for _, e := range run.Events {
 		switch e.Kind {
@@ -199,6 +203,31 @@ backends: [embedded, embedded+cache]
 	}
 	if len(res.Backends) != 1 || res.Backends[0].Segments.Acknowledged == 0 {
 		t.Errorf("kept %d backends, want one with acknowledged segments", len(res.Backends))
+	}
+}
+
+// A run that is interrupted before it measures anything says so, too.
+func TestInterruptedEarly(t *testing.T) {
+	for _, during := range []string{"bringing up the origin", "warming up"} {
+		s := parse(t, `
+name: interrupted
+event: {renditions: {count: 2, total: 1Mbit/s}}
+readers: {edges: 2}
+windows: {warm-up: 1m, quiet: 0s, storm: 1m}
+backends: [embedded+cache]
+`)
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		res, _ := carry(t, ctx, s, func(c *stage.Config) {
+			c.Progress = func(p stage.Progress) {
+				if strings.Contains(p.Text, during) {
+					cancel()
+				}
+			}
+		})
+		if res.Verdict != "interrupted" || len(res.Backends) != 0 {
+			t.Errorf("interrupted while %s: verdict %q with %d backends, want interrupted with none", during, res.Verdict, len(res.Backends))
+		}
 	}
 }
 
