@@ -509,6 +509,7 @@ func TestTollReplacesTheHostsTime(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				toll := kv.NewToll(profile(c.profile*time.Millisecond).Meter(1), nil)
 				s := kv.Inject(new(mem.Store), toll.Intercept(false), slow(c.own*time.Millisecond))
+				mustPut(t, s, a, two) // tells the toll how long the host works on a write
 				for name, do := range map[string]func() error{
 					"Get of nothing": func() error {
 						if _, err := s.Get(t.Context(), kv.Key{Part: "none"}); !errors.Is(err, kv.ErrNotFound) {
@@ -560,6 +561,7 @@ func TestTollOfWholeSegments(t *testing.T) {
 		toll := kv.NewToll(p.Meter(1), nil)
 		own := slow(time.Millisecond)
 		chunks, commits := kv.Inject(new(mem.Store), toll.Intercept(false), own), kv.Inject(new(mem.Store), toll.Intercept(true), own)
+		mustPut(t, commits, b, two) // tells the toll how long the host works on a write
 		time.Sleep(time.Second)
 
 		start := time.Now()
@@ -586,6 +588,22 @@ func TestTollOfWholeSegments(t *testing.T) {
 		if mustPut(t, commits, a, one); time.Since(start) != 100*time.Millisecond {
 			t.Errorf("a commit by itself took %v, want 100ms", time.Since(start))
 		}
+	})
+}
+
+// A modelled store has a write when the profile says so, not as soon as the host could have it.
+func TestTollKeepsAWriteUnreadableUntilItIsDone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := new(mem.Store)
+		s := kv.Inject(store, kv.NewToll(profile(100*time.Millisecond).Meter(1), nil).Intercept(true))
+		var wg sync.WaitGroup
+		wg.Go(func() { mustPut(t, s, a, one) })
+		time.Sleep(99 * time.Millisecond)
+		if _, err := store.Get(t.Context(), a); !errors.Is(err, kv.ErrNotFound) {
+			t.Errorf("1 ms before the write is done: Get = %v, want kv.ErrNotFound", err)
+		}
+		wg.Wait()
+		wantGet(t, store, a, one)
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"origin-storm/origin/cost"
@@ -16,6 +17,9 @@ type Toll struct {
 	event func(Key) string
 	epoch time.Time // the origin of the meter's instants
 	sleep func(ctx context.Context, until time.Time) error
+
+	mu   sync.Mutex // guards host
+	host float64    // how long the host's own work on a write takes, in ns: a moving average
 }
 
 // NewToll returns a toll that charges by m. event tells which event a key belongs to, for the profile's throttle; nil counts by Part.
@@ -26,9 +30,10 @@ func NewToll(m *cost.Meter, event func(Key) string) *Toll {
 	return &Toll{meter: m, event: event, epoch: time.Now(), sleep: sleeper()}
 }
 
-// Intercept returns what charges the operations of one table. When an operation arrives, the profile says when it will be done; the
-// host does the work at once and then waits for that instant, so that the host's own time counts only where it is
-// longer. A write can therefore be read before it is acknowledged. What the profile throttles fails at once with ErrThrottled.
+// Intercept returns what charges the operations of one table. When an operation arrives, the profile says when it will be done. A
+// write is then put off until just so long before that instant as the host's own work on it takes, and acknowledged at it:
+// nobody reads it much sooner than the modelled store would have had it, and the host's own time counts only where it
+// is longer. What the profile throttles fails at once with ErrThrottled.
 //
 // commits says that the table is the one whose writes make segments readable. A profile of whole segment writes charges those
 // alone, counted from when the segment's write began (Op.Began); all else then takes the host's own time.
@@ -49,11 +54,34 @@ func (t *Toll) Intercept(commits bool) Intercept {
 		if throttled {
 			return fmt.Errorf("kv: put %v: profile %s: %w", op.Key, t.meter.Profile().Name, ErrThrottled)
 		}
+		if err := t.sleep(ctx, done.Add(-t.work())); err != nil {
+			return err
+		}
+		began := time.Now()
 		if err := do(ctx); err != nil {
 			return err
 		}
+		t.worked(time.Since(began))
 		return t.sleep(ctx, done)
 	}
+}
+
+// work is how long the host is expected to work on a write.
+func (t *Toll) work() time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return time.Duration(t.host)
+}
+
+// worked takes one write's time into the average, of about the last twenty; the first stands for itself.
+func (t *Toll) worked(d time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	weight := 0.05
+	if t.host == 0 {
+		weight = 1
+	}
+	t.host += weight * (float64(d) - t.host)
 }
 
 // read charges a read after the work, as only then its size is known, but from its arrival. That something was not there takes time
