@@ -4,6 +4,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"log/slog"
 	"os"
@@ -115,24 +116,13 @@ func (f *flags) logLevel() slog.Level {
 }
 
 // node puts file, environment and flags together.
-func (f *flags) node(set *pflag.FlagSet, role config.Role) (config.Node, error) {
-	given := map[string]bool{}
-	var bad error
-	set.VisitAll(func(flag *pflag.Flag) {
-		env := "ORIGIN_STORM_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
-		if v, ok := os.LookupEnv(env); ok && !flag.Changed {
-			if err := set.Set(flag.Name, v); err != nil && bad == nil {
-				bad = fmt.Errorf("environment variable %s: %w", env, err)
-			}
-		}
-		given[flag.Name] = flag.Changed
-	})
-	if bad != nil {
-		return config.Node{}, bad
+func (f *flags) node(set *pflag.FlagSet, role config.Role) (n config.Node, err error) {
+	given, err := environment(set)
+	if err != nil {
+		return n, err
 	}
-	var n config.Node
-	if f.config != "" {
-		var err error
+	file := f.config != ""
+	if file {
 		if n, err = config.Read(f.config); err != nil {
 			return n, err
 		}
@@ -141,19 +131,18 @@ func (f *flags) node(set *pflag.FlagSet, role config.Role) (config.Node, error) 
 		}
 	}
 	n.Role = role
-	file := f.config != ""
-	set1 := func(flag string, to *string, v string) {
-		if given[flag] || !file || *to == "" && flag != "name" && flag != "region" {
+	text := func(flag string, to *string, v string) {
+		if given[flag] || !file || *to == "" {
 			*to = v
 		}
 	}
 	if role != config.Store {
-		set1("publish", &n.Publish, f.publish)
-		set1("serve", &n.Serve, f.serve)
-		set1("operator", &n.Operator, f.operator)
+		text("publish", &n.Publish, f.publish)
+		text("serve", &n.Serve, f.serve)
+		text("operator", &n.Operator, f.operator)
 	}
-	set1("name", &n.Name, f.name)
-	set1("region", &n.Region, f.region)
+	text("name", &n.Name, f.name)
+	text("region", &n.Region, f.region)
 	if given["allow-remote"] {
 		n.AllowRemote = f.remote
 	}
@@ -165,30 +154,63 @@ func (f *flags) node(set *pflag.FlagSet, role config.Role) (config.Node, error) 
 	}
 	if given["event"] || given["renditions"] {
 		if f.event == "" || f.ladder == "" {
-			return n, fmt.Errorf("--event and --renditions go together")
+			return n, errors.New("--event and --renditions go together")
 		}
-		n.Events = []config.Event{{
-			Name: f.event, Pipelines: strings.Split(f.pipelines, ","), Renditions: strings.Split(f.ladder, ","), DVR: f.dvr,
-			// Numbers count from the Unix epoch, as redundant packagers agree on without talking to each other (DASH-IF Live Media
-			// Ingest 1.2).
-			Template: segment.Template{Start: time.Unix(0, 0).UTC(), Ticks: f.segment.Milliseconds(), Timescale: 1000, PublishDelay: f.delay},
-		}}
-	}
-	if role != config.Store && (given["store"] || !file) {
-		kind, addresses, _ := strings.Cut(f.store, ":")
-		n.Backend.Store = config.StoreAt{Kind: kind, Namespace: f.namespace, Dir: f.dir}
-		if addresses != "" {
-			n.Backend.Store.Addresses = strings.Split(addresses, ",")
-			if kind == "s3" {
-				n.Backend.Store.Addresses = []string{addresses}
-				n.Backend.ChunkSize, n.Backend.Store.User, n.Backend.Store.Secret = -1, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+		n.Events = []config.Event{f.oneEvent()}
+	} else {
+		for _, flag := range []string{"pipelines", "segment", "publish-delay", "dvr"} {
+			if given[flag] {
+				return n, fmt.Errorf("--%s is of the event that --event and --renditions name: give them, too, or set it in the file", flag)
 			}
 		}
+	}
+	if role != config.Store && (given["store"] || !file) {
+		n.Backend.Store, n.Backend.ChunkSize = f.storeAt()
 	}
 	for _, address := range f.cache {
 		n.Backend.Zones = append(n.Backend.Zones, config.StoreAt{Kind: "memcached", Addresses: []string{address}, Namespace: f.namespace})
 	}
 	return n, n.Validate()
+}
+
+// environment sets the flags of set that were not given from environment variables, and returns which were given either way.
+func environment(set *pflag.FlagSet) (given map[string]bool, err error) {
+	given = map[string]bool{}
+	set.VisitAll(func(flag *pflag.Flag) {
+		env := "ORIGIN_STORM_" + strings.ToUpper(strings.ReplaceAll(flag.Name, "-", "_"))
+		if v, ok := os.LookupEnv(env); ok && !flag.Changed {
+			if e := set.Set(flag.Name, v); e != nil && err == nil {
+				err = fmt.Errorf("environment variable %s: %w", env, e)
+			}
+		}
+		given[flag.Name] = flag.Changed
+	})
+	return given, err
+}
+
+// oneEvent is the event that flags describe.
+func (f *flags) oneEvent() config.Event {
+	return config.Event{
+		Name: f.event, Pipelines: strings.Split(f.pipelines, ","), Renditions: strings.Split(f.ladder, ","), DVR: f.dvr,
+		// Numbers count from the Unix epoch, as redundant packagers agree on without talking to each other (DASH-IF Live Media
+		// Ingest 1.2).
+		Template: segment.Template{Start: time.Unix(0, 0).UTC(), Ticks: f.segment.Milliseconds(), Timescale: 1000, PublishDelay: f.delay},
+	}
+}
+
+// storeAt is the store that flags describe, and the chunk size that goes with it.
+func (f *flags) storeAt() (at config.StoreAt, chunkSize int) {
+	kind, addresses, _ := strings.Cut(f.store, ":")
+	at = config.StoreAt{Kind: kind, Namespace: f.namespace, Dir: f.dir}
+	switch {
+	case addresses == "":
+	case kind == "s3": // a URL, of which there is one
+		at.Addresses, at.User, at.Secret = []string{addresses}, os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+		return at, -1
+	default:
+		at.Addresses = strings.Split(addresses, ",")
+	}
+	return at, 0
 }
 
 // usage is an error in how a command was called; the program exits with 2.

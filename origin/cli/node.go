@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -57,9 +58,8 @@ type node struct {
 
 type listener struct {
 	net.Listener
-	server    *http.Server
-	cert, key string
-	last      bool // stays open until the others have drained
+	server *http.Server // with a TLSConfig if it speaks TLS
+	last   bool         // stays open until the others have drained
 }
 
 func (n *node) listen(what, addr string, h http.Handler) (string, error) {
@@ -93,7 +93,9 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		if n.ready.Publish, err = n.listen("publish", cfg.Publish, p); err != nil {
 			return err
 		}
-		n.listeners[len(n.listeners)-1].tls(cfg)
+		if err := n.secure(cfg); err != nil {
+			return err
+		}
 	}
 	if cfg.Role == config.Serve || both {
 		s, err := origin.NewServe(origin.ServeConfig{
@@ -107,14 +109,27 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		if n.ready.Serve, err = n.listen("serve", cfg.Serve, s); err != nil {
 			return err
 		}
-		n.listeners[len(n.listeners)-1].tls(cfg)
+		if err := n.secure(cfg); err != nil {
+			return err
+		}
 	}
 	n.ready.Operator, err = n.listen("operator", cfg.Operator, origin.NewOperator(operator))
 	n.listeners[len(n.listeners)-1].last = true
 	return err
 }
 
-func (l *listener) tls(cfg config.Node) { l.cert, l.key = cfg.TLSCert, cfg.TLSKey }
+// secure makes the listener that was added last speak TLS where cfg says so.
+func (n *node) secure(cfg config.Node) error {
+	if cfg.TLSCert == "" {
+		return nil
+	}
+	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return fmt.Errorf("tls-cert %s, tls-key %s: %w; both must be PEM files of one pair", cfg.TLSCert, cfg.TLSKey, err)
+	}
+	n.listeners[len(n.listeners)-1].server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	return nil
+}
 
 // host sets up a store process: embedded stores behind kv/remote, and the S3 server. A profile lives here, with the store, so
 // that all who use the store stand in one queue.
@@ -199,9 +214,9 @@ func (n *node) serve(ctx context.Context) error {
 	defer fail(nil)
 	for _, l := range n.listeners {
 		servers.Go(func() error {
-			err := error(nil)
-			if l.cert != "" {
-				err = l.server.ServeTLS(l, l.cert, l.key)
+			var err error
+			if l.server.TLSConfig != nil {
+				err = l.server.ServeTLS(l, "", "")
 			} else {
 				err = l.server.Serve(l)
 			}

@@ -129,8 +129,17 @@ func serversUp(c *cobra.Command, args ...string) error {
 	}
 	cmd := exec.Command(self, append([]string{"servers", "hold"}, args...)...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true} // it outlives this terminal
-	var complaint strings.Builder
-	cmd.Stderr = &complaint
+	// A file, not a pipe: one whose other end had gone with this process would end the holder at the first word it says.
+	file, err := heldFile()
+	if err != nil {
+		return err
+	}
+	log, err := os.Create(strings.TrimSuffix(file, ".json") + ".log")
+	if err != nil {
+		return fmt.Errorf("servers: %w", err)
+	}
+	defer log.Close()
+	cmd.Stderr = log
 	out, err := cmd.StdoutPipe()
 	if err != nil {
 		return fmt.Errorf("servers: %w", err)
@@ -145,7 +154,11 @@ func serversUp(c *cobra.Command, args ...string) error {
 	var h held
 	if err != nil || json.Unmarshal(line, &h) != nil {
 		cmd.Wait()
-		return errors.New(strings.TrimPrefix(strings.TrimSpace(complaint.String()), "origin-storm: "))
+		complaint, err := os.ReadFile(log.Name())
+		if err != nil {
+			return fmt.Errorf("servers: they did not come up: %w", err)
+		}
+		return errors.New(strings.TrimPrefix(strings.TrimSpace(string(complaint)), "origin-storm: "))
 	}
 	h.print(c.OutOrStdout())
 	return cmd.Process.Release()
