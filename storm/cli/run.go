@@ -178,7 +178,6 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 	} else if len(f.publishTo)+len(f.getPath)+len(f.putPath) > 0 {
 		return cfg, usagef("--publish-to, --get-path and --put-path go with --target")
 	}
-	cfg.Out = cmp.Or(f.out, filepath.Join("runs", time.Now().Format("20060102-150405")+"-"+s.Name))
 	return cfg, nil
 }
 
@@ -189,6 +188,14 @@ func (f runFlags) running(s scenarios.Scenario) (*stage.Foreign, error) {
 		var err error
 		if start, err = time.Parse(time.RFC3339Nano, f.start); err != nil {
 			return nil, usagef("--template-start: %w", err)
+		}
+	}
+	if early := time.Until(start); early > time.Hour {
+		return nil, usagef("--template-start: %s is %v from now; a run waits for its first segment", f.start, early.Round(time.Second))
+	}
+	for i, fault := range s.Faults {
+		if verb, to, _ := fault.Do(); to.What != scenarios.OfPipeline {
+			return nil, usagef("faults[%d]: %s %v: with --target nothing but the pipelines belongs to the run; leave the fault out with --set faults=[]", i, verb, to)
 		}
 	}
 	common := live.Target{User: f.user, Password: f.password, Bearer: f.bearer, CA: f.ca, Cert: f.cert, Key: f.key}
@@ -210,6 +217,16 @@ func (f runFlags) running(s scenarios.Scenario) (*stage.Foreign, error) {
 			return nil, usagef("--renditions names %d; the scenario has %d", len(t.Renditions), len(s.Event.Renditions))
 		}
 	}
+	for flag, names := range map[string][]string{"--pipelines": t.Pipelines, "--renditions": t.Renditions} {
+		for i, name := range names {
+			if name == "" || slices.Contains(names[:i], name) {
+				return nil, usagef("%s: %q is empty or there twice", flag, name)
+			}
+		}
+	}
+	if _, err := live.New(live.Config{Publish: t.Publish, Serve: t.Serve}); err != nil { // it opens no connection
+		return nil, usagef("--target: %w", err)
+	}
 	return t, nil
 }
 
@@ -217,6 +234,8 @@ func (f runFlags) running(s scenarios.Scenario) (*stage.Foreign, error) {
 func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 	show := newDisplay(c.ErrOrStderr())
 	cfg.Progress = show.progress
+	// Milliseconds, so that runs that are begun together (in a script, in CI) do not meet in one folder.
+	cfg.Out = cmp.Or(f.out, filepath.Join("runs", time.Now().Format("20060102-150405.000")+"-"+cfg.Scenario.Name))
 	folder, err := record.Create(cfg.Out)
 	if err != nil {
 		return usagef("--out: %w", err)
