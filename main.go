@@ -49,7 +49,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usage{fmt.Errorf("%w; see %s --help", err, c.CommandPath())}
+		return &verdict.Error{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath()), Code: verdict.Usage}
 	})
 	root.AddCommand(origincli.Commands()...)
 	root.AddCommand(stormcli.Commands()...)
@@ -70,9 +70,3 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
 	return code
 }
-
-// usage is an error in how the program was called.
-type usage struct{ error }
-
-func (usage) ExitCode() int   { return int(verdict.Usage) }
-func (u usage) Unwrap() error { return u.error }

@@ -91,7 +91,7 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 	}
 
 	if cfg.Mode != Embedded {
-		if err := cfg.checkMemory("/proc/meminfo"); err != nil {
+		if err := cfg.checkMemory(meminfo); err != nil {
 			return nil, err
 		}
 	}
@@ -149,22 +149,33 @@ func (cfg Config) check() error {
 // checkMemory refuses what this machine has no memory for, before its kernel ends processes of its own choice. It says nothing
 // where meminfo is not there.
 func (cfg Config) checkMemory(meminfo string) error {
-	text, err := os.ReadFile(meminfo)
-	if err != nil {
-		return nil
-	}
-	for line := range strings.Lines(string(text)) {
-		var kb int
-		if _, err := fmt.Sscanf(line, "MemAvailable: %d kB", &kb); err != nil {
-			continue
-		}
-		// A Cassandra node was seen to take twice its heap, a memcached takes what it may.
-		if need, there := 2*cfg.HeapMB*cfg.Cassandra+cfg.MemcachedMB*cfg.Memcached, kb>>10; need > there {
-			return fmt.Errorf("servers: %d Cassandra nodes with a heap of %d MiB and %d memcached zones of %d MiB need about %d MiB, and %d MiB "+
-				"of memory are free: ask for less", cfg.Cassandra, cfg.HeapMB, cfg.Memcached, cfg.MemcachedMB, need, there)
-		}
+	free, ok := available(meminfo)
+	// A Cassandra node was seen to take twice its heap, a memcached takes what it may.
+	if need, there := int64(2*cfg.HeapMB*cfg.Cassandra+cfg.MemcachedMB*cfg.Memcached), free>>20; ok && need > there {
+		return fmt.Errorf("servers: %d Cassandra nodes with a heap of %d MiB and %d memcached zones of %d MiB need about %d MiB, and %d MiB "+
+			"of memory are free: ask for less", cfg.Cassandra, cfg.HeapMB, cfg.Memcached, cfg.MemcachedMB, need, there)
 	}
 	return nil
+}
+
+// meminfo is where Linux tells of the machine's memory.
+const meminfo = "/proc/meminfo"
+
+// AvailableMemory returns how many bytes of memory the machine has to spare; ok is false where that cannot be told.
+func AvailableMemory() (bytes int64, ok bool) { return available(meminfo) }
+
+func available(meminfo string) (bytes int64, ok bool) {
+	text, err := os.ReadFile(meminfo)
+	if err != nil {
+		return 0, false
+	}
+	for line := range strings.Lines(string(text)) {
+		var kib int64
+		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
+			return kib << 10, true
+		}
+	}
+	return 0, false
 }
 
 // choose is mode Auto: it returns the first mode that can be had, and why those before it cannot.

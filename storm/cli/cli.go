@@ -26,22 +26,15 @@ func exitCodes() *cobra.Command {
 	return &cobra.Command{Use: "exit-codes", Short: "what the exit codes mean", Long: long}
 }
 
-// coded is an error with the exit code that it means.
-type coded struct {
-	error
-	code verdict.Code
+func usagef(format string, a ...any) error {
+	return &verdict.Error{Err: fmt.Errorf(format, a...), Code: verdict.Usage}
 }
-
-func (c coded) ExitCode() int { return int(c.code) }
-func (c coded) Unwrap() error { return c.error }
-
-func usagef(format string, a ...any) error { return coded{fmt.Errorf(format, a...), verdict.Usage} }
 
 // loading gives an error of loading a scenario its exit code.
 func loading(err error) error {
 	var invalid *scenarios.Error
 	if errors.As(err, &invalid) {
-		return coded{err, verdict.InvalidScenario}
+		return &verdict.Error{Err: err, Code: verdict.InvalidScenario}
 	}
-	return coded{err, verdict.Usage}
+	return &verdict.Error{Err: err, Code: verdict.Usage}
 }

@@ -105,11 +105,11 @@ func runAll(c *cobra.Command, f runFlags, names []string) error {
 	var worst error
 	for _, cfg := range cfgs {
 		err := runOne(c, f, cfg)
-		var code coded
-		if err != nil && !errors.As(err, &code) {
+		var ended *verdict.Error
+		if err != nil && !errors.As(err, &ended) {
 			return err
 		}
-		if err != nil && (worst == nil || before(code.code, worst)) {
+		if err != nil && (worst == nil || before(ended.Code, worst)) {
 			worst = err
 		}
 		if c.Context().Err() != nil {
@@ -121,9 +121,9 @@ func runAll(c *cobra.Command, f runFlags, names []string) error {
 
 // before reports whether code applies before that of the error other.
 func before(code verdict.Code, other error) bool {
-	var o coded
+	var o *verdict.Error
 	errors.As(other, &o)
-	return slices.Index(verdict.Codes[:], code) < slices.Index(verdict.Codes[:], o.code)
+	return slices.Index(verdict.Codes[:], code) < slices.Index(verdict.Codes[:], o.Code)
 }
 
 // config turns flags and a scenario's name into what stage needs.
@@ -258,7 +258,7 @@ func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 		return err
 	}
 	if code := verdict.ExitCode(results); code != verdict.Passed {
-		return coded{errors.New(results.Scenario + ": " + results.Sentence), code}
+		return &verdict.Error{Err: errors.New(results.Scenario + ": " + results.Sentence), Code: code}
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"os"
 	"os/exec"
 	"runtime"
@@ -105,8 +106,12 @@ type run struct {
 
 // Check returns why this machine cannot carry s in a live run, or nil. It is asked before anything is begun.
 func Check(s scenarios.Scenario) error {
-	if err := s.Live(available()); err != nil {
-		return usage{fmt.Errorf("this machine cannot carry %s: %w", s.Name, err)}
+	memory, ok := servers.AvailableMemory()
+	if !ok {
+		memory = math.MaxInt64 // nothing is known, and nothing refused
+	}
+	if err := s.Live(cost.Bytes(memory)); err != nil {
+		return &verdict.Error{Err: fmt.Errorf("this machine cannot carry %s: %w", s.Name, err), Code: verdict.Usage}
 	}
 	return nil
 }
@@ -227,7 +232,7 @@ func (r *run) arms(ctx context.Context) (arms []Arm, down func() error, err erro
 			// Auto found nothing: stand-ins, and the report says so.
 			r.cfg.Progress(Progress{Text: "no real servers, so embedded stand-ins are measured: " + b.cluster.Why})
 			if r.scenario, err = r.scenario.Embedded(); err != nil {
-				return nil, down, usage{err}
+				return nil, down, &verdict.Error{Err: err, Code: verdict.Usage}
 			}
 			b.scenario, arms = r.scenario, nil
 			for _, be := range r.scenario.Backends {
@@ -609,25 +614,4 @@ func cpuTime() time.Duration {
 	return time.Duration(u.Utime.Nano() + u.Stime.Nano())
 }
 
-// available is how much memory the machine has to spare.
-func available() cost.Bytes {
-	b, err := os.ReadFile("/proc/meminfo")
-	if err != nil {
-		return 1 << 62 // not Linux: nothing is known, and nothing refused
-	}
-	for line := range strings.Lines(string(b)) {
-		var kib int64
-		if n, _ := fmt.Sscanf(line, "MemAvailable: %d kB", &kib); n == 1 {
-			return cost.Bytes(kib << 10)
-		}
-	}
-	return 1 << 62
-}
-
 func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
-
-// usage is an error that the caller can mend by asking for something else.
-type usage struct{ error }
-
-func (usage) ExitCode() int   { return int(verdict.Usage) }
-func (u usage) Unwrap() error { return u.error }

@@ -19,6 +19,18 @@ const (
 	Interrupted     Code = 105
 )
 
+// Error is an error that ends the program with Code, which main finds by its ExitCode.
+type Error struct {
+	Err  error
+	Code Code
+}
+
+func (e *Error) Error() string { return e.Err.Error() }
+func (e *Error) Unwrap() error { return e.Err }
+
+// ExitCode returns the code as a number.
+func (e *Error) ExitCode() int { return int(e.Code) }
+
 // Codes lists the exit codes in the order in which they apply.
 var Codes = [...]Code{Internal, Usage, InvalidScenario, Interrupted, Damaged, Invalid, Failed, Regression, Inconclusive, Passed}
 
