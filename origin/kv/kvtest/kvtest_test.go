@@ -129,7 +129,7 @@ var faults = map[string]struct {
 	}, "expired context"},
 	"a context that ends is noticed late": {func() kv.Store {
 		return &broken{put: func(s *mem.Store, ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
-			time.Sleep(5 * time.Second) // in a bubble
+			<-time.After(5 * time.Second) // of the bubble that the suite runs this in
 			return s.Put(ctx, key, val, keep)
 		}}
 	}, "cancelled in flight"},
