@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"slices"
@@ -116,15 +117,7 @@ func rank(r record.Results, of func(record.Backend) (*float64, *[2]float64)) []s
 			all = append(all, standing{b, v, ci})
 		}
 	}
-	slices.SortStableFunc(all, func(a, b standing) int {
-		switch {
-		case a.value < b.value:
-			return -1
-		case a.value > b.value:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(a, b standing) int { return cmp.Compare(a.value, b.value) })
 	return all
 }
 

@@ -1,6 +1,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"slices"
@@ -50,15 +51,7 @@ func pool(ticks [][]float64) pooled {
 		}
 		p.ticks++
 	}
-	slices.SortFunc(all, func(a, b one) int {
-		switch {
-		case a.ms < b.ms:
-			return -1
-		case a.ms > b.ms:
-			return 1
-		}
-		return 0
-	})
+	slices.SortFunc(all, func(a, b one) int { return cmp.Compare(a.ms, b.ms) })
 	for _, o := range all {
 		p.values, p.tick = append(p.values, o.ms), append(p.tick, o.tick)
 	}

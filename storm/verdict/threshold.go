@@ -280,9 +280,12 @@ func tally(r record.Results, backend string, copies []record.Copy, phase string)
 		event, rendition string
 		number           int64
 	}
+	type read struct {
+		slack float64 // ms
+		late  bool    // as package record judged: it knows which reads began too late to tell
+	}
 	var t tallied
-	var slack []float64
-	seen := map[id]bool{}
+	reads := map[id]*read{} // nil: not read
 	var missed []id
 	for _, c := range copies {
 		if c.Backend != backend || phase != "" && c.Phase != phase {
@@ -307,16 +310,29 @@ func tally(r record.Results, backend string, copies []record.Copy, phase string)
 			t.Missed++
 			missed = append(missed, id{c.Event, c.Rendition, c.Number})
 		}
-		if c.Number == segment.Init || seen[id{c.Event, c.Rendition, c.Number}] {
+		if c.Number == segment.Init {
 			continue
 		}
-		seen[id{c.Event, c.Rendition, c.Number}] = true
-		t.count++
-		if c.Readable != nil {
-			slack = append(slack, 1000*(c.Due-*c.Readable))
-			if *c.Readable > c.Due {
-				t.Late++
-			}
+		of := id{c.Event, c.Rendition, c.Number}
+		if reads[of] == nil && c.Readable != nil {
+			reads[of] = &read{slack: 1000 * (c.Due - *c.Readable)}
+		} else if _, ok := reads[of]; !ok {
+			reads[of] = nil
+		}
+		if r := reads[of]; r != nil && c.Outcome == "late" {
+			r.late = true
+		}
+	}
+	t.count = int64(len(reads))
+	var slack []float64
+	for _, r := range reads {
+		switch {
+		case r == nil:
+		case r.late:
+			t.Late++
+			slack = append(slack, r.slack)
+		case r.slack >= 0:
+			slack = append(slack, r.slack)
 		}
 	}
 	slices.Sort(slack)

@@ -4,6 +4,7 @@
 package verdict
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
@@ -187,15 +188,7 @@ func finding(r record.Results) string {
 			}
 		}
 	}
-	slices.SortStableFunc(all, func(a, b writer) int {
-		switch {
-		case a.p99 < b.p99:
-			return -1
-		case a.p99 > b.p99:
-			return 1
-		}
-		return 0
-	})
+	slices.SortStableFunc(all, func(a, b writer) int { return cmp.Compare(a.p99, b.p99) })
 	said := "nothing was lost, torn or wrong"
 	switch n := len(r.Thresholds); n {
 	case 0:

@@ -225,6 +225,8 @@ func TestThresholds(t *testing.T) {
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 1, Pipeline: "a", Phase: "quiet", Due: 2, Sent: new(1.0), Acked: new(1.1), Readable: new(1.5), Outcome: "ok"},
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 2, Pipeline: "a", Phase: "storm", Due: 4, Sent: new(3.0), Acked: new(4.1), Readable: new(4.5), Outcome: "late"},
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 2, Pipeline: "b", Phase: "storm", Due: 4, Sent: new(3.0), Acked: new(4.1), Readable: new(4.5), Outcome: "lost"},
+		// Acknowledged before it was due, and first asked for afterwards: in time, as its outcome says.
+		{Backend: "embedded", Event: "e", Rendition: "r1", Number: 3, Pipeline: "a", Phase: "storm", Due: 6, Sent: new(5.0), Acked: new(5.1), Readable: new(6.5), Outcome: "ok"},
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 3, Phase: "storm", Due: 6, Outcome: "missed"},
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 4, Phase: "storm", Due: 8, Outcome: "missed"},
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 6, Phase: "storm", Due: 12, Outcome: "missed"},
@@ -260,6 +262,7 @@ func TestThresholds(t *testing.T) {
 		{text: "s3: storm segments lost == 0", actual: 1},
 		{text: "s3: quiet segments lost == 0", actual: 0},
 		{text: "s3: storm segments late == 0", actual: 1},
+		{text: "embedded: storm segments late == 0", actual: 0},
 		{text: "s3: storm segments missed == 0", actual: 3},
 		{text: "s3: storm segments missed < 80%", actual: 75},
 		{text: "s3: storm segments longest-gap < 5s", actual: 4000},
