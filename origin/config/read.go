@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -14,11 +15,22 @@ import (
 	"origin-storm/origin/segment"
 )
 
+// maxFile bounds a node's file: a thousand events take about a third of it.
+const maxFile = 1 << 20
+
 // Read returns the node that file describes, checked. Unknown fields are errors that name file and line.
 func Read(file string) (Node, error) {
-	b, err := os.ReadFile(file)
+	f, err := os.Open(file)
 	if err != nil {
 		return Node{}, fmt.Errorf("config: %w", err)
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1)) // what is named may be a device without an end
+	if err != nil {
+		return Node{}, fmt.Errorf("config: %w", err)
+	}
+	if len(b) > maxFile {
+		return Node{}, fmt.Errorf("config: %s: too many bytes for a node, at most %d", file, maxFile)
 	}
 	n, err := Parse(b)
 	if err != nil {
