@@ -37,6 +37,13 @@ func serversCommand() *cobra.Command {
 	up := &cobra.Command{
 		Use: "up", Short: "bring servers up and print their addresses", Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {
+			cfg.Mode = servers.Mode(mode)
+			if err := cfg.Check(); err != nil {
+				return usage{err}
+			}
+			if cfg.Mode == servers.Embedded || cfg.Cassandra+cfg.Memcached == 0 {
+				return usage{errors.New("servers: there would be nothing to bring up: ask for Cassandra or memcached, by docker or native")}
+			}
 			return serversUp(c, "--mode", mode, fmt.Sprint("--cassandra=", cfg.Cassandra), fmt.Sprint("--memcached=", cfg.Memcached))
 		},
 	}

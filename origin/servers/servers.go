@@ -86,8 +86,11 @@ func Up(ctx context.Context, cfg Config) (*Cluster, error) {
 	cfg.HeapMB = cmp.Or(cfg.HeapMB, 512)
 	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
 	cfg.Progress = oneAtATime(cfg.Progress)
-	if err := cfg.check(); err != nil {
+	if err := cfg.Check(); err != nil {
 		return nil, err
+	}
+	if cfg.Reaper == nil && cfg.Mode != Embedded {
+		return nil, errors.New("servers: Config.Reaper is nil: servers would outlive a crash of this program")
 	}
 
 	if cfg.Mode != Embedded {
@@ -125,7 +128,8 @@ func oneAtATime(tell func(string)) func(string) {
 	}
 }
 
-func (cfg Config) check() error {
+// Check returns why cfg asks for what no machine could bring up, or nil.
+func (cfg Config) Check() error {
 	switch cfg.Mode {
 	case Auto, Docker, Native, Embedded:
 	default:
@@ -139,9 +143,6 @@ func (cfg Config) check() error {
 	}
 	if cfg.MemcachedMB < 0 || cfg.HeapMB < 0 {
 		return fmt.Errorf("servers: negative memory (memcached %d MiB, heap %d MiB)", cfg.MemcachedMB, cfg.HeapMB)
-	}
-	if cfg.Reaper == nil && cfg.Mode != Embedded {
-		return errors.New("servers: Config.Reaper is nil: servers would outlive a crash of this program")
 	}
 	return nil
 }
