@@ -141,7 +141,7 @@ func TestOpenRefuses(t *testing.T) {
 // when it is back.
 func TestLostServer(t *testing.T) {
 	zone := real.Up(t).Memcached[1]
-	const timeout = 100 * time.Millisecond
+	const timeout = time.Second // a busy machine takes some of it for a megabyte, and works() needs an answer
 	db := open(t, memcached.Config{Addresses: []string{zone.Addr}, Prefix: "lost", Timeout: timeout})
 	s := db.Table("t")
 	key, val := kv.Key{Part: "p"}, make([]byte, 1<<20)
@@ -161,7 +161,7 @@ func TestLostServer(t *testing.T) {
 					t.Errorf("Get while the server is away = %d bytes, %v, want an error that is no kv.ErrNotFound", len(got), err)
 				}
 				// Put and Get; the rest is what twenty callers under the race detector need.
-				if took := time.Since(start); took > 2*want+500*time.Millisecond {
+				if took := time.Since(start); took > 2*want+time.Second {
 					t.Errorf("Put and Get while the server is away took %v, want about %v at most", took, 2*want)
 				}
 			})
@@ -201,7 +201,7 @@ func TestLostServer(t *testing.T) {
 	if _, err := s.Get(short, key); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Get under a context of 20 ms from a stopped server = %v, want %v", err, context.DeadlineExceeded)
 	}
-	if took := time.Since(start); took > 90*time.Millisecond {
+	if took := time.Since(start); took > timeout/2 {
 		t.Errorf("Get under a context of 20 ms from a stopped server took %v", took)
 	}
 	must(zone.Continue())
