@@ -11,10 +11,12 @@ import (
 	"fmt"
 	"log/slog"
 	"math"
+	"net/http"
 	"os"
 	"os/exec"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -113,6 +115,15 @@ func Check(s scenarios.Scenario) error {
 	if err := s.Live(cost.Bytes(memory)); err != nil {
 		return &verdict.Error{Err: fmt.Errorf("this machine cannot carry %s: %w", s.Name, err), Code: verdict.Usage}
 	}
+	// A process of the run that has no files left drops requests, which says no more than that the machine was too small.
+	const others = 64 // files beside the connections of readers
+	var files syscall.Rlimit
+	need := s.Needs().Connections/int64(max(1, min(s.Origin.Serve, s.Drivers))) + others
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && uint64(need) > uint64(files.Cur) {
+		return &verdict.Error{Code: verdict.Usage, Err: fmt.Errorf(
+			"this machine cannot carry %s: readers.edges: %d edges need %d open files in one process, %d are allowed: raise the limit (ulimit -n), or lower readers.edges",
+			s.Name, s.Readers.Edges, need, files.Cur)}
+	}
 	return nil
 }
 
@@ -135,7 +146,7 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Thresholds: []record.Threshold{},
 	}
 	if r.dir, err = os.MkdirTemp("", "origin-storm-"); err != nil {
-		return res, fmt.Errorf("stage: %w", err)
+		return res, fmt.Errorf("stage: no place for the run's files; is TMPDIR right? %w", err)
 	}
 	defer os.RemoveAll(r.dir)
 	if r.reaper, err = servers.StartReaper(exec.Command(cfg.Command[0], append(slices.Clone(cfg.Command[1:]), servers.ReaperCommand)...)); err != nil {
@@ -441,6 +452,9 @@ func alive(b record.Backend) error {
 	for _, p := range b.Phases {
 		for _, o := range p.Operations {
 			if o.Class == storm.Publish.String() && o.Count > 0 && o.Errors == o.Count {
+				if o.Statuses[strconv.Itoa(http.StatusInsufficientStorage)] > 0 {
+					return fmt.Errorf("none of the first %d publishes succeeded (%v): the store is full; an embedded one keeps its files in %s, which TMPDIR names", o.Count, o.Statuses, os.TempDir())
+				}
 				return fmt.Errorf("none of the first %d publishes succeeded (%v): is the address right, does the origin know the event, its pipelines and renditions?", o.Count, o.Statuses)
 			}
 		}
@@ -464,8 +478,11 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 			kind, text = "fault-end", "end of "+text
 		}
 		m.note(m.arm.Name, kind, m.elapsed(), text)
+		if undo && f.Do == "kill" && ctx.Err() != nil {
+			return // what is about to be taken down need not come back first
+		}
 		if err := target.Fault(context.WithoutCancel(ctx), f, undo); err != nil {
-			m.note(m.arm.Name, "warning", m.elapsed(), "fault not carried out: "+err.Error())
+			m.note(m.arm.Name, "fault-failed", m.elapsed(), err.Error())
 		}
 	}
 	stop := m.watch(j.Start)

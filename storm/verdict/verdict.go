@@ -114,6 +114,9 @@ func damages(r record.Results) []string {
 func doubts(r record.Results, c Conditions) []string {
 	var out []string
 	for _, e := range c.Events {
+		if e.Kind == "fault-failed" {
+			out = append(out, fmt.Sprintf("a fault could not be carried out%s: %s", on(r, e.Backend), e.Text))
+		}
 		if e.Kind == "death" {
 			out = append(out, fmt.Sprintf("a server died that no fault asked to%s: %s, after %s s", on(r, e.Backend), e.Text, short(e.At)))
 		}

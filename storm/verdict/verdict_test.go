@@ -106,6 +106,10 @@ func TestJudge(t *testing.T) {
 			change: func(_ *record.Results, c *verdict.Conditions) {
 				c.Events = []record.Event{{Kind: "fault", Text: "kill publish"}, {Kind: "death", Backend: "s3", Text: "store, exit status 2", At: 12.5}}
 			}},
+		{name: "a fault that was not carried out", verdict: "invalid", code: verdict.Invalid, reasons: []string{"a fault could not be carried out on s3"},
+			change: func(r *record.Results, c *verdict.Conditions) {
+				c.Events = []record.Event{{Kind: "fault", Text: "kill cache 1"}, {Kind: "fault-failed", Backend: "s3", Text: "kill cache 1: this backend has none"}}
+			}},
 		{name: "a fault is no death", verdict: "passed", code: verdict.Passed,
 			change: func(_ *record.Results, c *verdict.Conditions) {
 				c.Events = []record.Event{{Kind: "fault", Text: "kill publish"}, {Kind: "fault-end"}, {Kind: "warning"}}
