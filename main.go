@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strings"
 	"syscall"
@@ -57,16 +58,21 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	var coded interface{ ExitCode() int }
-	code := int(verdict.Internal)
-	switch {
-	case errors.As(err, &coded):
-		code = coded.ExitCode()
-	case ctx.Err() != nil:
-		code = int(verdict.Interrupted)
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.Contains(err.Error(), "arg(s)"):
-		code = int(verdict.Usage) // cobra has no type for these
-	}
 	fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
-	return code
+	return exitCode(ctx, err)
+}
+
+// exitCode is what a command that failed exits with.
+func exitCode(ctx context.Context, err error) int {
+	var coded interface{ ExitCode() int }
+	var child *exec.ExitError // it has an exit code, too: that of a process of ours, which is no verdict
+	switch {
+	case !errors.As(err, &child) && errors.As(err, &coded):
+		return coded.ExitCode()
+	case ctx.Err() != nil:
+		return int(verdict.Interrupted)
+	case strings.HasPrefix(err.Error(), "unknown command"), strings.Contains(err.Error(), "arg(s)"):
+		return int(verdict.Usage) // cobra has no type for these
+	}
+	return int(verdict.Internal)
 }

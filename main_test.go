@@ -2,13 +2,18 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"os"
+	"os/exec"
 	"os/signal"
 	"strconv"
 	"syscall"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"origin-storm/storm/verdict"
 )
 
 func TestMain(m *testing.M) {
@@ -35,6 +40,19 @@ func TestScript(t *testing.T) {
 			return nil
 		},
 	})
+}
+
+// The exit code of a process of ours, killed for instance, is not taken for the program's own.
+func TestExitCodeOfAChild(t *testing.T) {
+	child := exec.Command("sh", "-c", "kill -9 $$").Run()
+	for want, err := range map[verdict.Code]error{
+		verdict.Internal: fmt.Errorf("stage: driver 2: %w", child),
+		verdict.Failed:   &verdict.Error{Err: errors.New("a threshold"), Code: verdict.Failed},
+	} {
+		if got := exitCode(t.Context(), err); got != int(want) {
+			t.Errorf("exitCode(%v) = %d, want %d", err, got, want)
+		}
+	}
 }
 
 // exits CODE COMMAND… runs a command that must end with that exit code.
