@@ -710,3 +710,35 @@ func TestNewRefuses(t *testing.T) {
 		})
 	}
 }
+
+// A target that cannot be reached is told from one whose certificate nobody vouches for, and from one that speaks no TLS.
+func TestKnock(t *testing.T) {
+	plain, secure := httptest.NewServer(http.NotFoundHandler()), httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	defer plain.Close()
+	defer secure.Close()
+	ca := filepath.Join(t.TempDir(), "ca.pem")
+	if err := os.WriteFile(ca, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.Certificate().Raw}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	tests := []struct {
+		name, url, ca, want string
+	}{
+		{"plain", plain.URL, "", ""},
+		{"secure", secure.URL, ca, ""},
+		{"nobody there", gone.URL, "", "refused; is it running"},
+		{"an authority that nobody knows", secure.URL, "", "certificate"},
+		{"no TLS there", strings.Replace(plain.URL, "http:", "https:", 1), "", "is HTTPS spoken there"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			target := live.Target{URLs: []string{tt.url}, CA: tt.ca}
+			if err := target.Knock(t.Context()); (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Knock(%s) = %v, want %q", tt.url, err, tt.want)
+			}
+		})
+	}
+}

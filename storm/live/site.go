@@ -1,6 +1,7 @@
 package live
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
@@ -136,6 +137,33 @@ func (t *Target) tls(side string) (*tls.Config, error) {
 		c.Certificates = []tls.Certificate{cert}
 	}
 	return c, nil
+}
+
+// Knock returns an error that says which of t's URLs does not answer, and why: nobody listens there, or no TLS connection comes
+// about with t's authorities.
+func (t *Target) Knock(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	c, err := t.tls("knock")
+	if err != nil {
+		return err
+	}
+	for _, address := range t.URLs {
+		u, err := url.Parse(address)
+		if err != nil {
+			return fmt.Errorf("%s: %w", address, err)
+		}
+		dial, advice := (&net.Dialer{}).DialContext, "is it running, and is the address right?"
+		if u.Scheme == "https" {
+			dial, advice = (&tls.Dialer{Config: c}).DialContext, "is HTTPS spoken there, and does an authority of --ca vouch for it?"
+		}
+		conn, err := dial(ctx, "tcp", net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), u.Scheme)))
+		if err != nil {
+			return fmt.Errorf("%s does not answer: %w; %s", address, err, advice)
+		}
+		conn.Close()
+	}
+	return nil
 }
 
 // sites are the machines that requests come from: one for each pipeline and one for each reader, with connections of their

@@ -1,18 +1,14 @@
 package stage
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -431,9 +427,9 @@ func (u *uplift) fault(ctx context.Context, f storm.Fault, undo bool) error {
 // running makes an arm of an origin that is already running somewhere: its processes and its store are its owner's.
 func running(name string, publish, serve live.Target) Arm {
 	return Arm{Name: name, Up: func(ctx context.Context, _ []config.Event, _ func(kind, text string)) (*Target, error) {
-		for _, address := range slices.Concat(publish.URLs, serve.URLs) {
-			if err := knock(ctx, address); err != nil {
-				return nil, fmt.Errorf("stage: target %s does not answer: %w; is it running, and is the address right?", address, err)
+		for _, t := range []live.Target{publish, serve} {
+			if err := t.Knock(ctx); err != nil {
+				return nil, fmt.Errorf("stage: target %w", err)
 			}
 		}
 		return &Target{
@@ -448,20 +444,4 @@ func running(name string, publish, serve live.Target) Arm {
 			Close: func() error { return nil },
 		}, nil
 	}}
-}
-
-// knock opens a connection to a URL's host and closes it.
-func knock(ctx context.Context, address string) error {
-	u, err := url.Parse(address)
-	if err != nil {
-		return err
-	}
-	port := cmp.Or(u.Port(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
-	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
-	defer cancel()
-	conn, err := new(net.Dialer).DialContext(ctx, "tcp", net.JoinHostPort(u.Hostname(), port))
-	if err != nil {
-		return err
-	}
-	return conn.Close()
 }
