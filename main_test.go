@@ -30,7 +30,8 @@ func TestMain(m *testing.M) {
 // TestScript runs the program as its users do: each file of testdata/script is a session in an empty directory.
 func TestScript(t *testing.T) {
 	testscript.Run(t, testscript.Params{
-		Dir: "testdata/script",
+		Dir:         "testdata/script",
+		WorkdirRoot: t.TempDir(),
 		Cmds: map[string]func(ts *testscript.TestScript, neg bool, args []string){
 			"exits": exits,
 		},

@@ -1,0 +1,119 @@
+package config_test
+
+import (
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/segment"
+)
+
+func node() config.Node {
+	return config.Node{
+		Role: config.Serve, Name: "serve-1", Serve: "127.0.0.1:0", Operator: "127.0.0.1:0",
+		Events: []config.Event{{
+			Name: "event", Pipelines: []string{"a", "b"}, Renditions: []string{"v1"}, DVR: time.Hour,
+			Template: segment.Template{Start: time.Unix(1_700_000_000, 0).UTC(), StartNumber: 1, Ticks: 120120, Timescale: 60000, PublishDelay: time.Second},
+		}},
+		Backend: config.Backend{
+			Name: "remote+cache", Store: config.StoreAt{Kind: "remote", Addresses: []string{"127.0.0.1:1"}, Namespace: "n"},
+			Zones: []config.StoreAt{{Kind: "memcached", Addresses: []string{"[::1]:2"}, Namespace: "n"}}, MissRatio: 0.5, HedgeAfter: -1,
+		},
+		Serving: config.Serving{Hot: 1 << 20, Collapse: true},
+	}
+}
+
+func TestRoundTrip(t *testing.T) {
+	b, err := node().Marshal()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(t.TempDir(), "node.yaml")
+	if err := os.WriteFile(file, b, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := config.Read(file); err != nil || !reflect.DeepEqual(got, node()) {
+		t.Errorf("Read of what Marshal wrote = %+v, %v, want %+v", got, err, node())
+	}
+}
+
+func TestValidate(t *testing.T) {
+	for name, c := range map[string]struct {
+		change func(*config.Node)
+		want   string // part of the error; empty for none
+	}{
+		"as it is":          {func(*config.Node) {}, ""},
+		"no role":           {func(n *config.Node) { n.Role = "" }, `role: "" is not a role`},
+		"no events":         {func(n *config.Node) { n.Events = nil }, "events: a serve node needs at least one event"},
+		"event's name":      {func(n *config.Node) { n.Events[0].Name = "../x" }, "events[0].name"},
+		"event twice":       {func(n *config.Node) { n.Events = append(n.Events, n.Events[0]) }, "events[1].name"},
+		"pipeline twice":    {func(n *config.Node) { n.Events[0].Pipelines = []string{"a", "a"} }, "events[0].pipelines[1]"},
+		"no rendition":      {func(n *config.Node) { n.Events[0].Renditions = nil }, "events[0].renditions"},
+		"template":          {func(n *config.Node) { n.Events[0].Template.Ticks = -1 }, "events[0].template"},
+		"address":           {func(n *config.Node) { n.Serve = "here" }, "serve: "},
+		"half a TLS pair":   {func(n *config.Node) { n.TLSCert = "cert.pem" }, "tls-cert"},
+		"store's kind":      {func(n *config.Node) { n.Backend.Store.Kind = "redis" }, "backend.store.kind"},
+		"no namespace":      {func(n *config.Node) { n.Backend.Store.Namespace = "" }, "backend.store.namespace"},
+		"store elsewhere":   {func(n *config.Node) { n.Backend.Store.Addresses = []string{"192.0.2.1:9042"} }, "192.0.2.1:9042 is not on loopback"},
+		"zone elsewhere":    {func(n *config.Node) { n.Backend.Zones[0].Addresses = []string{"example.org:1"} }, "backend.zones[0].addresses"},
+		"allowed elsewhere": {func(n *config.Node) { n.AllowRemote, n.Backend.Store.Addresses = true, []string{"192.0.2.1:9042"} }, ""},
+		"miss ratio":        {func(n *config.Node) { n.Backend.MissRatio = 1.5 }, "backend.miss-ratio"},
+		"nothing to host":   {func(n *config.Node) { n.Role = config.Store }, "host: a store node needs"},
+		"hosts a memcached": {func(n *config.Node) {
+			n.Role, n.Host.Stores = config.Store, []config.HostedStore{{Name: "x", Store: config.StoreAt{Kind: "memcached"}}}
+		}, "host.stores[0].store.kind"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			n := node()
+			c.change(&n)
+			switch err := n.Validate(); {
+			case c.want == "" && err != nil:
+				t.Errorf("Validate() = %v, want nil", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("Validate() = %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
+func TestLoopback(t *testing.T) {
+	for address, want := range map[string]bool{
+		"127.0.0.1": true, "127.3.2.1:80": true, "[::1]:80": true, "localhost:80": true, "http://127.0.0.1:8080/x": true, "https://[::1]": true,
+		"": false, "0.0.0.0:80": false, "10.0.0.1": false, "http://example.org": false, "localhost.example.org:80": false, "127.0.0.1.example.org": false,
+	} {
+		if got := config.Loopback(address); got != want {
+			t.Errorf("Loopback(%q) = %v, want %v", address, got, want)
+		}
+	}
+}
+
+// What Parse accepts is valid and comes back the same after it was written.
+func FuzzParse(f *testing.F) {
+	b, err := node().Marshal()
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte("role: store\nhost: {listen: '127.0.0.1:0', stores: [{name: x, store: {kind: mem}}]}\n"))
+	f.Add([]byte("role: [serve"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		n, err := config.Parse(b)
+		if err != nil {
+			return
+		}
+		if err := n.Validate(); err != nil {
+			t.Fatalf("Parse accepted what Validate refuses: %v", err)
+		}
+		again, err := n.Marshal()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m, err := config.Parse(again); err != nil || !reflect.DeepEqual(n, m) {
+			t.Errorf("Parse(Marshal(n)) = %+v, %v, want %+v", m, err, n)
+		}
+	})
+}
