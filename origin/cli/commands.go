@@ -42,7 +42,11 @@ It is set up by --config FILE, by environment variables (ORIGIN_STORM_ and the f
 flags; a flag wins over the environment, and that over the file. Once it answers it prints one line of JSON that says where.
 
   origin-storm origin all --event demo --renditions v1080,v720 --publish 127.0.0.1:8081 --serve 127.0.0.1:8080
-  curl -T seg.m4s http://127.0.0.1:8081/demo/a/v1080/$(($(date +%s)/2)).m4s`,
+  n=$(($(date +%s)/2-1))   # the segment of 2 s that has just ended
+  curl -T seg.m4s http://127.0.0.1:8081/demo/a/v1080/$n.m4s
+  curl -O http://127.0.0.1:8080/demo/v1080/$n.m4s
+
+A segment can be read from when its predecessor is due, however early it was published; before that the answer is 404.`,
 	}
 	for role, short := range map[config.Role]string{
 		config.Publish: "take segments from packagers",

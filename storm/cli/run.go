@@ -77,8 +77,8 @@ With --target it storms an origin that is already running instead, yours for ins
 
 	s.StringSliceVar(&f.target, "target", nil, "base URL of a running origin's serving side; may be repeated")
 	s.StringSliceVar(&f.publishTo, "publish-to", nil, "base URL of its publishing side (default: that of --target)")
-	s.StringVar(&f.getPath, "get-path", "", "template of the paths that readers ask for")
-	s.StringVar(&f.putPath, "put-path", "", "template of the paths that packagers send to")
+	s.StringVar(&f.getPath, "get-path", "", "template of the paths that readers ask for (default \"/{event}/{rendition}/{name}\")")
+	s.StringVar(&f.putPath, "put-path", "", "template of the paths that packagers send to (default \"/{event}/{pipeline}/{rendition}/{name}\")")
 	s.StringVar(&f.user, "user", "", "user for HTTP basic authentication; the password comes from ORIGIN_STORM_PASSWORD")
 	s.StringVar(&f.ca, "ca", "", "PEM file of the authorities to trust")
 	s.StringVar(&f.cert, "cert", "", "PEM file of the client certificate")
