@@ -35,15 +35,15 @@ type Commit struct {
 	sum    sum // of inline
 }
 
-// chunk is one part of a body, kept under the key of its digest.
+// chunk is one part of a body.
 type chunk struct {
-	digest [sha256.Size]byte
+	digest [sha256.Size]byte // SHA-256 of the body from its beginning to the end of this chunk; of the last chunk the body's own
 	size   int64
 	sum    sum
 }
 
-// A sum is what every read is checked against: XXH3 in 128 bits. The SHA-256 of the same bytes, which keys a chunk so that no
-// packager can forge another one's, takes longer than reading them from a cache does (BenchmarkVerify); a sum tells damage as
+// A sum is what every read is checked against: XXH3 in 128 bits. SHA-256, which keys a chunk so that no packager can forge
+// another one's, takes longer than reading them from a cache does (BenchmarkVerify); a sum tells damage as
 // surely, and who could forge one could write the Commit that holds it.
 type sum [16]byte
 

@@ -1,4 +1,4 @@
-// Package storage keeps segments in two kv.Stores: the body in chunks, each under the digest of its bytes, and then the
+// Package storage keeps segments in two kv.Stores: the body in chunks, each under a digest that fixes its bytes, and then the
 // Commit that makes the copy readable. A reader gets a whole segment or none, whatever happens to the writer. The package
 // decides neither which copy is served nor when; it retries and hedges nothing itself: that is what the stores it is given
 // are decorated with, so that each chunk is retried and hedged on its own.
@@ -100,8 +100,11 @@ func commitKey(id segment.ID) kv.Key {
 	return kv.Key{Part: id.Event + "/" + id.Rendition + "/" + number, Name: id.Pipeline}
 }
 
-// chunkKey spreads chunks over the cluster, and makes a second write of the same bytes the same write.
-func chunkKey(digest [sha256.Size]byte) kv.Key { return kv.Key{Part: hex.EncodeToString(digest[:])} }
+// key names a chunk by the digest of the body as far as the chunk's end, and by the chunk's size: equal keys are equal bytes. It spreads
+// chunks over the cluster, and makes a second write of the same bytes the same write.
+func (ch chunk) key() kv.Key {
+	return kv.Key{Part: hex.EncodeToString(ch.digest[:]) + "/" + strconv.FormatInt(ch.size, 10)}
+}
 
 // Put keeps body as id.Pipeline's copy of id for at least keep, in place of any earlier one. After a nil error it is readable
 // as a whole from every node; after an error either that or the state before, never a part. Neither side changes body
@@ -124,24 +127,31 @@ func (s *Segments) Put(ctx context.Context, id segment.ID, body []byte, meta Met
 	return c, nil
 }
 
-// putChunks writes body in chunks and fills in c. Each chunk is hashed by the goroutine that writes it, so that the first is
-// on its way while later ones are hashed; the digest of the whole is computed meanwhile.
+// putChunks writes body in chunks and fills in c. The body is hashed once, in passing: whichever goroutine comes next hashes the next
+// chunk, hands the hash on, and writes its chunk while the following one is hashed. Chunks are so begun one after the other; hashing
+// each by itself and then the whole began them at once and yet was slower, since a processor that hashes is one that sends nothing
+// (BenchmarkSegmentAgainstBareDriver of package kv/cassandra).
 func (s *Segments) putChunks(ctx context.Context, c *Commit, body []byte, keep time.Duration) error {
 	c.chunks = make([]chunk, (len(body)+s.chunkSize-1)/s.chunkSize)
-	whole := make(chan struct{})
-	go func() {
-		defer close(whole)
-		c.Digest = sha256.Sum256(body)
-	}()
-	err := each(ctx, len(c.chunks), func(ctx context.Context, i int) error {
+	var mu sync.Mutex // guards hash and hashed
+	hash, hashed := sha256.New(), 0
+	err := each(ctx, len(c.chunks), func(ctx context.Context, _ int) error {
+		mu.Lock()
+		i := hashed
+		hashed++
 		part := body[i*s.chunkSize : min(len(body), (i+1)*s.chunkSize)]
-		c.chunks[i] = chunk{digest: sha256.Sum256(part), size: int64(len(part)), sum: sumOf(part)}
-		if err := s.chunks.Put(ctx, chunkKey(c.chunks[i].digest), part, keep); err != nil {
+		hash.Write(part)
+		c.chunks[i].size = int64(len(part))
+		hash.Sum(c.chunks[i].digest[:0])
+		mu.Unlock()
+
+		c.chunks[i].sum = sumOf(part)
+		if err := s.chunks.Put(ctx, c.chunks[i].key(), part, keep); err != nil {
 			return fmt.Errorf("chunk %d of %d: %w", i+1, len(c.chunks), err)
 		}
 		return nil
 	})
-	<-whole
+	c.Digest = c.chunks[len(c.chunks)-1].digest
 	return err
 }
 
@@ -305,9 +315,9 @@ func (s *Segments) body(ctx context.Context, c *Commit) ([]byte, error) {
 // chunk returns bytes that match ch, or an error.
 func (s *Segments) chunk(ctx context.Context, ch chunk) ([]byte, error) {
 	s.stats.chunkReads.Add(1)
-	val, err := s.chunks.Get(ctx, chunkKey(ch.digest))
+	val, err := s.chunks.Get(ctx, ch.key())
 	if err == nil && !ch.matches(val) {
-		if val, err = s.chunks.Get(kv.WithoutCache(ctx), chunkKey(ch.digest)); err == nil && ch.matches(val) {
+		if val, err = s.chunks.Get(kv.WithoutCache(ctx), ch.key()); err == nil && ch.matches(val) {
 			s.stats.repaired.Add(1)
 		}
 	}
