@@ -12,6 +12,7 @@ import (
 
 	"origin-storm/origin/config"
 	"origin-storm/origin/origintest"
+	"origin-storm/origin/pairtest"
 )
 
 const benchSize = 2 << 20
@@ -21,47 +22,47 @@ func benchOrigin(b *testing.B, serving config.Serving) *origintest.Origin {
 	return origintest.Start(b, origintest.Config{Events: []config.Event{ev}, Serving: serving, Loopback: true})
 }
 
-// BenchmarkServe reads a segment of 2 MiB over loopback, from a store in memory: with nothing kept, with a hot copy, and, for
-// comparison, from a bare handler that writes the same bytes.
-func BenchmarkServe(b *testing.B) {
+// BenchmarkServeAgainstBare reads a segment of 2 MiB over loopback, from a store in memory or from the hot copy, against a bare handler
+// that writes the same bytes.
+func BenchmarkServeAgainstBare(b *testing.B) {
 	body := bytesOf("x", benchSize)
 	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
 		w.Write(body)
 	}))
 	defer bare.Close()
-	cold, hot := benchOrigin(b, config.Serving{}), benchOrigin(b, config.Serving{Hot: 64 << 20})
-	for _, o := range []*origintest.Origin{cold, hot} {
-		put(b, o, "/ev/a/v1/29.m4s", body)
-		get(b, o, "/ev/v1/29.m4s") // the first is held; the choice is remembered
-	}
-	for _, bb := range []struct {
-		name, url string
-		client    *http.Client
-	}{
-		{"bare", bare.URL, bare.Client()},
-		{"store", cold.ServeURL + "/ev/v1/29.m4s", cold.Client},
-		{"hot", hot.ServeURL + "/ev/v1/29.m4s", hot.Client},
-	} {
-		b.Run(bb.name, func(b *testing.B) {
-			b.SetBytes(benchSize)
-			for b.Loop() {
-				resp, err := bb.client.Get(bb.url)
-				if err != nil {
-					b.Fatal(err)
-				}
-				if n, err := io.Copy(io.Discard, resp.Body); n != benchSize || err != nil {
-					b.Fatalf("GET = %s, %d bytes, %v", resp.Status, n, err)
-				}
-				resp.Body.Close()
+	from := func(b *testing.B, name string, client *http.Client, url string) pairtest.Side {
+		return pairtest.Side{Name: name, Do: func(i int) time.Duration {
+			if i%20 < 2 { // a connection keeps whatever pace it began with, which no interval over its requests shows
+				client.CloseIdleConnections()
 			}
+			start := time.Now()
+			resp, err := client.Get(url)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer resp.Body.Close()
+			if n, err := io.Copy(io.Discard, resp.Body); n != benchSize || err != nil {
+				b.Fatalf("GET = %s, %d bytes, %v", resp.Status, n, err)
+			}
+			return time.Since(start)
+		}}
+	}
+	for _, c := range []struct {
+		name    string
+		serving config.Serving
+	}{{"store", config.Serving{}}, {"hot", config.Serving{Hot: 64 << 20}}} {
+		b.Run(c.name, func(b *testing.B) {
+			o := benchOrigin(b, c.serving)
+			put(b, o, "/ev/a/v1/29.m4s", body)
+			get(b, o, "/ev/v1/29.m4s") // the first is held; the choice is remembered
+			pairtest.Compare(b, 1000, from(b, c.name, o.Client, o.ServeURL+"/ev/v1/29.m4s"), from(b, "bare", bare.Client(), bare.URL))
 		})
 	}
 }
 
-// BenchmarkPublish writes segments of 2 MiB over loopback into a store in memory and, for comparison, to a bare handler that
-// reads them.
-func BenchmarkPublish(b *testing.B) {
+// BenchmarkPublishAgainstBare writes segments of 2 MiB over loopback into a store in memory against a bare handler that reads them.
+func BenchmarkPublishAgainstBare(b *testing.B) {
 	body := bytesOf("x", benchSize)
 	bare := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		buf := bytes.NewBuffer(make([]byte, 0, r.ContentLength+bytes.MinRead))
@@ -69,31 +70,24 @@ func BenchmarkPublish(b *testing.B) {
 		w.WriteHeader(http.StatusCreated)
 	}))
 	defer bare.Close()
-	for _, name := range []string{"bare", "store"} {
-		b.Run(name, func(b *testing.B) {
-			o := benchOrigin(b, config.Serving{})
-			url, client := o.PublishURL, o.Client
-			if name == "bare" {
-				url, client = bare.URL, bare.Client()
+	to := func(name string, client *http.Client, url string) pairtest.Side {
+		return pairtest.Side{Name: name, Do: func(i int) time.Duration {
+			start := time.Now()
+			req, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/ev/a/v1/%d.m4s", url, i), bytes.NewReader(body))
+			if err != nil {
+				b.Fatal(err)
 			}
-			b.SetBytes(benchSize)
-			for n := 0; b.Loop(); n++ {
-				req, err := http.NewRequest(http.MethodPut, fmt.Sprintf("%s/ev/a/v1/%d.m4s", url, n%3000), bytes.NewReader(body))
-				if err != nil {
-					b.Fatal(err)
-				}
-				if n >= 3000 {
-					b.Fatal("too many segments for one event")
-				}
-				resp, err := client.Do(req)
-				if err != nil {
-					b.Fatal(err)
-				}
-				resp.Body.Close()
-				if resp.StatusCode != http.StatusCreated {
-					b.Fatalf("PUT = %s", resp.Status)
-				}
+			resp, err := client.Do(req)
+			if err != nil {
+				b.Fatal(err)
 			}
-		})
+			resp.Body.Close()
+			if resp.StatusCode != http.StatusCreated {
+				b.Fatalf("PUT %d = %s", i, resp.Status)
+			}
+			return time.Since(start)
+		}}
 	}
+	o := benchOrigin(b, config.Serving{})
+	pairtest.Compare(b, 300, to("store", o.Client, o.PublishURL), to("bare", bare.Client(), bare.URL))
 }
