@@ -60,7 +60,7 @@ func (n Node) Validate() error {
 	switch n.Role {
 	case Publish, Serve, All:
 		if len(n.Events) == 0 {
-			bad("events", "a %s node needs at least one event", n.Role)
+			bad("events", "a %s node needs at least one event: give --event and --renditions, or --config", n.Role)
 		}
 	case Store:
 		if len(n.Host.Stores) == 0 && n.Host.S3 == nil {

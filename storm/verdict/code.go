@@ -12,8 +12,6 @@ const (
 	Usage           Code = 2
 	Damaged         Code = 93
 	Invalid         Code = 94
-	Inconclusive    Code = 95
-	Regression      Code = 96
 	Failed          Code = 99
 	InvalidScenario Code = 104
 	Interrupted     Code = 105
@@ -32,7 +30,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) ExitCode() int { return int(e.Code) }
 
 // Codes lists the exit codes in the order in which they apply.
-var Codes = [...]Code{Internal, Usage, InvalidScenario, Interrupted, Damaged, Invalid, Failed, Regression, Inconclusive, Passed}
+var Codes = [...]Code{Internal, Usage, InvalidScenario, Interrupted, Damaged, Invalid, Failed, Passed}
 
 // String says what the code means.
 func (c Code) String() string {
@@ -53,10 +51,6 @@ func (c Code) String() string {
 		return "the run is invalid: its figures cannot be trusted, and the report says why"
 	case Failed:
 		return "a threshold failed"
-	case Regression:
-		return "a regression against the baseline"
-	case Inconclusive:
-		return "inconclusive (under --strict)"
 	}
 	return fmt.Sprintf("unknown code %d", int(c))
 }
