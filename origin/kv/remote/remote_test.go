@@ -108,7 +108,7 @@ func TestConforms(t *testing.T) {
 	})
 }
 
-func BenchmarkLoopback(b *testing.B) {
+func BenchmarkStore(b *testing.B) {
 	kvtest.Bench(b, func(b *testing.B) kv.Store { return overLoopback(b, new(mem.Store)) })
 }
 
