@@ -19,9 +19,9 @@ import (
 )
 
 // BenchmarkSegmentAgainstBareDriver writes segments of 2 MiB through package storage, over stores that are configured and decorated
-// as package origin/cli does for a publish process, against the same chunks, eight at most at a time, and then one small row, by gocql alone. The bare
-// side has a session of the same settings, statements that are prepared and idempotent, writes to the same tables, and knows its keys
-// beforehand. Neither side ever writes the same bytes twice. The claim is a ratio of 1.15 at most.
+// as package origin/cli does for a publish process, against the same chunks, all four at once, and then one small row, by gocql alone.
+// The bare side has a session of the same settings, statements that are prepared and idempotent, writes to the same tables, and knows
+// its keys beforehand. Neither side ever writes the same bytes twice. The claim is a ratio of 1.15 at most.
 func BenchmarkSegmentAgainstBareDriver(b *testing.B) {
 	const (
 		pairs    = 1000
