@@ -67,7 +67,7 @@ func newEvents(cfg []config.Event) (map[string]*event, error) {
 			maxSegment: cmp.Or(c.MaxSegment, defaultMaxSegment),
 		}
 		for _, r := range c.Renditions {
-			ev.renditions[r] = true
+			ev.renditions[r.Name] = true
 		}
 		events[c.Name] = ev
 	}

@@ -1,10 +1,12 @@
 package scenarios_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"origin-storm/origin/config"
 	"origin-storm/origin/cost"
 	"origin-storm/scenarios"
 )
@@ -267,7 +269,7 @@ func TestEvents(t *testing.T) {
 		if err := e.Template.Validate(); err != nil || e.Template.PublishDelay != s.Event.PublishDelay || e.DVR != s.Event.DVR {
 			t.Errorf("event %d: %+v, %v", i, e, err)
 		}
-		if strings.Join(e.Pipelines, " ") != "a b" || strings.Join(e.Renditions, " ") != "r1 r2" {
+		if strings.Join(e.Pipelines, " ") != "a b" || !slices.Equal(e.Renditions, config.Renditions("r1", "r2")) {
 			t.Errorf("event %d: pipelines %v, renditions %v, want a b and r1 r2", i, e.Pipelines, e.Renditions)
 		}
 	}

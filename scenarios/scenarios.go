@@ -267,7 +267,7 @@ func (s Scenario) Events(start time.Time) []config.Event {
 			e.Pipelines = append(e.Pipelines, Pipeline(p))
 		}
 		for _, r := range s.Event.Renditions {
-			e.Renditions = append(e.Renditions, r.Name)
+			e.Renditions = append(e.Renditions, config.Rendition{Name: r.Name})
 		}
 		events[i] = e
 	}

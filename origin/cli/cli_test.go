@@ -44,7 +44,7 @@ func start(t *testing.T, n config.Node) (ready config.Ready, stop func() error) 
 // events are an event whose segments are numbered from the epoch, and now is the number of one that is due.
 func events() (all []config.Event, now int64) {
 	t := segment.Template{Start: time.Unix(0, 0).UTC(), Ticks: 2, Timescale: 1}
-	return []config.Event{{Name: "ev", Pipelines: []string{"a", "b"}, Renditions: []string{"v"}, Template: t}}, t.Next(time.Now()) - 1
+	return []config.Event{{Name: "ev", Pipelines: []string{"a", "b"}, Renditions: config.Renditions("v"), Template: t}}, t.Next(time.Now()) - 1
 }
 
 func request(t *testing.T, method, url string, body io.Reader) (int, string) {

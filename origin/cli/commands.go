@@ -195,7 +195,7 @@ func environment(set *pflag.FlagSet) (given map[string]bool, err error) {
 // oneEvent is the event that flags describe.
 func (f *flags) oneEvent() config.Event {
 	return config.Event{
-		Name: f.event, Pipelines: strings.Split(f.pipelines, ","), Renditions: strings.Split(f.ladder, ","), DVR: f.dvr,
+		Name: f.event, Pipelines: strings.Split(f.pipelines, ","), Renditions: config.Renditions(strings.Split(f.ladder, ",")...), DVR: f.dvr,
 		// Numbers count from the Unix epoch, as redundant packagers agree on without talking to each other (DASH-IF Live Media
 		// Ingest 1.2).
 		Template: segment.Template{Start: time.Unix(0, 0).UTC(), Ticks: f.segment.Milliseconds(), Timescale: 1000, PublishDelay: f.delay},

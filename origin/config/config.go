@@ -45,9 +45,9 @@ type Node struct {
 
 // Event is one live event: who publishes what, on which clock.
 type Event struct {
-	Name       string   `yaml:"name"`
-	Pipelines  []string `yaml:"pipelines"`  // in the order in which candidates are preferred
-	Renditions []string `yaml:"renditions"` // names
+	Name       string      `yaml:"name"`
+	Pipelines  []string    `yaml:"pipelines"` // in the order in which candidates are preferred
+	Renditions []Rendition `yaml:"renditions"`
 	// Template maps numbers to time for every rendition of the event.
 	Template segment.Template `yaml:"template"`
 	// DVR is how far behind the live edge segments are served; 0 means 2 h.

@@ -4,6 +4,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -12,11 +13,21 @@ import (
 	"origin-storm/origin/segment"
 )
 
+func renditions() []config.Rendition {
+	return []config.Rendition{
+		{Name: "v1"},
+		{
+			Name: "v2", Kind: config.Video, Bandwidth: 5_000_000, Codecs: "avc1.64001f", Width: 1280, Height: 720, FrameRate: "60000/1001", Timescale: 60000,
+		},
+		{Name: "a1", Kind: config.Audio, SampleRate: 48000, Channels: 2, Language: "en"},
+	}
+}
+
 func node() config.Node {
 	return config.Node{
 		Role: config.Serve, Name: "serve-1", Serve: "127.0.0.1:0", Operator: "127.0.0.1:0",
 		Events: []config.Event{{
-			Name: "event", Pipelines: []string{"a", "b"}, Renditions: []string{"v1"}, DVR: time.Hour,
+			Name: "event", Pipelines: []string{"a", "b"}, Renditions: renditions(), DVR: time.Hour,
 			Template: segment.Template{Start: time.Unix(1_700_000_000, 0).UTC(), StartNumber: 1, Ticks: 120120, Timescale: 60000, PublishDelay: time.Second},
 		}},
 		Backend: config.Backend{
@@ -41,6 +52,25 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// A rendition of which only the name is known is written as that name, and both forms are read.
+func TestRendition(t *testing.T) {
+	const doc = "role: store\nhost: {listen: '127.0.0.1:0', stores: [{name: x, store: {kind: mem}}]}\n" +
+		"events: [{name: ev, pipelines: [a], renditions: [v1, {name: v2, bandwidth: 3000}]}]\n"
+	n, err := config.Parse([]byte(doc))
+	want := []config.Rendition{{Name: "v1"}, {Name: "v2", Bandwidth: 3000}}
+	if err != nil || !slices.Equal(n.Events[0].Renditions, want) {
+		t.Fatalf("Parse(%q) = %+v, %v, want renditions %+v", doc, n.Events, err, want)
+	}
+	b, err := n.Marshal()
+	if err != nil || !strings.Contains(string(b), "- v1\n") {
+		t.Errorf("Marshal() = %s, %v, want the first rendition as a name alone", b, err)
+	}
+	wrong := strings.Replace(doc, "bandwidth", "bandwith", 1)
+	if _, err := config.Parse([]byte(wrong)); err == nil || !strings.Contains(err.Error(), "bandwith") || !strings.Contains(err.Error(), "[3:") {
+		t.Errorf("Parse with an unknown field in a rendition: %v, want an error that names the field and the line", err)
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*config.Node)
@@ -53,6 +83,13 @@ func TestValidate(t *testing.T) {
 		"event twice":       {func(n *config.Node) { n.Events = append(n.Events, n.Events[0]) }, "events[1].name"},
 		"pipeline twice":    {func(n *config.Node) { n.Events[0].Pipelines = []string{"a", "a"} }, "events[0].pipelines[1]"},
 		"no rendition":      {func(n *config.Node) { n.Events[0].Renditions = nil }, "events[0].renditions"},
+		"rendition twice":   {func(n *config.Node) { n.Events[0].Renditions = config.Renditions("v", "v") }, "events[0].renditions[1]"},
+		"rendition's name":  {func(n *config.Node) { n.Events[0].Renditions[0].Name = "a/b" }, "events[0].renditions[0]"},
+		"rendition's kind":  {func(n *config.Node) { n.Events[0].Renditions[0].Kind = "smell" }, "events[0].renditions[0].kind"},
+		"negative height":   {func(n *config.Node) { n.Events[0].Renditions[1].Height = -1 }, "events[0].renditions[1]"},
+		"codecs":            {func(n *config.Node) { n.Events[0].Renditions[1].Codecs = "avc1\"\n#EXT" }, "events[0].renditions[1].codecs"},
+		"frame rate":        {func(n *config.Node) { n.Events[0].Renditions[1].FrameRate = "59.94" }, "events[0].renditions[1].frame-rate"},
+		"language":          {func(n *config.Node) { n.Events[0].Renditions[2].Language = "English language" }, "events[0].renditions[2].language"},
 		"template":          {func(n *config.Node) { n.Events[0].Template.Ticks = -1 }, "events[0].template"},
 		"address":           {func(n *config.Node) { n.Serve = "here" }, "serve: "},
 		"half a TLS pair":   {func(n *config.Node) { n.TLSCert = "cert.pem" }, "tls-cert"},
@@ -99,6 +136,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add(b)
 	f.Add([]byte("role: store\nhost: {listen: '127.0.0.1:0', stores: [{name: x, store: {kind: mem}}]}\n"))
+	f.Add([]byte("role: serve\nevents: [{name: ev, renditions: [v, {name: w, codecs: 'mp4a.40.2'}, {name: [}, 7, null]}]\n"))
 	f.Add([]byte("role: [serve"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		n, err := config.Parse(b)

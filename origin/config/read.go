@@ -40,8 +40,12 @@ func Read(file string) (Node, error) {
 }
 
 // Parse is Read for bytes at hand.
-func Parse(b []byte) (Node, error) {
-	var n Node
+func Parse(b []byte) (n Node, err error) {
+	defer func() { // the YAML library panics on some malformed documents, such as a tag where a list belongs
+		if v := recover(); v != nil {
+			n, err = Node{}, fmt.Errorf("the file is not well-formed YAML: %v", v)
+		}
+	}()
 	if err := yaml.UnmarshalWithOptions(b, &n, yaml.Strict()); err != nil {
 		return Node{}, errors.New(yaml.FormatError(err, false, true))
 	}
@@ -90,7 +94,12 @@ func (n Node) Validate() error {
 			bad(at+".name", "%q is there twice", e.Name)
 		}
 		names[e.Name] = true
-		for field, list := range map[string][]string{"pipelines": e.Pipelines, "renditions": e.Renditions} {
+		renditions := make([]string, len(e.Renditions))
+		for j, r := range e.Renditions {
+			renditions[j] = r.Name
+			r.validate(fmt.Sprintf("%s.renditions[%d]", at, j), bad)
+		}
+		for field, list := range map[string][]string{"pipelines": e.Pipelines, "renditions": renditions} {
 			if len(list) == 0 {
 				bad(at+"."+field, "at least one is needed")
 			}

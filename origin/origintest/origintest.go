@@ -60,7 +60,7 @@ type Origin struct {
 // is due 2 s later.
 func Event(start time.Time) config.Event {
 	return config.Event{
-		Name: "ev", Pipelines: []string{"a", "b"}, Renditions: []string{"v1", "v2"},
+		Name: "ev", Pipelines: []string{"a", "b"}, Renditions: config.Renditions("v1", "v2"),
 		Template: segment.Template{Start: start},
 	}
 }

@@ -284,7 +284,7 @@ func (g *generator) request(i item) storm.Request {
 	if i.rendition == unknown {
 		r.ID.Rendition = "no-such-rendition"
 	} else {
-		r.ID.Rendition = event.Renditions[i.rendition]
+		r.ID.Rendition = event.Renditions[i.rendition].Name
 	}
 	switch {
 	case i.put:

@@ -281,7 +281,7 @@ windows: {quiet: 10s, storm: 20s, repeat: 2}
 			}
 		case storm.Missing:
 			switch {
-			case !slices.Contains(c.Events[0].Renditions, r.ID.Rendition):
+			case !slices.Contains(c.Events[0].Renditions, config.Rendition{Name: r.ID.Rendition}):
 				unknown++
 			case due > r.At+time.Minute:
 				far++

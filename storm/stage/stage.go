@@ -316,7 +316,7 @@ func (m *measurement) liveEvents(now time.Time) []config.Event {
 				e.Pipelines = t.Pipelines
 			}
 			if len(t.Renditions) > 0 {
-				e.Renditions = t.Renditions
+				e.Renditions = config.Renditions(t.Renditions...)
 			}
 		}
 	}
