@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -26,7 +27,7 @@ const attempts = 5
 
 // upNative brings up what cfg asks for as processes of this machine.
 func (c *Cluster) upNative(ctx context.Context, cfg Config) error {
-	if cfg.Cassandra == 0 && cfg.Memcached == 0 {
+	if cfg.Cassandra == 0 && cfg.Memcached == 0 && cfg.Edge == "" {
 		return nil
 	}
 	dir, err := os.MkdirTemp(cfg.Dir, "origin-storm-servers-")
@@ -50,6 +51,10 @@ func (c *Cluster) upNative(ctx context.Context, cfg Config) error {
 			c.Cassandra = append(c.Cassandra, c.server(fmt.Sprintf("cassandra-%d", i+1), cfg, end))
 		}
 		start.Go(func() error { return upCassandra(ctx, cfg, dir, c.Cassandra) })
+	}
+	if cfg.Edge != "" {
+		c.Edge = c.server(cfg.Edge, cfg, end)
+		start.Go(func() error { return c.Edge.upEdge(ctx, cfg, dir) })
 	}
 	return start.Wait()
 }
@@ -115,7 +120,8 @@ func (p *process) start(context.Context) (<-chan struct{}, error) {
 	return ended, nil
 }
 
-func (p *process) kill() error   { return syscall.Kill(p.pid, syscall.SIGKILL) }
+// kill ends the group: nginx and Varnish answer from child processes.
+func (p *process) kill() error   { return syscall.Kill(-p.pid, syscall.SIGKILL) }
 func (p *process) resume() error { return syscall.Kill(p.pid, syscall.SIGCONT) }
 
 // stop returns when every thread stands still; one that runs on another processor goes on for a moment after the signal was sent.
@@ -273,9 +279,13 @@ func (c *Cluster) open() context.Context {
 	c.defers(func() error {
 		end()
 		var wg sync.WaitGroup
-		errs := make([]error, 0, len(c.Cassandra)+len(c.Memcached))
+		var errs []error
 		var mu sync.Mutex
-		for _, s := range append(c.Cassandra[:len(c.Cassandra):len(c.Cassandra)], c.Memcached...) {
+		all := slices.Concat(c.Cassandra, c.Memcached)
+		if c.Edge != nil {
+			all = append(all, c.Edge)
+		}
+		for _, s := range all {
 			wg.Go(func() {
 				err := s.discard()
 				mu.Lock()

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-// Server is one Cassandra node or one memcached. Its methods are safe for concurrent use.
+// Server is one Cassandra node, one memcached or one edge. Its methods are safe for concurrent use.
 type Server struct {
 	Name    string // cassandra-1, memcached-2, …
 	Addr    string // host:port, the same after a Restart

@@ -1,5 +1,5 @@
 // Package servers brings up the real servers that a run or a test needs, Cassandra nodes and memcached zones, as containers or as
-// native processes, hurts them on request, and always takes them down again: after success, after failure, after
+// native processes, and edge caches (nginx, Varnish) as native processes, hurts them on request, and always takes them down again: after success, after failure, after
 // Ctrl-C, and after a kill -9 of the program that started them. It listens on loopback only. It is not a supervisor: a server that
 // dies stays dead, and its death is reported.
 package servers
@@ -36,6 +36,10 @@ type Config struct {
 	Mode      Mode // empty: Embedded
 	Cassandra int  // nodes of one cluster: 0, 1 or 3
 	Memcached int  // zones, of one memcached each
+	// Edge is an HTTP cache in front of Origins, the addresses (host:port) of serve nodes: Nginx, Varnish or empty for none. Mode Native alone
+	// has edges.
+	Edge    string
+	Origins []string
 
 	// MemcachedMB is how much each zone may hold, in MiB; 0 means 256.
 	MemcachedMB int
@@ -71,6 +75,7 @@ type Cluster struct {
 
 	Cassandra []*Server
 	Memcached []*Server
+	Edge      *Server // nil without one
 
 	cleanup []func() error // done in reverse order by Close
 	watch   sync.WaitGroup // goroutines that wait for servers to end
@@ -140,6 +145,9 @@ func (cfg Config) Check() error {
 	}
 	if n := cfg.Memcached; n < 0 || n > 16 {
 		return fmt.Errorf("servers: %d memcached zones: use 0 to 16", n)
+	}
+	if err := cfg.checkEdge(); err != nil {
+		return err
 	}
 	if cfg.MemcachedMB < 0 || cfg.HeapMB < 0 {
 		return fmt.Errorf("servers: negative memory (memcached %d MiB, heap %d MiB)", cfg.MemcachedMB, cfg.HeapMB)
