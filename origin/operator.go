@@ -1,9 +1,11 @@
 package origin
 
 import (
+	"context"
 	"encoding/json"
 	"net/http"
 
+	"origin-storm/origin/access"
 	"origin-storm/origin/storage"
 )
 
@@ -17,8 +19,13 @@ type OperatorConfig struct {
 	Store func() StoreStats
 	// Cache returns what the cache before the store counted; nil if there is none.
 	Cache func() CacheStats
-	// Ready returns why the node should get no requests yet; nil means that it always is ready, unless it is draining.
-	Ready func() error
+	// Access guards the publishing side; nil counts nothing.
+	Access *access.Guard
+	// Listeners returns the counts of the node's listeners by name; nil if nobody counts.
+	Listeners func() map[string]ListenerStats
+	// Ready returns why the node should get no requests; nil means that it always is ready, unless it is draining. It is asked by
+	// /readyz, with the context of that request.
+	Ready func(context.Context) error
 }
 
 // Stats returns the counts of the node.
@@ -39,6 +46,12 @@ func (c OperatorConfig) Stats() Stats {
 	if c.Cache != nil {
 		out.Cache = new(c.Cache())
 	}
+	if c.Access != nil {
+		out.Access = new(c.Access.Stats())
+	}
+	if c.Listeners != nil {
+		out.Listeners = c.Listeners()
+	}
 	return out
 }
 
@@ -57,13 +70,13 @@ func NewOperator(cfg OperatorConfig) http.Handler {
 		_, _ = w.Write(append(b, '\n'))
 	})
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fine(w) })
-	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
+	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if cfg.Publish != nil && cfg.Publish.draining.Load() {
 			refuse(http.StatusServiceUnavailable, "shutting down").write(w)
 			return
 		}
 		if cfg.Ready != nil {
-			if err := cfg.Ready(); err != nil {
+			if err := cfg.Ready(r.Context()); err != nil {
 				refuse(http.StatusServiceUnavailable, "not ready: %v", err).write(w)
 				return
 			}

@@ -1,6 +1,7 @@
 package origin_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"net/http"
@@ -19,7 +20,7 @@ func TestOperator(t *testing.T) {
 	get(t, o, "/ev/nothing")
 	var notReady error
 	h := origin.NewOperator(origin.OperatorConfig{
-		Node: "n", Region: "r", Publish: o.Publish, Serve: o.Serve, Segments: o.Segments, Ready: func() error { return notReady },
+		Node: "n", Region: "r", Publish: o.Publish, Serve: o.Serve, Segments: o.Segments, Ready: func(context.Context) error { return notReady },
 	})
 	ask := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()

@@ -156,19 +156,6 @@ func parseFlaws(h http.Header) (policy.Flaws, error) {
 	return flaws, nil
 }
 
-// NewServer returns a server for h with limits that suit segments: headers are small and come at once, while bodies are
-// bounded by progress (the handlers see to that) and never by a fixed time, because a packager opens its request when the
-// segment begins and ends it when the segment does. A nil log discards.
-func NewServer(h http.Handler, log *slog.Logger) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		ReadHeaderTimeout: 10 * time.Second,
-		IdleTimeout:       2 * time.Minute,
-		MaxHeaderBytes:    16 << 10,
-		ErrorLog:          slog.NewLogLogger(logger(log).Handler(), slog.LevelWarn),
-	}
-}
-
 func logger(log *slog.Logger) *slog.Logger {
 	if log == nil {
 		return slog.New(slog.DiscardHandler)

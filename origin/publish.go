@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"origin-storm/origin/access"
 	"origin-storm/origin/config"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/policy"
@@ -168,6 +169,9 @@ func (p *Publish) target(r *http.Request) (id segment.ID, ev *event, keep time.D
 	if err != nil {
 		return id, nil, 0, refuse(http.StatusBadRequest, "%v", err)
 	}
+	if !access.Permit(r.Context(), id.Event, id.Pipeline) { // before anything is said about which events there are
+		return id, nil, 0, forbidden()
+	}
 	ev = p.events[id.Event]
 	switch {
 	case ev == nil:
@@ -192,6 +196,13 @@ func (p *Publish) target(r *http.Request) (id segment.ID, ev *event, keep time.D
 		return id, nil, 0, refuse(http.StatusGone, "segment %d has left the DVR window; it would never be served", id.Number)
 	}
 	return id, ev, keep, nil
+}
+
+// forbidden is the refusal of who may publish, but not this. The body is not read.
+func forbidden() *refusal {
+	f := refuse(http.StatusForbidden, "these credentials are not for this event and pipeline")
+	f.close = true
+	return f
 }
 
 // store writes body as the copy of id, unless another one stands.

@@ -351,7 +351,7 @@ func TestSenderThatCloses(t *testing.T) {
 				}
 				o.Publish.ServeHTTP(w, r)
 				close(ended)
-			}), nil)
+			}), config.Limit{}, nil)
 			var serving sync.WaitGroup
 			serving.Go(func() { server.Serve(l) })
 			defer serving.Wait()

@@ -106,6 +106,11 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case err == nil:
 			status = s.send(w, r, a)
+		case context.Cause(r.Context()) == ErrDraining:
+			f := refuse(http.StatusServiceUnavailable, "this node is shutting down; use another one")
+			f.close, f.retry = true, time.Second
+			status = f.status
+			f.write(w)
 		case r.Context().Err() != nil:
 			// Its sender has left, as far as this server can tell; one that only closed its half must not take this for a 200.
 			status = statusGone

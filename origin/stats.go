@@ -3,6 +3,7 @@ package origin
 import (
 	"sync"
 
+	"origin-storm/origin/access"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/storage"
 )
@@ -19,6 +20,10 @@ type Stats struct {
 	Store *StoreStats `json:"store,omitempty"`
 	// Cache is what the cache before the store counted; absent without a cache.
 	Cache *CacheStats `json:"cache,omitempty"`
+	// Access is what was not let in to publish; absent of a node that does not.
+	Access *access.Stats `json:"access,omitempty"`
+	// Listeners counts connections by listener: publish, serve, operator.
+	Listeners map[string]ListenerStats `json:"listeners,omitempty"`
 }
 
 // StoreStats counts operations on the durable store.

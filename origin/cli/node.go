@@ -1,8 +1,8 @@
 package cli
 
 import (
+	"cmp"
 	"context"
-	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,11 +12,14 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"origin-storm/origin"
+	"origin-storm/origin/access"
 	"origin-storm/origin/config"
 	"origin-storm/origin/cost/profiles"
 	"origin-storm/origin/kv"
@@ -24,13 +27,23 @@ import (
 	"origin-storm/origin/kv/s3/fakes3"
 )
 
-// drain bounds how long a node that stops waits for what is in flight: a write has its 2 s budget, a hold up to two segments.
-const drain = 5 * time.Second
+// What bounds the end of a node where its configuration does not.
+const (
+	drainTime = 5 * time.Second
+	// lastWord is how long before the end of a drain those who still wait are told 503.
+	lastWord = 500 * time.Millisecond
+)
+
+// How many connections a listener takes that names no limit: packagers are few, an operator's tools fewer.
+const (
+	publishConnections  = 4096
+	operatorConnections = 256
+)
 
 // run is one origin process: it opens its stores, listens, prints one line of config.Ready on out, and serves until ctx ends.
 // Then it finishes what is in flight and returns nil.
 func run(ctx context.Context, n config.Node, out io.Writer, log *slog.Logger) error {
-	node := &node{log: log, ready: config.Ready{PID: os.Getpid()}}
+	node := &node{log: log, ready: config.Ready{PID: os.Getpid()}, drainDelay: n.DrainDelay, drainTime: cmp.Or(n.DrainTime, drainTime)}
 	defer node.close()
 	var err error
 	if n.Role == config.Store {
@@ -54,20 +67,32 @@ type node struct {
 	listeners []listener
 	publish   *origin.Publish // nil if the node does not publish
 	closers   []func() error  // called in reverse order in the end
+
+	certificates          *access.Certificates // nil: no TLS
+	draining              atomic.Bool
+	drainDelay, drainTime time.Duration
+	// awaited are what has to be there before the node gets requests; each is asked until it has returned nil once, because a store
+	// that fails later is no reason to take all nodes away at the same time.
+	awaited once
 }
 
 type listener struct {
 	net.Listener
-	server *http.Server // with a TLSConfig if it speaks TLS
-	last   bool         // stays open until the others have drained
+	name   string
+	server *origin.Server // with a TLSConfig if it speaks TLS
+	last   bool           // stays open until the others have drained
 }
 
-func (n *node) listen(what, addr string, h http.Handler) (string, error) {
+func (n *node) listen(name, addr string, h http.Handler, limit config.Limit) (string, error) {
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
-		return "", fmt.Errorf("%s listener: %w; choose another address or port 0", what, err)
+		return "", fmt.Errorf("%s listener: %w; choose another address or port 0", name, err)
 	}
-	n.listeners = append(n.listeners, listener{Listener: l, server: origin.NewServer(h, n.log)})
+	server := origin.NewServer(h, limit, n.log)
+	if n.certificates != nil {
+		server.TLSConfig = n.certificates.Config()
+	}
+	n.listeners = append(n.listeners, listener{Listener: l, name: name, server: server})
 	return l.Addr().String(), nil
 }
 
@@ -78,7 +103,21 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		return err
 	}
 	n.closers = append(n.closers, b.close)
-	operator := origin.OperatorConfig{Node: cfg.Name, Region: cfg.Region, Segments: b.segments, Store: b.counts.stats}
+	n.awaited.checks = append(n.awaited.checks, b.answers)
+	if cfg.TLSCert != "" {
+		if n.certificates, err = access.Load(access.Files{Cert: cfg.TLSCert, Key: cfg.TLSKey, ClientCA: cfg.ClientCA}, n.log); err != nil {
+			return err
+		}
+	}
+	visible := func(h http.Handler) http.Handler {
+		if cfg.Log.Access {
+			return origin.AccessLog(h, n.log)
+		}
+		return h
+	}
+	operator := origin.OperatorConfig{
+		Node: cfg.Name, Region: cfg.Region, Segments: b.segments, Store: b.counts.stats, Ready: n.isReady, Listeners: n.listenerStats,
+	}
 	if len(b.caches) > 0 {
 		operator.Cache = b.cacheStats
 	}
@@ -90,10 +129,14 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		}
 		operator.Publish = p
 		n.publish = p
-		if n.ready.Publish, err = n.listen("publish", cfg.Publish, p); err != nil {
+		guard, err := access.New(access.Config{Credentials: cfg.Access.Publish, Log: n.log})
+		if err != nil {
 			return err
 		}
-		if err := n.secure(cfg); err != nil {
+		operator.Access = guard
+		limit := cfg.Limits.Publish
+		limit.Connections = cmp.Or(limit.Connections, publishConnections)
+		if n.ready.Publish, err = n.listen("publish", cfg.Publish, guard.Handler(visible(p)), limit); err != nil {
 			return err
 		}
 	}
@@ -106,28 +149,58 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		}
 		operator.Serve = s
 		n.closers = append(n.closers, func() error { s.Close(); return nil })
-		if n.ready.Serve, err = n.listen("serve", cfg.Serve, s); err != nil {
-			return err
-		}
-		if err := n.secure(cfg); err != nil {
+		if n.ready.Serve, err = n.listen("serve", cfg.Serve, visible(s), cfg.Limits.Serve); err != nil {
 			return err
 		}
 	}
-	n.ready.Operator, err = n.listen("operator", cfg.Operator, origin.NewOperator(operator))
-	n.listeners[len(n.listeners)-1].last = true
+	guard, err := access.New(access.Config{Credentials: cfg.Access.Operator, Log: n.log, Open: func(r *http.Request) bool {
+		return r.URL.Path == "/healthz" || r.URL.Path == "/readyz" // of load balancers, which know no secrets
+	}})
+	if err != nil {
+		return err
+	}
+	limit := cfg.Limits.Operator
+	limit.Connections = cmp.Or(limit.Connections, operatorConnections)
+	n.ready.Operator, err = n.listen("operator", cfg.Operator, guard.Handler(origin.NewOperator(operator)), limit)
+	if err == nil {
+		n.listeners[len(n.listeners)-1].last = true
+	}
 	return err
 }
 
-// secure makes the listener that was added last speak TLS where cfg says so.
-func (n *node) secure(cfg config.Node) error {
-	if cfg.TLSCert == "" {
-		return nil
+// isReady returns why the node should get no requests.
+func (n *node) isReady(ctx context.Context) error {
+	if n.draining.Load() {
+		return origin.ErrDraining
 	}
-	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return fmt.Errorf("tls-cert %s, tls-key %s: %w; both must be PEM files of one pair", cfg.TLSCert, cfg.TLSKey, err)
+	return n.awaited.check(ctx)
+}
+
+// listenerStats returns the counts of each listener by its name.
+func (n *node) listenerStats() map[string]origin.ListenerStats {
+	out := make(map[string]origin.ListenerStats, len(n.listeners))
+	for _, l := range n.listeners {
+		out[l.name] = l.server.Stats()
 	}
-	n.listeners[len(n.listeners)-1].server.TLSConfig = &tls.Config{Certificates: []tls.Certificate{cert}}
+	return out
+}
+
+// once is checks that have to succeed once each. Its zero value has none.
+type once struct {
+	mu     sync.Mutex // guards checks, from when the node answers
+	checks []func(context.Context) error
+}
+
+// check returns what the first check that never succeeded says, or nil.
+func (o *once) check(ctx context.Context) error {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(o.checks) > 0 {
+		if err := o.checks[0](ctx); err != nil {
+			return err
+		}
+		o.checks = o.checks[1:]
+	}
 	return nil
 }
 
@@ -169,7 +242,7 @@ func (n *node) host(cfg config.Node) error {
 				return s.chunks, ok
 			}
 			return nil, false
-		}))
+		}), cfg.Limits.Serve)
 		if err != nil {
 			return err
 		}
@@ -187,7 +260,7 @@ func (n *node) host(cfg config.Node) error {
 		if err != nil {
 			return err
 		}
-		if n.ready.S3, err = n.listen("s3", s.Listen, server); err != nil {
+		if n.ready.S3, err = n.listen("s3", s.Listen, server, cfg.Limits.Serve); err != nil {
 			return err
 		}
 	}
@@ -206,8 +279,8 @@ func newToll(profile string, seed uint64) (*kv.Toll, error) {
 	}), nil
 }
 
-// serve answers until ctx ends, then drains: publish says 503 to what is new, connections end after their request, and the
-// operator's listener goes last.
+// serve answers until ctx ends, then drains: /readyz says no, and after the drain's delay publish says 503 to what is new and
+// connections end after their request; what still waits at the end is told 503, and the operator's listener goes last.
 func (n *node) serve(ctx context.Context) error {
 	var servers errgroup.Group
 	failed, fail := context.WithCancelCause(ctx)
@@ -228,8 +301,21 @@ func (n *node) serve(ctx context.Context) error {
 		})
 	}
 	<-failed.Done()
-	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	n.draining.Store(true)
+	n.log.Info("draining", "delay", n.drainDelay, "at most", n.drainTime)
+	if ctx.Err() != nil { // and not a listener that failed
+		delay := time.NewTimer(n.drainDelay)
+		defer delay.Stop()
+		<-delay.C
+	}
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.drainTime)
 	defer cancel()
+	giveUp := time.AfterFunc(n.drainTime-min(lastWord, n.drainTime/2), func() {
+		for _, l := range n.listeners {
+			l.server.GiveUp()
+		}
+	})
+	defer giveUp.Stop()
 	if n.publish != nil {
 		// The listener stays open meanwhile: a packager that is told 503 knows to go elsewhere.
 		n.publish.Drain()
@@ -248,7 +334,7 @@ func (n *node) serve(ctx context.Context) error {
 			if l.last == last {
 				shut.Go(func() error {
 					if err := l.server.Shutdown(end); err != nil {
-						n.log.Warn("requests were cut off at the end of the drain", "listener", l.Addr().String())
+						n.log.Warn("requests were cut off at the end of the drain", "listener", l.name)
 						return l.server.Close()
 					}
 					return nil

@@ -98,6 +98,7 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 // backend is a node's way to its segments.
 type backend struct {
 	segments *storage.Segments
+	durable  kv.Store // the table of commits, without any decoration
 	caches   []*kv.Cache
 	waits    zoneWaits
 	counts   storeCounts
@@ -170,7 +171,18 @@ func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, lo
 		sc.Peek = commitCache.Peek
 	}
 	b.segments = storage.New(sc)
-	return b, nil
+	b.durable, err = durable.table(commits)
+	return b, err
+}
+
+// answers returns nil if the durable store answers: what is asked for is never there.
+func (b *backend) answers(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if _, err := b.durable.Get(ctx, kv.Key{Part: "ready", Name: "ready"}); err != nil && !errors.Is(err, kv.ErrNotFound) {
+		return fmt.Errorf("the store does not answer yet: %w", err)
+	}
+	return nil
 }
 
 // defaultHedge is when an operation gets a second try beside it. It lies above the p99 of a chunk's write into a healthy store

@@ -30,9 +30,22 @@ type Node struct {
 	Publish  string `yaml:"publish,omitempty"`
 	Serve    string `yaml:"serve,omitempty"`
 	Operator string `yaml:"operator,omitempty"`
-	// TLSCert and TLSKey are PEM files for the publish and serve listeners; empty: plain HTTP.
+	// TLSCert and TLSKey are PEM files for the publish, serve and operator listeners; empty: plain HTTP. They are read again when
+	// they have changed, so that a renewal needs no restart.
 	TLSCert string `yaml:"tls-cert,omitempty"`
 	TLSKey  string `yaml:"tls-key,omitempty"`
+	// ClientCA is a PEM file with the authorities whose client certificates Access may name.
+	ClientCA string `yaml:"client-ca,omitempty"`
+	Access   Access `yaml:"access,omitempty"`
+	// Insecure permits listeners off loopback that anybody may publish to, operate or store in.
+	Insecure bool   `yaml:"insecure,omitempty"`
+	Limits   Limits `yaml:"limits,omitempty"`
+	Log      Log    `yaml:"log,omitempty"`
+	// DrainDelay is how long a node that stops says so on /readyz before it refuses anything, so that load balancers can notice.
+	DrainDelay time.Duration `yaml:"drain-delay,omitempty"`
+	// DrainTime bounds how long what is in flight may take after that; 0 means 5 s: a write has its 2 s budget, and a hold lasts
+	// up to two segments.
+	DrainTime time.Duration `yaml:"drain-time,omitempty"`
 
 	Events  []Event `yaml:"events,omitempty"`
 	Backend Backend `yaml:"backend,omitempty"`

@@ -84,6 +84,17 @@ func (n Node) Validate() error {
 	if (n.TLSCert == "") != (n.TLSKey == "") {
 		bad("tls-cert", "give tls-cert and tls-key together")
 	}
+	if n.ClientCA != "" && n.TLSCert == "" {
+		bad("client-ca", "client certificates need TLS: give tls-cert and tls-key, too")
+	}
+	n.validateAccess(bad)
+	n.Limits.Publish.validate("limits.publish", bad)
+	n.Limits.Serve.validate("limits.serve", bad)
+	n.Limits.Operator.validate("limits.operator", bad)
+	n.Log.validate(bad)
+	if n.DrainDelay < 0 || n.DrainTime < 0 {
+		bad("drain-delay", "drain-delay and drain-time must not be negative")
+	}
 	names := map[string]bool{}
 	for i, e := range n.Events {
 		at := fmt.Sprintf("events[%d]", i)
@@ -142,6 +153,41 @@ func (n Node) Validate() error {
 	}
 	slices.SortFunc(errs, func(a, b error) int { return strings.Compare(a.Error(), b.Error()) })
 	return errors.Join(errs...)
+}
+
+// validateAccess checks credentials, and that nothing which writes is open to other machines unless that is meant.
+func (n *Node) validateAccess(bad func(field, format string, a ...any)) {
+	for i, c := range n.Access.Publish {
+		c.validate(fmt.Sprintf("access.publish[%d]", i), n, bad)
+	}
+	for i, c := range n.Access.Operator {
+		at := fmt.Sprintf("access.operator[%d]", i)
+		c.validate(at, n, bad)
+		if len(c.Events)+len(c.Pipelines) > 0 {
+			bad(at, "an operator's credential is for all events")
+		}
+	}
+	open := func(field, addr string, credentials []Credential) {
+		if addr != "" && len(credentials) == 0 && !n.Insecure && !Loopback(addr) {
+			bad(field, "%s can be reached from other machines and access.%s names no credentials; name some, or set insecure (--insecure) if that is meant", addr, field)
+		}
+	}
+	if n.Role == Publish || n.Role == All {
+		open("publish", n.Publish, n.Access.Publish)
+	}
+	if n.Role != Store {
+		open("operator", n.Operator, n.Access.Operator)
+		return
+	}
+	hosted := map[string]string{"host.listen": n.Host.Listen}
+	if n.Host.S3 != nil {
+		hosted["host.s3.listen"] = n.Host.S3.Listen
+	}
+	for field, addr := range hosted {
+		if addr != "" && !n.Insecure && !Loopback(addr) {
+			bad(field, "%s can be reached from other machines, and a hosted store knows no credentials; set insecure (--insecure) if that is meant", addr)
+		}
+	}
 }
 
 func (s StoreAt) validate(field string, remote bool, bad func(field, format string, a ...any)) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"origin-storm/origin"
+	"origin-storm/origin/access"
 	"origin-storm/origin/config"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/mem"
@@ -31,6 +32,10 @@ type Config struct {
 	Commits, Chunks kv.Store
 	// Zones are cache zones in front of Commits and Chunks, which both keep their values in; nil means no cache.
 	Zones []kv.Store
+	// Limits bounds what clients may take of the two servers.
+	Limits config.Limits
+	// Credentials are those that may publish; none lets everybody.
+	Credentials []config.Credential
 	// ChunkSize is storage.Config's.
 	ChunkSize    int
 	Serving      config.Serving
@@ -53,7 +58,7 @@ type Origin struct {
 	Serve    *origin.Serve
 	Segments *storage.Segments
 	// PublishServer and ServeServer are the servers; a test of shutting down calls their Shutdown.
-	PublishServer, ServeServer *http.Server
+	PublishServer, ServeServer *origin.Server
 }
 
 // Event returns an event "ev" of two pipelines, a and b, and two renditions, v1 and v2, whose segment 0 begins at start and
@@ -102,8 +107,12 @@ func Start(t testing.TB, cfg Config) *Origin {
 	if err != nil {
 		t.Fatalf("origintest: %v", err)
 	}
-	o.PublishServer = origin.NewServer(o.Publish, cfg.Log)
-	o.ServeServer = origin.NewServer(o.Serve, cfg.Log)
+	guard, err := access.New(access.Config{Credentials: cfg.Credentials, Log: cfg.Log})
+	if err != nil {
+		t.Fatalf("origintest: %v", err)
+	}
+	o.PublishServer = origin.NewServer(guard.Handler(o.Publish), cfg.Limits.Publish, cfg.Log)
+	o.ServeServer = origin.NewServer(o.Serve, cfg.Limits.Serve, cfg.Log)
 
 	var network Network
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000}
@@ -112,7 +121,7 @@ func Start(t testing.TB, cfg Config) *Origin {
 	}
 	o.Client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	var serving sync.WaitGroup
-	listen := func(name string, srv *http.Server) (url string) {
+	listen := func(name string, srv *origin.Server) (url string) {
 		var l net.Listener
 		if cfg.Loopback {
 			if l, err = net.Listen("tcp", "127.0.0.1:0"); err != nil {
