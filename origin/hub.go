@@ -6,8 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"origin-storm/origin/kv"
@@ -20,8 +20,10 @@ import (
 var (
 	// ErrAbsent: the deadline passed, and the store said after the segment was due that there is no copy.
 	ErrAbsent = errors.New("origin: not published by its deadline")
-	// ErrHoldsFull: as many requests are held as the node allows.
+	// ErrHoldsFull: as many requests are held as the node allows, or as it allows this event.
 	ErrHoldsFull = errors.New("origin: too many requests held")
+	// ErrHoldTime: the request was held for as long as the node holds one; whether the segment will be published is still open.
+	ErrHoldTime = errors.New("origin: held for as long as a request may be")
 )
 
 // A Segment is one copy of a segment with its bytes, which nobody changes.
@@ -30,45 +32,225 @@ type Segment struct {
 	Body []byte
 }
 
-// A Hub knows who waits for what. However many wait for a segment, one poll looks for it, its bytes are fetched once, and
-// all are given the same; when the last has left, the poll ends. It is safe for concurrent use; make it with NewHub.
-type Hub struct {
-	segments *storage.Segments
-	limit    int64
-	log      *slog.Logger
-	waits    flights[segment.ID, *Segment]
-
-	holding, most atomic.Int64
+// HubConfig bounds what a Hub holds. Its zero value is right for one event.
+type HubConfig struct {
+	// Limit is how many requests may wait at a time; 0 means 10,000. One half of them is shared out equally among Events, the
+	// other is for whoever comes first: an event that fills the table, by its size or because its packagers are lost, never
+	// takes the others' shares, and while there is room it is not bound to its own.
+	Limit int
+	// Events is how many events the node serves; 0 means 1.
+	Events int
+	// Time is how long a request may wait; 0 means until its segment's deadline.
+	Time time.Duration
+	Log  *slog.Logger // nil discards
 }
 
-// NewHub returns a Hub over segments that lets at most limit requests wait at a time; 0 means 10,000. A nil log discards.
-func NewHub(segments *storage.Segments, limit int, log *slog.Logger) *Hub {
-	return &Hub{segments: segments, limit: int64(cmp.Or(limit, 10_000)), log: logger(log)}
+// A Hub knows who waits for what. However many wait for a segment, one poll looks for it, its bytes are fetched once, and
+// all are given the same; when the last has left, the poll ends. The polls of the cache for all awaited segments are one
+// exchange each 5 ms. It is safe for concurrent use; make it with NewHub.
+type Hub struct {
+	segments *storage.Segments
+	c        HubConfig
+	log      *slog.Logger
+	waits    flights[segment.ID, *Segment]
+	heard    memory[heard] // until a segment's deadline, so that whoever comes and goes causes no more polls than one who stays
+	polling  sync.WaitGroup
+	joined   chan struct{} // tells the goroutine that polls the cache of a new entry in awaited
+
+	mu      sync.Mutex // guards the following, and wait.peeked
+	holding map[string]int64
+	sum     HubStats
+	awaited map[*wait]bool
+	stop    context.CancelFunc // ends the polling of the cache; not nil while awaited has entries
+}
+
+// HubStats counts what a Hub did since it was made.
+type HubStats struct {
+	Holding, Most int64 // requests held now, and at most at a time
+	Refused       int64 // requests that found the table, or their event's share of it, full
+	Expired       int64 // requests that were held for as long as one may be
+	// Awaited counts segments, once each time that somebody waits for one that nobody waited for.
+	Awaited int64
+	// StorePolls is how many polls of the store were made for them, and MostStorePolls for one segment at most. Behind a cache that
+	// is eight.
+	StorePolls, MostStorePolls int64
+}
+
+// NewHub returns a Hub over segments.
+func NewHub(segments *storage.Segments, c HubConfig) *Hub {
+	c.Limit = cmp.Or(c.Limit, 10_000)
+	c.Events = max(c.Events, 1)
+	return &Hub{
+		segments: segments, c: c, log: logger(c.Log),
+		joined: make(chan struct{}, 1), holding: make(map[string]int64), awaited: make(map[*wait]bool),
+	}
 }
 
 // Wait returns the copy of segment id, published by one of pipelines, as soon as it can be read. Else it returns ErrAbsent
-// once the deadline has passed; ErrHoldsFull at once; ctx's error when ctx is done; and another error if the deadline
-// passed while the store could not be asked. The caller has made sure that id is next or overdue.
+// once the deadline has passed; ErrHoldTime when its time is over; ErrHoldsFull at once; ctx's error when ctx is done; and
+// another error if the deadline passed while the store could not be asked. The caller has made sure that id is next or overdue.
 func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines []string) (*Segment, error) {
-	n := h.holding.Add(1)
-	defer h.holding.Add(-1)
-	if n > h.limit {
+	if !h.enter(id.Event) {
 		return nil, ErrHoldsFull
 	}
-	for most := h.most.Load(); n > most && !h.most.CompareAndSwap(most, n); most = h.most.Load() {
+	defer h.leave(id.Event)
+	within := ctx
+	if h.c.Time > 0 {
+		var cancel context.CancelFunc
+		within, cancel = context.WithTimeout(ctx, h.c.Time)
+		defer cancel()
 	}
-	seg, _, err := h.waits.do(ctx, id, func(ctx context.Context) (*Segment, error) {
-		w := wait{hub: h, r: r, id: id, pipelines: pipelines, seen: make(chan []*storage.Commit)}
+	seg, _, err := h.waits.do(within, id, func(ctx context.Context) (*Segment, error) {
+		w := &wait{hub: h, r: r, id: id, pipelines: pipelines, seen: make(chan []*storage.Commit, 1), looked: make(chan struct{})}
+		w.heard, _ = h.heard.get(id, time.Now())
 		return w.run(ctx)
 	})
+	if err != nil && ctx.Err() == nil && within.Err() != nil {
+		h.mu.Lock()
+		h.sum.Expired++
+		h.mu.Unlock()
+		return nil, ErrHoldTime
+	}
 	return seg, err
 }
 
-// Holding returns how many requests are held now, and how many were at most.
-func (h *Hub) Holding() (now, most int64) { return h.holding.Load(), h.most.Load() }
+// enter takes a place for a request of event; false if there is none for it.
+func (h *Hub) enter(event string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	share := int64(h.c.Limit / (2 * h.c.Events))
+	if h.c.Events == 1 {
+		share = int64(h.c.Limit)
+	}
+	if h.holding[event] >= share {
+		// Free is what is left of the table when each event has its share.
+		free := int64(h.c.Limit) - int64(h.c.Events)*share
+		for _, n := range h.holding {
+			free -= max(0, n-share)
+		}
+		if free <= 0 {
+			h.sum.Refused++
+			return false
+		}
+	}
+	h.holding[event]++
+	h.sum.Holding++
+	h.sum.Most = max(h.sum.Most, h.sum.Holding)
+	return true
+}
+
+func (h *Hub) leave(event string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.sum.Holding--
+	if h.holding[event]--; h.holding[event] == 0 {
+		delete(h.holding, event)
+	}
+}
+
+// Stats returns the counts so far.
+func (h *Hub) Stats() HubStats {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.sum
+}
 
 // Close returns when every poll has ended. It is called when nobody waits any more.
-func (h *Hub) Close() { h.waits.wait() }
+func (h *Hub) Close() {
+	h.waits.wait()
+	h.polling.Wait()
+}
+
+// join has the cache polled for w until the function that it returns is called.
+func (h *Hub) join(w *wait) (leave func()) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w.peeked = time.Now()
+	h.awaited[w] = true
+	if h.stop == nil {
+		ctx, cancel := context.WithCancel(context.Background())
+		h.stop = cancel
+		h.polling.Go(func() { h.poll(ctx) })
+	}
+	select {
+	case h.joined <- struct{}{}:
+	default:
+	}
+	return func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if delete(h.awaited, w); len(h.awaited) == 0 {
+			h.stop()
+			h.stop = nil
+		}
+	}
+}
+
+// poll asks the cache for all awaited segments, on their schedule, until ctx ends.
+func (h *Hub) poll(ctx context.Context) {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-timer.C:
+		case <-h.joined:
+		}
+		batch, next := h.due(ctx, time.Now())
+		if len(batch) > 0 {
+			h.look(ctx, batch)
+			batch, next = nil, time.Now()
+		}
+		if !next.IsZero() {
+			timer.Reset(time.Until(next))
+		}
+	}
+}
+
+// due returns whose poll of the cache is due at now, or else when the next one is; the zero time if none is scheduled.
+func (h *Hub) due(ctx context.Context, now time.Time) (batch []*wait, next time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if ctx.Err() != nil {
+		return nil, time.Time{}
+	}
+	for w := range h.awaited {
+		switch at, ok := policy.NextPoll(w.r.Template, w.id.Number, policy.Cache, w.peeked); {
+		case !ok:
+		case !at.After(now):
+			w.peeked = now
+			batch = append(batch, w)
+		case next.IsZero() || at.Before(next):
+			next = at
+		}
+	}
+	return batch, next
+}
+
+// lookAtOnce is how many segments one exchange with the cache looks for. An exchange is read to its end before anyone is
+// answered, inline bodies included, so that it must not become too long when all are published at one moment; several at a
+// time look for more.
+const lookAtOnce = 16
+
+// look asks the cache for the segments of batch, and hands over what it has of each.
+func (h *Hub) look(ctx context.Context, batch []*wait) {
+	var exchanges sync.WaitGroup
+	for part := range slices.Chunk(batch, lookAtOnce) {
+		exchanges.Go(func() {
+			asks := make([]storage.Ask, len(part))
+			for i, w := range part {
+				asks[i] = storage.Ask{ID: w.id, Pipelines: w.pipelines}
+			}
+			// An error is the cache's to count and to log; what it does not answer, the polls of the store behind it find.
+			found, _ := h.segments.Peek(ctx, asks)
+			for i, w := range part {
+				w.offer(found[i])
+			}
+		})
+	}
+	exchanges.Wait()
+}
 
 // wait looks for one awaited segment.
 type wait struct {
@@ -76,33 +258,61 @@ type wait struct {
 	r         policy.Rendition
 	id        segment.ID
 	pipelines []string
-	seen      chan []*storage.Commit // what a poll found, if there is something to serve
+	seen      chan []*storage.Commit // what a poll found, if there is something to serve; the first find waits here
+	looked    chan struct{}          // closed when the cache has been asked for the first time
+	peeked    time.Time              // when the last poll of the cache began; guarded by the hub's mu
 
 	mu        sync.Mutex // guards the following
-	asked     bool       // the store answered a poll that was begun after the segment was due
-	lastError error      // of the last poll of the store; nil if it was answered
+	heard     heard
+	lastError error // of the last poll of the store; nil if it was answered
+}
+
+// heard is what the polls of the store have told of a segment that was not found so far.
+type heard struct {
+	polls int64
+	last  time.Time // when the last one began
+	asked bool      // one that was begun after the segment was due found no copy to serve
 }
 
 // fetchAgain is how long to wait before bytes are fetched again that could not be: longer than a poll's distance, so that a
 // segment that can not be read is not asked for two hundred times a second.
 const fetchAgain = 100 * time.Millisecond
 
+// headStart is how long the cache has, when somebody comes late, to answer before the store behind it is asked, too. Who comes
+// for a segment that was published already nearly always finds it there, within a millisecond or two.
+const headStart = 20 * time.Millisecond
+
 func (w *wait) run(ctx context.Context) (*Segment, error) {
 	polling, cancel := context.WithDeadline(ctx, w.r.Template.Deadline(w.id.Number))
 	var pollers sync.WaitGroup
-	defer pollers.Wait()
-	defer cancel()
+	found := false
+	defer func() {
+		cancel()
+		pollers.Wait()
+		if found { // should it be awaited again, what the store said before no longer holds
+			now := time.Now()
+			w.hub.heard.put(w.id, heard{}, now, now)
+		}
+	}()
+	w.hub.mu.Lock()
+	w.hub.sum.Awaited++
+	w.hub.mu.Unlock()
 	if w.hub.segments.Cached() {
-		pollers.Go(func() { w.poll(polling, policy.Cache) })
-		pollers.Go(func() { w.poll(polling, policy.Behind) })
+		defer w.hub.join(w)()
+		pollers.Go(func() { // of its own, as an exchange that is under way may take its time
+			defer close(w.looked)
+			w.hub.look(polling, []*wait{w})
+		})
+		pollers.Go(func() { w.pollBehind(polling) })
 	} else {
 		pollers.Go(func() { w.poll(polling, policy.Alone) })
 	}
 	for {
 		select {
-		case found := <-w.seen:
+		case copies := <-w.seen:
+			found = true
 			// Fetching may outlast the deadline by a little: the segment was published before it.
-			seg, err := read(ctx, w.hub.segments, w.choose(found))
+			seg, err := read(ctx, w.hub.segments, w.choose(copies))
 			if err == nil {
 				return seg, nil
 			}
@@ -122,7 +332,7 @@ func (w *wait) run(ctx context.Context) (*Segment, error) {
 func (w *wait) verdict() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.asked {
+	if w.heard.asked {
 		return ErrAbsent
 	}
 	return fmt.Errorf("origin: %v: the store was not heard before the deadline: %w", w.id, cmp.Or(w.lastError, context.DeadlineExceeded))
@@ -164,44 +374,69 @@ func read(ctx context.Context, segments *storage.Segments, commits []*storage.Co
 	return nil, errors.Join(errs...)
 }
 
-// poll asks source on its schedule, and hands over what it finds until polling ends.
-func (w *wait) poll(ctx context.Context, source policy.Source) {
-	look := w.hub.segments.Candidates
-	switch source {
-	case policy.Cache:
-		look = w.hub.segments.Peek
-	case policy.Behind:
-		ctx = kv.WithoutCache(ctx) // the cache has its own poll; this one is for what the cache lost
+// offer hands over what a poll found, and says whether that can be served. It never waits: while one find is being read,
+// another changes nothing.
+func (w *wait) offer(found []*storage.Commit) bool {
+	if len(w.choose(found)) == 0 {
+		return false
 	}
+	select {
+	case w.seen <- found:
+	default:
+	}
+	return true
+}
+
+// pollBehind polls the store behind the cache, for what the cache lost.
+func (w *wait) pollBehind(ctx context.Context) {
+	timer := time.NewTimer(headStart)
+	defer timer.Stop()
+	select {
+	case <-w.looked:
+	case <-timer.C:
+	case <-ctx.Done():
+	}
+	w.poll(kv.WithoutCache(ctx), policy.Behind) // the cache has its own polls
+}
+
+// poll asks the store on the schedule of source, and hands over what it finds until polling ends.
+func (w *wait) poll(ctx context.Context, source policy.Source) {
 	t, n := w.r.Template, w.id.Number
-	var began time.Time
+	w.mu.Lock()
+	began := w.heard.last
+	w.mu.Unlock()
 	for at, ok := policy.NextPoll(t, n, source, began); ok; at, ok = policy.NextPoll(t, n, source, began) {
 		if !sleep(ctx, time.Until(at)) {
 			return
 		}
 		began = time.Now()
-		found, err := look(ctx, w.id, w.pipelines)
-		if source != policy.Cache {
-			w.note(began, err)
-		}
-		if len(w.choose(found)) == 0 {
-			continue
-		}
-		select {
-		case w.seen <- found:
-		case <-ctx.Done():
-			return
-		}
+		w.begin(began)
+		found, err := w.hub.segments.Candidates(ctx, w.id, w.pipelines)
+		w.note(began, w.offer(found), err)
 	}
 }
 
-// note keeps what the polls of the store were answered.
-func (w *wait) note(began time.Time, err error) {
+// begin notes that a poll of the store begins.
+func (w *wait) begin(now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.heard.polls++
+	w.heard.last = now
+	w.hub.heard.put(w.id, w.heard, now, w.r.Template.Deadline(w.id.Number))
+	w.hub.mu.Lock()
+	defer w.hub.mu.Unlock()
+	w.hub.sum.StorePolls++
+	w.hub.sum.MostStorePolls = max(w.hub.sum.MostStorePolls, w.heard.polls)
+}
+
+// note keeps what a poll of the store was answered.
+func (w *wait) note(began time.Time, found bool, err error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.lastError = err
-	if err == nil && !began.Before(w.r.Template.Due(w.id.Number)) {
-		w.asked = true
+	if err == nil && !found && !began.Before(w.r.Template.Due(w.id.Number)) {
+		w.heard.asked = true
+		w.hub.heard.put(w.id, w.heard, time.Now(), w.r.Template.Deadline(w.id.Number))
 	}
 }
 

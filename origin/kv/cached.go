@@ -392,17 +392,74 @@ func (s *Cache) stale(key Key, z *zone) bool {
 	return ok
 }
 
-// Peek reads key from the nearest zone that is up, within ReadWait, and never from the durable store. Its error wraps ErrNotFound where
-// that zone does not hold the key; another error says that no zone answered. Only its hits are counted.
-func (s *Cache) Peek(ctx context.Context, key Key) ([]byte, error) {
-	if err := ctx.Err(); err != nil {
-		return nil, fmt.Errorf("kv: peek %v: %w", key, err)
+// Peek reads keys from the nearest zone that is up, within ReadWait, and never from the durable store. The values are in the order of
+// keys, nil where that zone does not hold one. After an error, which says that no zone answered for some of the keys, the other
+// entries are good. Only its hits are counted.
+func (s *Cache) Peek(ctx context.Context, keys []Key) ([][]byte, error) {
+	vals, err := make([][]byte, len(keys)), ctx.Err()
+	if err == nil {
+		err = s.peekZones(ctx, keys, vals)
 	}
-	val, err := s.getZones(ctx, key)
 	if err != nil {
-		return nil, fmt.Errorf("kv: peek %v: %w", key, err)
+		return vals, fmt.Errorf("kv: peek at %d keys: %w", len(keys), err)
 	}
-	return val, nil
+	return vals, nil
+}
+
+// peekZones asks zone after zone for what those before it did not answer for, a miss being an answer, and fills in vals.
+func (s *Cache) peekZones(ctx context.Context, keys []Key, vals [][]byte) error {
+	within, cancel := context.WithTimeout(ctx, s.c.ReadWait)
+	defer cancel()
+	left := make([]int, len(keys)) // indices of the keys that no zone has answered for
+	for i := range left {
+		left[i] = i
+	}
+	failed := errNoZone
+	for _, z := range s.zones {
+		if len(left) == 0 || within.Err() != nil {
+			break
+		}
+		var ask, next []int
+		s.mu.Lock()
+		for _, i := range left {
+			if s.stale(keys[i], z) {
+				next = append(next, i)
+			} else {
+				ask = append(ask, i)
+			}
+		}
+		s.mu.Unlock()
+		if len(ask) == 0 || !z.up() {
+			s.zoneSkips.Add(uint64(len(left)))
+			continue
+		}
+		s.zoneSkips.Add(uint64(len(next)))
+		asked := make([]Key, len(ask))
+		for k, i := range ask {
+			asked[k] = keys[i]
+		}
+		found, err := z.getMulti(within, ctx, asked)
+		if err != nil && ctx.Err() == nil {
+			s.zoneErrors.Add(1)
+			failed = err
+		}
+		for k, i := range ask {
+			switch {
+			case k < len(found) && found[k] != nil:
+				s.hits.Add(1)
+				vals[i] = found[k]
+			case err != nil:
+				next = append(next, i)
+			}
+		}
+		if left = next; ctx.Err() != nil {
+			return ctx.Err()
+		}
+	}
+	if len(left) > 0 {
+		return failed
+	}
+	return nil
 }
 
 var errNoZone = errors.New("no cache zone is up")

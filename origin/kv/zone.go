@@ -115,3 +115,15 @@ func (z *zone) get(ctx, caller context.Context, key Key) (val []byte, err error)
 	}
 	return val, err
 }
+
+// getMulti is get of many keys at a time.
+func (z *zone) getMulti(ctx, caller context.Context, keys []Key) (vals [][]byte, err error) {
+	err = guard(func() error {
+		vals, err = GetMulti(ctx, z.store, keys)
+		return err
+	})
+	if caller.Err() == nil {
+		z.ended(err)
+	}
+	return vals, err
+}

@@ -34,9 +34,10 @@ var behindAt = [...]time.Duration{
 
 // NextPoll returns the first instant after last at which source is asked for segment n, which is awaited; false if there is
 // none before its deadline. It may be in the past: then the poll is to be made at once, and last is the instant at which it
-// was. A zero last means that there was no poll yet. The instants depend on the template alone, not on who began to wait when: every
-// 5 ms of the cache and 20 ms of a store alone from one duration before the segment is due, and eight in all of a
-// store behind a cache.
+// was. A zero last means that there was no poll yet. The instants do not depend on who began to wait when: of a store behind a
+// cache eight in all, which the template tells; from one duration before the segment is due every 5 ms of the cache and 20 ms
+// of a store alone, at whole multiples of these since the zero time, so that one exchange can ask for all segments that are
+// awaited, whatever their templates.
 func NextPoll(t segment.Template, n int64, source Source, last time.Time) (time.Time, bool) {
 	due := t.Due(n)
 	if source == Behind {
@@ -53,7 +54,7 @@ func NextPoll(t segment.Template, n int64, source Source, last time.Time) (time.
 	}
 	at := t.Due(n - 1) // one duration before it is due
 	if !at.After(last) {
-		at = at.Add(last.Sub(at).Truncate(every) + every)
+		at = last.Truncate(every).Add(every)
 	}
 	return at, at.Before(t.Deadline(n))
 }

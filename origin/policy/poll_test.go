@@ -46,9 +46,13 @@ func TestNextPoll(t *testing.T) {
 					t.Errorf("%s: the first poll is at %v from due, want %v", tt.name, all[0], opens.Sub(due))
 				}
 				for i := 1; i < len(all); i++ {
-					if all[i]-all[i-1] != tt.every {
+					if step := all[i] - all[i-1]; step != tt.every && (i > 1 || step > tt.every) {
 						t.Fatalf("%s: polls at %v and %v", tt.name, all[i-1], all[i])
 					}
+				}
+				// Whatever the template, all segments are asked for together.
+				if at := due.Add(all[1]); !at.Equal(at.Truncate(tt.every)) {
+					t.Errorf("%s: the second poll is at %v, want a multiple of %v", tt.name, at, tt.every)
 				}
 				if last := all[len(all)-1]; last < segment.Budget-tt.every || last >= segment.Budget {
 					t.Errorf("%s: the last poll is at %v", tt.name, last)

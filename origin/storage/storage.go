@@ -44,9 +44,8 @@ var (
 // Config says where segments are kept.
 type Config struct {
 	Commits, Chunks kv.Store
-	// Peek reads a commit from the cache alone, and returns an error that wraps kv.ErrNotFound where the cache has none;
-	// nil if there is no cache.
-	Peek func(ctx context.Context, key kv.Key) ([]byte, error)
+	// Peek reads commits from the cache alone, as kv.Cache does: nil where the cache has none. It is nil if there is no cache.
+	Peek func(ctx context.Context, keys []kv.Key) ([][]byte, error)
 	// ChunkSize in bytes: a larger body is split. 0 means DefaultChunkSize, a negative number never to split.
 	ChunkSize int
 }
@@ -54,11 +53,11 @@ type Config struct {
 // Segments keeps segments. It is safe for concurrent use; make it with New.
 type Segments struct {
 	commits, chunks kv.Store
-	peek            func(ctx context.Context, key kv.Key) ([]byte, error)
+	peek            func(ctx context.Context, keys []kv.Key) ([][]byte, error)
 	chunkSize       int
 
 	stats struct {
-		puts, polls, pollKeys, peeks, peekKeys, bodies, chunkReads, repaired atomic.Int64
+		puts, polls, pollKeys, peeks, peekKeys, peekTrips, bodies, chunkReads, repaired atomic.Int64
 	}
 }
 
@@ -67,8 +66,9 @@ type Stats struct {
 	Puts       int64 `json:"puts"`        // bodies handed to Put
 	Polls      int64 `json:"polls"`       // calls of Candidates
 	PollKeys   int64 `json:"poll_keys"`   // commits they asked for
-	Peeks      int64 `json:"peeks"`       // calls of Peek: the cache alone
-	PeekKeys   int64 `json:"peek_keys"`   // commits they asked for
+	Peeks      int64 `json:"peeks"`       // segments that Peek looked for: the cache alone
+	PeekKeys   int64 `json:"peek_keys"`   // commits it asked for
+	PeekTrips  int64 `json:"peek_trips"`  // calls of Peek, each of which looks for many segments at once
 	Bodies     int64 `json:"bodies"`      // bodies handed out
 	ChunkReads int64 `json:"chunk_reads"` // chunks they asked for; inline bodies need none
 	Repaired   int64 `json:"repaired"`    // damaged values that were replaced by a second read past the cache
@@ -189,24 +189,9 @@ func each(ctx context.Context, n int, do func(ctx context.Context, i int) error)
 func (s *Segments) Candidates(ctx context.Context, id segment.ID, pipelines []string) ([]*Commit, error) {
 	s.stats.polls.Add(1)
 	s.stats.pollKeys.Add(int64(len(pipelines)))
-	return candidates(ctx, id, pipelines, s.commit)
-}
-
-// Peek is Candidates from the cache alone. What the cache does not have, or has damaged, counts as not there; without a
-// cache that is everything.
-func (s *Segments) Peek(ctx context.Context, id segment.ID, pipelines []string) ([]*Commit, error) {
-	if s.peek == nil {
-		return make([]*Commit, len(pipelines)), nil
-	}
-	s.stats.peeks.Add(1)
-	s.stats.peekKeys.Add(int64(len(pipelines)))
-	return candidates(ctx, id, pipelines, s.peekCommit)
-}
-
-func candidates(ctx context.Context, id segment.ID, pipelines []string, read func(context.Context, segment.ID) (*Commit, error)) ([]*Commit, error) {
 	found := make([]*Commit, len(pipelines))
 	errs := make([]error, len(pipelines))
-	one := func(i int) { found[i], errs[i] = read(ctx, id.Candidate(pipelines[i])) }
+	one := func(i int) { found[i], errs[i] = s.commit(ctx, id.Candidate(pipelines[i])) }
 	var wg sync.WaitGroup
 	for i := 1; i < len(pipelines); i++ {
 		wg.Go(func() { one(i) })
@@ -221,6 +206,48 @@ func candidates(ctx context.Context, id segment.ID, pipelines []string, read fun
 		}
 	}
 	return found, errors.Join(errs...)
+}
+
+// An Ask names a segment and the pipelines whose commits are asked for.
+type Ask struct {
+	ID        segment.ID
+	Pipelines []string
+}
+
+// Peek is Candidates for many segments at once and from the cache alone: found[i][k] is the copy of asks[i] by its k-th
+// pipeline. What the cache does not have, or has damaged, counts as not there; without a cache that is everything. After an
+// error, too, the entries that are not nil are good.
+func (s *Segments) Peek(ctx context.Context, asks []Ask) (found [][]*Commit, err error) {
+	found = make([][]*Commit, len(asks))
+	var keys []kv.Key
+	for i, ask := range asks {
+		found[i] = make([]*Commit, len(ask.Pipelines))
+		for _, pipeline := range ask.Pipelines {
+			keys = append(keys, commitKey(ask.ID.Candidate(pipeline)))
+		}
+	}
+	if s.peek == nil || len(keys) == 0 {
+		return found, nil
+	}
+	s.stats.peeks.Add(int64(len(asks)))
+	s.stats.peekKeys.Add(int64(len(keys)))
+	s.stats.peekTrips.Add(1)
+	vals, err := s.peek(ctx, keys)
+	n := 0
+	for i, ask := range asks {
+		for k, pipeline := range ask.Pipelines {
+			if val := vals[n]; val != nil {
+				if c, err := decodeOf(ask.ID.Candidate(pipeline), val); err == nil { // else the poll of the store behind repairs it
+					found[i][k] = c
+				}
+			}
+			n++
+		}
+	}
+	if err != nil {
+		return found, fmt.Errorf("storage: peek at %d segments: %w", len(asks), err)
+	}
+	return found, nil
 }
 
 // commit reads one commit; a damaged one is read again past the cache.
@@ -243,20 +270,6 @@ func (s *Segments) readCommit(ctx context.Context, id segment.ID) (*Commit, erro
 		return nil, err
 	}
 	return decodeOf(id, val)
-}
-
-func (s *Segments) peekCommit(ctx context.Context, id segment.ID) (*Commit, error) {
-	val, err := s.peek(ctx, commitKey(id))
-	if err == nil {
-		var c *Commit
-		if c, err = decodeOf(id, val); err == nil {
-			return c, nil
-		}
-	}
-	if errors.Is(err, ErrCorrupt) {
-		err = kv.ErrNotFound // the poll of the store behind the cache repairs it
-	}
-	return nil, fmt.Errorf("storage: peek at %v: %w", id, err)
 }
 
 func decodeOf(id segment.ID, val []byte) (*Commit, error) {

@@ -105,7 +105,7 @@ type Store struct {
 	prefix string
 }
 
-var _ kv.Store = (*Store)(nil)
+var _ kv.MultiGetter = (*Store)(nil)
 
 // key returns the name of a value in memcached. It is a digest, so that it fits whatever the key's length, and no two meet.
 func (s *Store) key(key kv.Key) string {
@@ -161,6 +161,72 @@ func (s *Store) Get(ctx context.Context, key kv.Key) ([]byte, error) {
 		return nil, fmt.Errorf("memcached: get %v: the server answered with the item %s", key, item.Key)
 	}
 	return item.Value, nil
+}
+
+// GetMulti implements kv.MultiGetter with one exchange for each server.
+func (s *Store) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
+	type share struct {
+		names   []string
+		indices []int // of names in keys
+	}
+	shares := make(map[net.Addr]*share, 1)
+	for i, key := range keys {
+		name := s.key(key)
+		addr, err := s.db.servers.PickServer(name)
+		if err != nil {
+			return make([][]byte, len(keys)), fmt.Errorf("memcached: get of %d keys: %w", len(keys), err)
+		}
+		if shares[addr] == nil {
+			shares[addr] = &share{}
+		}
+		shares[addr].names = append(shares[addr].names, name)
+		shares[addr].indices = append(shares[addr].indices, i)
+	}
+	vals := make([][]byte, len(keys)) // each goroutine writes its own indices
+	var errs []error
+	var mu sync.Mutex // guards errs
+	fail := func(err error) {
+		mu.Lock()
+		defer mu.Unlock()
+		errs = append(errs, err)
+	}
+	var wg sync.WaitGroup
+	for addr, sh := range shares {
+		get := func() {
+			var items map[string]*memcache.Item
+			err := s.db.doAt(ctx, addr, func(c *memcache.Client) (err error) {
+				items, err = c.GetMulti(sh.names)
+				return err
+			})
+			if err != nil {
+				fail(err)
+				return // what a broken exchange has read so far is not trusted
+			}
+			hits := 0
+			for k, name := range sh.names {
+				if item := items[name]; item != nil {
+					vals[sh.indices[k]] = item.Value
+					hits++
+				}
+			}
+			if hits < len(items) { // an answer to another question: the connection is out of step
+				for _, i := range sh.indices {
+					vals[i] = nil
+				}
+				fail(fmt.Errorf("%v answered with items that were not asked for", addr))
+			}
+		}
+		if len(shares) == 1 {
+			get()
+		} else {
+			wg.Go(get)
+		}
+	}
+	wg.Wait()
+	if len(errs) > 0 {
+		return vals, fmt.Errorf("memcached: get of %d keys: %w", len(keys), errors.Join(errs...))
+	}
+	return vals, nil
 }
 
 // expiration is a keep in memcached's terms: seconds, or beyond 30 days a Unix time. The server counts whole seconds, and what is
@@ -243,14 +309,19 @@ func (l *lane) close() {
 	}
 }
 
-// do runs an operation on a connection to the server of name. A connection that turns out to be dead was closed by a server
-// that has restarted since: the others are dropped with it, and the operation is done once more on a new one.
+// do runs an operation on a connection to the server of name.
 func (db *DB) do(ctx context.Context, name string, operation func(*memcache.Client) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	addr, err := db.servers.PickServer(name)
 	if err != nil {
+		return err
+	}
+	return db.doAt(ctx, addr, operation)
+}
+
+// doAt runs an operation on a connection to a server. A connection that turns out to be dead was closed by a server
+// that has restarted since: the others are dropped with it, and the operation is done once more on a new one.
+func (db *DB) doAt(ctx context.Context, addr net.Addr, operation func(*memcache.Client) error) error {
+	if err := ctx.Err(); err != nil {
 		return err
 	}
 	within, cancel := context.WithTimeout(ctx, db.cfg.Timeout)
