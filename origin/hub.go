@@ -259,7 +259,7 @@ type wait struct {
 	id        segment.ID
 	pipelines []string
 	seen      chan []*storage.Commit // what a poll found, if there is something to serve; the first find waits here
-	looked    chan struct{}          // closed when the cache has been asked for the first time
+	looked    chan struct{}          // closed when the cache was asked for the first time, and has nothing
 	peeked    time.Time              // when the last poll of the cache began; guarded by the hub's mu
 
 	mu        sync.Mutex // guards the following
@@ -300,8 +300,10 @@ func (w *wait) run(ctx context.Context) (*Segment, error) {
 	if w.hub.segments.Cached() {
 		defer w.hub.join(w)()
 		pollers.Go(func() { // of its own, as an exchange that is under way may take its time
-			defer close(w.looked)
-			w.hub.look(polling, []*wait{w})
+			found, _ := w.hub.segments.Peek(polling, []storage.Ask{{ID: w.id, Pipelines: w.pipelines}}) // errors: see look
+			if !w.offer(found[0]) {
+				close(w.looked)
+			}
 		})
 		pollers.Go(func() { w.pollBehind(polling) })
 	} else {

@@ -79,6 +79,7 @@ type refusal struct {
 	status int
 	text   string
 	keep   time.Duration // how long the answer may be reused; 0: not at all
+	again  bool          // it may be asked again at once: keep is 0, and the client is told so
 	retry  time.Duration // when to try again, if the client should; rounded up to seconds
 	close  bool          // the connection can not be used any further
 	err    error         // of this process or its stores, for the log
@@ -98,6 +99,9 @@ func (f *refusal) write(w http.ResponseWriter) {
 		h.Set(HeaderTTL, strconv.FormatInt(policy.TTLMillis(f.keep), 10))
 	} else {
 		h.Set("Cache-Control", "no-store")
+		if f.again {
+			h.Set(HeaderTTL, "0")
+		}
 	}
 	if f.retry > 0 {
 		h.Set("Retry-After", strconv.FormatInt(int64((f.retry+time.Second-1)/time.Second), 10))

@@ -60,7 +60,7 @@ func NewServe(cfg ServeConfig) (*Serve, error) {
 	}
 	return &Serve{
 		cfg: cfg, events: events, log: log,
-		hub: NewHub(cfg.Segments, cfg.Serving.Holds, log),
+		hub: NewHub(cfg.Segments, HubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
 		hot: hot{limit: cfg.Serving.Hot},
 	}, nil
 }
@@ -73,9 +73,11 @@ func (s *Serve) Close() {
 
 // Stats returns the counts so far.
 func (s *Serve) Stats() ServeStats {
-	holding, most := s.hub.Holding()
+	hub := s.hub.Stats()
 	return ServeStats{
-		Requests: s.requests.snapshot(), Holding: holding, MaxHolding: most, Held: s.held.Load(),
+		Requests: s.requests.snapshot(), Holding: hub.Holding, MaxHolding: hub.Most, Held: s.held.Load(),
+		HoldsRefused: hub.Refused, HoldsExpired: hub.Expired,
+		Awaited: hub.Awaited, StorePolls: hub.StorePolls, MaxStorePolls: hub.MostStorePolls,
 		HotHits: s.hotHits.Load(), Collapsed: s.collapsed.Load(), Reads: s.readCount.Load(),
 		Failed: s.failed.Load(), Bytes: s.bytes.Load(), HotBytes: s.hot.size(),
 	}
@@ -246,6 +248,11 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 		return s.found(ev, seg, now, "fwd=miss; detail=held"), nil
 	case errors.Is(err, ErrAbsent):
 		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
+	case errors.Is(err, ErrHoldTime):
+		// Not a 503: nothing is wrong with this node. What NotYet says is still true, and may be asked again at once.
+		f := refuse(http.StatusNotFound, "%v is not published yet", id)
+		f.again = true
+		return served{}, f
 	case errors.Is(err, ErrHoldsFull):
 		f := refuse(http.StatusServiceUnavailable, "as many requests are held as this node allows")
 		f.retry = time.Second

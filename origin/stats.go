@@ -61,16 +61,23 @@ type PublishStats struct {
 
 // ServeStats counts what a Serve did.
 type ServeStats struct {
-	Requests   Requests `json:"requests"`
-	Holding    int64    `json:"holding"`     // requests held now
-	MaxHolding int64    `json:"max_holding"` // at most, at a time
-	Held       int64    `json:"held"`        // requests that were held
-	HotHits    int64    `json:"hot_hits"`    // answered from the hot copy
-	Collapsed  int64    `json:"collapsed"`   // answered from another request's read
-	Reads      int64    `json:"reads"`       // segments read from the store for one request or a collapsed group
-	Failed     int64    `json:"failed"`      // requests that the store could not answer
-	Bytes      int64    `json:"bytes"`       // of segments, sent
-	HotBytes   int64    `json:"hot_bytes"`   // in the hot copy now
+	Requests     Requests `json:"requests"`
+	Holding      int64    `json:"holding"`       // requests held now
+	MaxHolding   int64    `json:"max_holding"`   // at most, at a time
+	Held         int64    `json:"held"`          // requests that were held
+	HoldsRefused int64    `json:"holds_refused"` // requests that found as many held as the node, or their event, is allowed
+	HoldsExpired int64    `json:"holds_expired"` // requests that were held for as long as one may be
+	// Awaited counts segments that somebody waited for, again if all who did had left. StorePolls is how often the store was
+	// polled for them, MaxStorePolls how often at most for one of them: eight behind a cache.
+	Awaited       int64 `json:"awaited"`
+	StorePolls    int64 `json:"store_polls"`
+	MaxStorePolls int64 `json:"max_store_polls"`
+	HotHits       int64 `json:"hot_hits"`  // answered from the hot copy
+	Collapsed     int64 `json:"collapsed"` // answered from another request's read
+	Reads         int64 `json:"reads"`     // segments read from the store for one request or a collapsed group
+	Failed        int64 `json:"failed"`    // requests that the store could not answer
+	Bytes         int64 `json:"bytes"`     // of segments, sent
+	HotBytes      int64 `json:"hot_bytes"` // in the hot copy now
 }
 
 // counter counts answers. Its zero value is ready.

@@ -112,7 +112,11 @@ type Serving struct {
 	// Collapse makes concurrent reads of one segment one read of the store.
 	Collapse bool `yaml:"collapse,omitempty"`
 	// Holds bounds how many requests may be held at a time; 0 means 10,000.
+	// Half of them is shared out equally among the events, so that none can take them all.
 	Holds int `yaml:"holds,omitempty"`
+	// HoldTime is how long a request may be held, for edges that give up before a segment's deadline (up to two segments after
+	// it was asked for): it is then answered 404, to be asked again at once. 0 means until the deadline.
+	HoldTime time.Duration `yaml:"hold-time,omitempty"`
 }
 
 // Host is what a store process hosts: any number of stores under names, and at most one S3 server.

@@ -100,19 +100,36 @@ func TestCachePeekLeavesTheDurableStoreAlone(t *testing.T) {
 		mustPut(t, store, a, one)
 		durable, _, gets := counted(store)
 		near, far := new(mem.Store), new(mem.Store)
-		var lost atomic.Bool
-		c := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{kv.Inject(near, refusing(&lost)), kv.Inject(far, refusing(&lost))}})
+		var lost, lostNear atomic.Bool
+		c := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{
+			kv.Inject(near, refusing(&lost), refusing(&lostNear)), kv.Inject(far, refusing(&lost)),
+		}})
 		defer c.Close()
-		if _, err := c.Peek(t.Context(), a); !errors.Is(err, kv.ErrNotFound) {
-			t.Errorf("Peek of what no zone has = %v, want kv.ErrNotFound", err)
+		peek := func(want ...[]byte) {
+			t.Helper()
+			vals, err := c.Peek(t.Context(), []kv.Key{a, b})
+			if err != nil {
+				t.Errorf("Peek = %v, want no error", err)
+			}
+			for i, val := range vals {
+				if string(val) != string(want[i]) || (val == nil) != (want[i] == nil) {
+					t.Errorf("Peek: value %d is %q, want %q", i, val, want[i])
+				}
+			}
 		}
+		peek(nil, nil)
 		mustPut(t, near, a, two)
-		if val, err := c.Peek(t.Context(), a); err != nil || string(val) != string(two) {
-			t.Errorf("Peek = %q, %v, want the zone's value", val, err)
-		}
+		peek(two, nil)
+		mustPut(t, near, b, nil)
+		peek(two, []byte{})
+		// This process has put a newer value, which the nearest zone did not take: the next one is asked for that key alone.
+		lostNear.Store(true)
+		mustPut(t, c, a, one)
+		lostNear.Store(false)
+		peek(one, []byte{})
 		lost.Store(true)
-		if _, err := c.Peek(t.Context(), a); err == nil || errors.Is(err, kv.ErrNotFound) {
-			t.Errorf("Peek with all zones lost = %v, want an error that is not kv.ErrNotFound", err)
+		if vals, err := c.Peek(t.Context(), []kv.Key{a, b}); err == nil || errors.Is(err, kv.ErrNotFound) || vals[0] != nil {
+			t.Errorf("Peek with all zones lost = %q, %v, want an error that is not kv.ErrNotFound", vals, err)
 		}
 		if gets.Load() != 0 {
 			t.Errorf("Peek read the durable store %d times", gets.Load())

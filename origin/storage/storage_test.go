@@ -299,9 +299,9 @@ func TestDamage(t *testing.T) {
 					if got, _ := read(t, s, id); !bytes.Equal(got, body) {
 						t.Errorf("with a damaged cache: read %d bytes, not those that were put", len(got))
 					}
-					if found, err := s.Peek(t.Context(), id.Asked(), []string{"a", "b"}); err != nil {
+					if found, err := s.Peek(t.Context(), []storage.Ask{{ID: id.Asked(), Pipelines: []string{"a", "b"}}}); err != nil {
 						t.Errorf("Peek: %v", err)
-					} else if c := found[0]; c != nil && c.Digest != sha256.Sum256(body) {
+					} else if c := found[0][0]; c != nil && c.Digest != sha256.Sum256(body) {
 						t.Errorf("Peek = %+v", c)
 					}
 
@@ -375,7 +375,7 @@ func TestCandidates(t *testing.T) {
 		if st := s.Stats(); st.Polls != 1 || st.PollKeys != 4 || st.Peeks != 0 {
 			t.Errorf("Stats = %+v, want one poll of four keys", st)
 		}
-		if found, err := s.Peek(t.Context(), id.Asked(), []string{"d"}); err != nil || found[0] != nil {
+		if found, err := s.Peek(t.Context(), []storage.Ask{{ID: id.Asked(), Pipelines: []string{"d"}}}); err != nil || found[0][0] != nil {
 			t.Errorf("Peek without a cache = %v, %v", found, err)
 		}
 	})

@@ -50,6 +50,7 @@ func Test(t *testing.T, open func(t *testing.T) kv.Store, opts Options) {
 		{"keys are told apart", (*tester).keysApart},
 		{"many keys at once", (*tester).manyKeys},
 		{"one key at once", (*tester).oneKey},
+		{"many keys in one exchange", (*tester).multi},
 		{"cancelled context", (*tester).cancelled},
 		{"cancelled in flight", (*tester).cancelledInFlight},
 		{"expired context", (*tester).expired},
@@ -501,4 +502,50 @@ func Need(t testing.TB, what string, err error) {
 		t.Fatalf("%s (a test may not be skipped with CI=true)", line)
 	}
 	t.Skip(line)
+}
+
+// multi reads many keys with kv.GetMulti, whether the store is a kv.MultiGetter or not.
+func (t *tester) multi() {
+	const n = 200
+	keys := make([]kv.Key, n)
+	want := make([][]byte, n)
+	for i := range keys {
+		keys[i] = kv.Key{Part: fmt.Sprintf("%s/%d", t.part, i/3), Name: fmt.Sprint(i)}
+		switch {
+		case i%3 == 0: // never put
+			continue
+		case i == 1:
+			want[i] = []byte{}
+		case i == 2:
+			want[i] = value(t.MaxValue, 2)
+		default:
+			want[i] = value(i, uint64(i))
+		}
+		t.put(keys[i], want[i], long)
+	}
+	check := func(keys []kv.Key, want [][]byte) {
+		t.Helper()
+		got, err := kv.GetMulti(t.Context(), t.store, keys)
+		if err != nil || len(got) != len(keys) {
+			t.Fatalf("GetMulti of %d keys = %d values, %v", len(keys), len(got), err)
+		}
+		for i := range keys {
+			if got[i] == nil && t.Forgets {
+				continue
+			}
+			if !bytes.Equal(got[i], want[i]) || (got[i] == nil) != (want[i] == nil) {
+				t.Fatalf("GetMulti: %v is %s (nil: %v), want %s", keys[i], brief(got[i]), got[i] == nil, brief(want[i]))
+			}
+		}
+	}
+	check(keys, want)
+	check(keys[:1], want[:1])
+	check(nil, nil)
+	check([]kv.Key{keys[5], keys[4], keys[5]}, [][]byte{want[5], want[4], want[5]}) // one of them twice
+
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if got, err := kv.GetMulti(ctx, t.store, keys); !errors.Is(err, context.Canceled) {
+		t.Errorf("GetMulti with a cancelled context = %d values, %v, want context.Canceled", len(got), err)
+	}
 }
