@@ -144,7 +144,8 @@ type Template struct {
 	PublishDelay time.Duration `yaml:"publish-delay,omitempty"`
 }
 
-func (t Template) rate() (ticks, timescale int64) {
+// Rate returns what a segment's exact duration is: ticks/timescale seconds, also where the fields leave it to the default.
+func (t Template) Rate() (ticks, timescale int64) {
 	if t.Ticks == 0 || t.Timescale == 0 {
 		return 2, 1
 	}
@@ -153,7 +154,7 @@ func (t Template) rate() (ticks, timescale int64) {
 
 // Validate returns what is wrong with t, or nil. The other methods must not be called on a template that is not valid.
 func (t Template) Validate() error {
-	switch ticks, scale := t.rate(); {
+	switch ticks, scale := t.Rate(); {
 	case (t.Ticks == 0) != (t.Timescale == 0):
 		return fmt.Errorf("segment: template: ticks %d and timescale %d: give both or neither", t.Ticks, t.Timescale)
 	case ticks < 0 || scale < 0 || scale > maxTimescale || ticks > 3600*scale || t.Duration() < 10*time.Millisecond:
@@ -174,7 +175,7 @@ func (t Template) Duration() time.Duration {
 
 // span is n segments' length in seconds and nanoseconds, in integers so that number 10⁹ is as exact as number 1.
 func (t Template) span(n int64) (sec, nsec int64) {
-	ticks, scale := t.rate()
+	ticks, scale := t.Rate()
 	whole, part := n/scale*ticks, n%scale*ticks // part < maxTimescale·3600·maxTimescale, far from overflow
 	return whole + part/scale, part % scale * int64(time.Second) / scale
 }
@@ -215,7 +216,7 @@ func (t Template) Next(now time.Time) int64 {
 	}
 	// Not now.Sub(first), which ends after 292 years: a template without a start begins in the year 1.
 	since := float64(now.Unix()-first.Unix()) + float64(now.Nanosecond()-first.Nanosecond())/1e9
-	ticks, scale := t.rate()
+	ticks, scale := t.Rate()
 	guess := since * float64(scale) / float64(ticks)
 	if since >= farthest || guess >= maxNumber {
 		return maxNumber
