@@ -41,6 +41,9 @@ func TestImports(t *testing.T) {
 			func(d string) bool {
 				return d == module+"origin" || under(d, "origin/kv", "origin/storage", "origin/servers")
 			}},
+		{"the contract's suite knows HTTP and the event's clock only, so that any origin can be its target",
+			func(p string) bool { return p == module+"origin/contract" }, true,
+			func(d string) bool { return strings.HasPrefix(d, module) && d != module+"origin/segment" }},
 		{"a scenario is data: what it says must not depend on how it is carried out",
 			func(p string) bool { return p == module+"scenarios" }, false,
 			func(d string) bool {

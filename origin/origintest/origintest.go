@@ -42,6 +42,11 @@ type Config struct {
 	Node, Region string
 	Load         func() policy.Load
 	Log          *slog.Logger
+	// Network is where the two sides listen; nil means a network of their own. Origins that share one reach each other's sides
+	// through any of their Clients, if their Nodes differ.
+	Network *Network
+	// AroundPublish and AroundServe wrap the handlers, for a test that needs an origin which does something else; nil: as they are.
+	AroundPublish, AroundServe func(http.Handler) http.Handler
 	// Loopback listens on 127.0.0.1 instead of in memory. It must not be used in a bubble.
 	Loopback bool
 }
@@ -111,10 +116,20 @@ func Start(t testing.TB, cfg Config) *Origin {
 	if err != nil {
 		t.Fatalf("origintest: %v", err)
 	}
-	o.PublishServer = origin.NewServer(guard.Handler(o.Publish), cfg.Limits.Publish, cfg.Log)
-	o.ServeServer = origin.NewServer(o.Serve, cfg.Limits.Serve, cfg.Log)
+	publish, serve := guard.Handler(o.Publish), http.Handler(o.Serve)
+	if cfg.AroundPublish != nil {
+		publish = cfg.AroundPublish(publish)
+	}
+	if cfg.AroundServe != nil {
+		serve = cfg.AroundServe(serve)
+	}
+	o.PublishServer = origin.NewServer(publish, cfg.Limits.Publish, cfg.Log)
+	o.ServeServer = origin.NewServer(serve, cfg.Limits.Serve, cfg.Log)
 
-	var network Network
+	network, host := cfg.Network, "."+cfg.Node
+	if network == nil {
+		network, host = &Network{}, ""
+	}
 	transport := &http.Transport{DisableCompression: true, MaxIdleConnsPerHost: 1000}
 	if !cfg.Loopback {
 		transport.DialContext = network.DialContext
@@ -138,8 +153,8 @@ func Start(t testing.TB, cfg Config) *Origin {
 		})
 		return "http://" + name
 	}
-	o.PublishURL = listen("publish", o.PublishServer)
-	o.ServeURL = listen("serve", o.ServeServer)
+	o.PublishURL = listen("publish"+host, o.PublishServer)
+	o.ServeURL = listen("serve"+host, o.ServeServer)
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = o.PublishServer.Close()

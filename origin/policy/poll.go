@@ -23,11 +23,12 @@ const (
 	aloneEvery = 20 * time.Millisecond
 )
 
-// behindAt are the instants, from a segment's due time, at which the store behind a cache is asked. The first three find
+// behindAt are the instants, from a segment's due time, at which the store behind a cache is asked, after a first look as
+// waiting begins, which finds what was published so early that the cache keeps it no more. The first two find
 // what the cache lost before it is late, the next ones what came late, ever more rarely; the last is a final look that has
 // time to be answered before the deadline, so that a 410 never rests on the cache alone.
 var behindAt = [...]time.Duration{
-	-200 * time.Millisecond, -50 * time.Millisecond, 0,
+	-200 * time.Millisecond, 0,
 	100 * time.Millisecond, 300 * time.Millisecond, 700 * time.Millisecond, 1200 * time.Millisecond,
 	segment.Budget - 100*time.Millisecond,
 }
@@ -41,6 +42,9 @@ var behindAt = [...]time.Duration{
 func NextPoll(t segment.Template, n int64, source Source, last time.Time) (time.Time, bool) {
 	due := t.Due(n)
 	if source == Behind {
+		if last.IsZero() {
+			return t.Due(n - 1), true
+		}
 		for _, at := range behindAt {
 			if at := due.Add(at); at.After(last) {
 				return at, true

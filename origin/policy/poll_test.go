@@ -75,6 +75,9 @@ func TestNextPoll(t *testing.T) {
 					if len(all) < 1 || len(all) > 8 {
 						t.Errorf("behind a cache: %d polls for who joins at %v: %v", len(all), join, all)
 					}
+					if all[0] != max(join, opens.Sub(due)) {
+						t.Errorf("behind a cache: who joins at %v looks first at %v, want at once: the cache may have forgotten what was early", join, all[0])
+					}
 					if last := all[len(all)-1]; took == 0 && last < segment.Budget-100*time.Millisecond {
 						t.Errorf("behind a cache: the last poll is at %v", last)
 					}

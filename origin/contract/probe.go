@@ -1,0 +1,427 @@
+package contract
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"crypto/tls"
+	"encoding/base64"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"origin-storm/origin/segment"
+)
+
+// session is what the cases of one run share: the target, and who uses which numbers.
+type session struct {
+	*Target
+	nonce string // makes the bytes of this run differ from those of any other
+
+	next int64 // the newest number whose deadline had passed when the run began
+	span int64 // how many numbers of each rendition have passed and may be used
+	from int64 // where among them the run begins
+
+	mu   sync.Mutex // guards the following
+	past int64      // names given away whose deadline has passed
+	live int64      // and whose instant is to come
+}
+
+// How much of the event's past a run needs.
+const (
+	behind    = 4               // segments from the live edge to the first number whose deadline has passed on any clock
+	lasts     = 2 * time.Minute // no run is longer: what is younger than the DVR window by as much stays inside it
+	enough    = 64              // numbers of each rendition
+	shortest  = 2 * lasts       // DVR window
+	leadLive  = 2               // segments from the live edge to a number that is not next for a while
+	firstTrys = 64              // names that are tried where others are taken
+)
+
+// newSession returns an error if the event has too little past.
+func newSession(t *Target) (*session, error) {
+	now, d := time.Now(), t.Template.Duration()
+	s := &session{Target: t, nonce: strconv.FormatInt(now.UnixNano(), 36), next: t.Template.Next(now)}
+	late := int64((segment.Budget + t.Slack + d - 1) / d)
+	newest := s.next - behind - late
+	s.span = min(int64((t.DVR-lasts)/d)-behind-late, newest-t.Template.StartNumber)
+	if s.span < enough {
+		return nil, fmt.Errorf("contract: target: event %q has %d segments behind its live edge that may be published late; %d are needed: try later, or an event with more past", t.Event, max(s.span, 0), enough)
+	}
+	s.next = newest
+	// A second run a minute later must find other names: the first one's are taken.
+	s.from = now.UnixNano() / int64(time.Millisecond) % s.span
+	return s, nil
+}
+
+// pastName returns the name of a segment whose deadline has passed and that stays in the DVR window for the run, which nobody
+// has published as far as the origin says. No other case uses it.
+func (p *probe) pastName() segment.ID {
+	for range firstTrys {
+		p.mu.Lock()
+		i := p.past
+		p.past++
+		p.mu.Unlock()
+		r := int64(len(p.Renditions))
+		id := segment.ID{Event: p.Event, Rendition: p.Renditions[i%r], Number: p.next - (p.from+i/r)%p.span}
+		if a := p.request(http.MethodHead, p.Serve[0]+id.String(), nil); a.StatusCode != http.StatusOK {
+			return id
+		}
+	}
+	p.find("a name in the DVR window that nobody has published", fmt.Sprint(firstTrys, " that are taken"), "one that is free")
+	p.giveUp()
+	return segment.ID{}
+}
+
+// liveName returns the name of a segment that is not next yet, which no other case uses.
+func (p *probe) liveName() segment.ID {
+	r := int64(len(p.Renditions))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.live = max(p.live, (p.Template.Next(time.Now())+leadLive)*r)
+	id := segment.ID{Event: p.Event, Rendition: p.Renditions[p.live%r], Number: p.live / r}
+	p.live++
+	return id
+}
+
+// probe is one case at work.
+type probe struct {
+	*session
+	ctx     context.Context
+	row     string
+	flights sync.WaitGroup // requests that were begun
+
+	found    sync.Mutex // guards findings
+	findings []Finding
+}
+
+// answer is a response that was read to its end.
+type answer struct {
+	*http.Response
+	what         string // the request, for findings
+	body         []byte
+	began, ended time.Time
+}
+
+func (p *probe) find(what, got, want string) {
+	p.found.Lock()
+	defer p.found.Unlock()
+	p.findings = append(p.findings, Finding{What: what, Got: got, Want: want})
+}
+
+// want notes a finding unless ok.
+func (p *probe) want(ok bool, what string, got any, want string) {
+	if !ok {
+		p.find(what, fmt.Sprint(got), want)
+	}
+}
+
+// status notes a finding unless a has one of the statuses, and reports whether it has.
+func (p *probe) status(a answer, statuses ...int) bool {
+	if slices.Contains(statuses, a.StatusCode) {
+		return true
+	}
+	var want []string
+	for _, s := range statuses {
+		want = append(want, strconv.Itoa(s))
+	}
+	p.find(a.what, strings.TrimSpace(fmt.Sprintf("%d %.100q", a.StatusCode, strings.TrimSpace(string(a.body)))), strings.Join(want, " or "))
+	return false
+}
+
+// header notes a finding unless a has that header field.
+func (p *probe) header(a answer, name, want string) {
+	got := strings.Join(a.Header.Values(name), ", ")
+	p.want(got == want, a.what+": "+name, strconv.Quote(got), strconv.Quote(want))
+}
+
+// bytes notes a finding unless a has that body.
+func (p *probe) bytes(a answer, want []byte) {
+	p.want(bytes.Equal(a.body, want), a.what+": body", describe(a.body), describe(want))
+}
+
+func describe(b []byte) string {
+	sum := sha256.Sum256(b)
+	return fmt.Sprintf("%d bytes with SHA-256 %x…", len(b), sum[:6])
+}
+
+// request makes one request and reads its answer; header holds pairs of name and value. A request that is not answered at
+// all ends the case.
+func (p *probe) request(method, url string, body io.Reader, header ...string) answer {
+	a, err := p.try(p.ctx, method, url, body, header...)
+	if err != nil {
+		p.find(method+" "+url, err.Error(), "an answer")
+		p.giveUp()
+	}
+	return a
+}
+
+func (p *probe) try(ctx context.Context, method, url string, body io.Reader, header ...string) (answer, error) {
+	a := answer{what: method + " " + p.short(url), began: time.Now()}
+	req, err := http.NewRequestWithContext(ctx, method, url, body)
+	if err != nil {
+		return a, err
+	}
+	for i := 0; i < len(header); i += 2 {
+		if header[i] == "Content-Length" {
+			req.ContentLength, err = strconv.ParseInt(header[i+1], 10, 64)
+			if err != nil {
+				return a, err
+			}
+			continue
+		}
+		req.Header.Add(header[i], header[i+1])
+		if name := header[i]; method != http.MethodPut {
+			a.what += fmt.Sprintf(" (%s: %.60s)", name, header[i+1])
+		}
+	}
+	if p.Authorize != nil && p.publishes(url) && req.Header.Get("Authorization") == "" {
+		p.Authorize(req)
+	}
+	if a.Response, err = p.Client.Do(req); err != nil {
+		return a, err
+	}
+	defer a.Body.Close()
+	a.body, err = io.ReadAll(io.LimitReader(a.Body, 1<<30))
+	a.ended = time.Now()
+	return a, err
+}
+
+// short is url without the scheme and host where there is one node only.
+func (p *probe) short(url string) string {
+	for _, nodes := range [][]string{p.Publish, p.Serve, p.Operator} {
+		if len(nodes) == 1 {
+			if rest, ok := strings.CutPrefix(url, nodes[0]); ok {
+				return rest
+			}
+		}
+	}
+	return url
+}
+
+func (p *probe) publishes(url string) bool {
+	return slices.ContainsFunc(p.Publish, func(base string) bool { return strings.HasPrefix(url, base+"/") })
+}
+
+// flight is a request whose answer is still to come.
+type flight struct {
+	p      *probe
+	what   string
+	done   chan struct{}
+	answer answer
+	err    error
+}
+
+// start begins a GET at a serve node and does not wait for its answer.
+func (p *probe) start(url string, header ...string) *flight {
+	f := &flight{p: p, what: "GET " + p.short(url), done: make(chan struct{})}
+	p.flights.Go(func() {
+		defer close(f.done)
+		f.answer, f.err = p.try(p.ctx, http.MethodGet, url, nil, header...)
+	})
+	return f
+}
+
+// wait returns the answer.
+func (f *flight) wait() answer {
+	<-f.done
+	if f.err != nil {
+		f.p.find(f.what, f.err.Error(), "an answer")
+		f.p.giveUp()
+	}
+	return f.answer
+}
+
+// get asks the first serve node for what path names.
+func (p *probe) get(path string, header ...string) answer {
+	return p.request(http.MethodGet, p.Serve[0]+path, nil, header...)
+}
+
+// put publishes body at the first publish node.
+func (p *probe) put(path string, body []byte, header ...string) answer {
+	return p.request(http.MethodPut, p.Publish[0]+path, bytes.NewReader(body), header...)
+}
+
+// publish is a put that later steps build on: unless it succeeds the case ends.
+func (p *probe) publish(id segment.ID, body []byte, header ...string) answer {
+	a := p.put(id.String(), body, header...)
+	if !p.status(a, http.StatusOK, http.StatusCreated) {
+		p.giveUp()
+	}
+	return a
+}
+
+// read is a GET of the whole segment that later steps build on: unless it is answered 200 the case ends.
+func (p *probe) read(path string, header ...string) answer {
+	a := p.get(path, header...)
+	if !p.status(a, http.StatusOK) {
+		p.giveUp()
+	}
+	return a
+}
+
+// first and second are id's copies by the preferred pipeline and the next one.
+func (p *probe) first(id segment.ID) segment.ID  { return id.Candidate(p.Pipelines[0]) }
+func (p *probe) second(id segment.ID) segment.ID { return id.Candidate(p.Pipelines[1]) }
+
+// bodyOf returns the bytes of what id's pipeline publishes in this run; variant tells several of them apart.
+func (p *probe) bodyOf(id segment.ID, variant ...string) []byte {
+	const size = 3000
+	seed := sha256.Sum256([]byte(p.nonce + id.String() + strings.Join(variant, " ")))
+	b := make([]byte, size)
+	for i := range b {
+		b[i] = seed[i%len(seed)] + byte(i/len(seed))
+	}
+	return b
+}
+
+// until sleeps until t, which is an instant of the event's clock, and a little longer where the clocks may differ.
+func (p *probe) until(t time.Time) {
+	timer := time.NewTimer(time.Until(t))
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-p.ctx.Done():
+		p.find("the case", p.ctx.Err().Error(), "its time")
+		p.giveUp()
+	}
+}
+
+// opens is when n becomes the next number: from then on a request for it is held.
+func (p *probe) opens(n int64) time.Time { return p.Template.Due(n - 1) }
+
+// around notes a finding unless got is want, give or take the slack.
+func (p *probe) around(what string, got, want time.Time) {
+	off := got.Sub(want)
+	p.want(off.Abs() <= p.Slack, what, fmt.Sprintf("%v off", off.Round(time.Millisecond)), fmt.Sprintf("within %v of its instant", p.Slack))
+}
+
+// prompt notes a finding unless a was answered without waiting.
+func (p *probe) prompt(a answer) {
+	took := a.ended.Sub(a.began)
+	p.want(took <= p.Slack, a.what+": answered", "after "+took.Round(time.Millisecond).String(), "at once")
+}
+
+// maxAge returns the max-age of a's Cache-Control in seconds; -1 without one.
+func maxAge(a answer) int64 {
+	for directive := range strings.SplitSeq(strings.Join(a.Header.Values("Cache-Control"), ","), ",") {
+		if v, ok := strings.CutPrefix(strings.TrimSpace(directive), "max-age="); ok {
+			if n, err := strconv.ParseInt(v, 10, 64); err == nil {
+				return n
+			}
+		}
+	}
+	return -1
+}
+
+// ttlMillis returns a's lifetime in milliseconds as its own header says it; -1 without one.
+func ttlMillis(a answer) int64 {
+	n, err := strconv.ParseInt(a.Header.Get(headerTTL), 10, 64)
+	if err != nil {
+		return -1
+	}
+	return n
+}
+
+func etagOf(a answer) string { return a.Header.Get("ETag") }
+
+// digestOf is the value of a Content-Digest field (RFC 9530) for body.
+func digestOf(body []byte) string {
+	sum := sha256.Sum256(body)
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+}
+
+// The header fields that the contract adds to HTTP's own.
+const (
+	headerDefects  = "Origin-Defects"
+	headerSlate    = "Origin-Slate"
+	headerKept     = "Origin-Kept"
+	headerTTL      = "Origin-TTL-Ms"
+	headerPipeline = "Origin-Pipeline"
+	headerNode     = "Origin-Node"
+)
+
+// wire is a connection on which a case writes what no HTTP client would.
+type wire struct {
+	net.Conn
+	p    *probe
+	what string
+	in   *bufio.Reader
+}
+
+// connect opens a connection to base, a URL of the target. The caller closes it.
+func (p *probe) connect(base, what string) *wire {
+	fail := func(err error) {
+		p.find(what, err.Error(), "a connection")
+		p.giveUp()
+	}
+	u, err := url.Parse(base)
+	if err != nil {
+		fail(err)
+	}
+	address := u.Host
+	if u.Port() == "" {
+		address = net.JoinHostPort(u.Hostname(), map[string]string{"http": "80", "https": "443"}[u.Scheme])
+	}
+	conn, err := p.Dial(p.ctx, "tcp", address)
+	if err != nil {
+		fail(err)
+	}
+	if u.Scheme == "https" {
+		cfg := &tls.Config{}
+		if t, ok := p.Client.Transport.(*http.Transport); ok && t.TLSClientConfig != nil {
+			cfg = t.TLSClientConfig.Clone()
+		}
+		cfg.ServerName, cfg.NextProtos = u.Hostname(), nil
+		conn = tls.Client(conn, cfg)
+	}
+	return &wire{Conn: conn, p: p, what: what, in: bufio.NewReader(conn)}
+}
+
+// head writes a request's line and header fields; fields are whole lines.
+func (w *wire) head(method, base, path string, fields ...string) {
+	req, err := http.NewRequest(method, base+path, nil)
+	if err != nil {
+		w.p.find(w.what, err.Error(), "a request")
+		w.p.giveUp()
+	}
+	if w.p.Authorize != nil {
+		w.p.Authorize(req)
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s %s HTTP/1.1\r\nHost: %s\r\n", method, path, req.Host)
+	if auth := req.Header.Get("Authorization"); auth != "" {
+		fmt.Fprintf(&b, "Authorization: %s\r\n", auth)
+	}
+	for _, f := range fields {
+		b.WriteString(f + "\r\n")
+	}
+	w.write(b.String() + "\r\n")
+}
+
+func (w *wire) write(s string) {
+	if _, err := io.WriteString(w, s); err != nil {
+		w.p.find(w.what, err.Error(), "that the origin reads it")
+		w.p.giveUp()
+	}
+}
+
+// answer reads the response; nil if none came before the deadline or the connection's end.
+func (w *wire) answer(within time.Duration) *http.Response {
+	if err := w.SetReadDeadline(time.Now().Add(within)); err != nil {
+		return nil
+	}
+	res, err := http.ReadResponse(w.in, nil)
+	if err != nil {
+		return nil
+	}
+	res.Body.Close()
+	return res
+}

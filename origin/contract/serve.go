@@ -1,0 +1,276 @@
+package contract
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+
+	"origin-storm/origin/segment"
+)
+
+// serveCases are the rows of the table that says what a number is answered with.
+func serveCases() []Case {
+	return []Case{
+		{Row: "S1", Says: "an unknown event: 404", run: func(p *probe) {
+			a := p.get("/no-such-event/" + p.Renditions[0] + "/1.m4s")
+			p.status(a, http.StatusNotFound)
+			p.prompt(a)
+		}},
+		{Row: "S2", Says: "an unknown rendition: 404", run: func(p *probe) {
+			id := p.liveName()
+			id.Rendition = "no-such-rendition"
+			a := p.get(id.String())
+			p.status(a, http.StatusNotFound)
+			p.prompt(a)
+		}},
+		{Row: "S3", Says: "after the next one: 404 at once, though it may be published already", run: func(p *probe) {
+			id := p.liveName()
+			p.publish(p.first(id), p.bodyOf(p.first(id)))
+			for _, n := range []int64{id.Number, id.Number + 10_000} {
+				id.Number = n
+				a := p.get(id.String())
+				p.status(a, http.StatusNotFound)
+				p.prompt(a)
+			}
+		}},
+		{Row: "S4", Says: "that 404 lasts until the number becomes the next one, to the millisecond in Origin-TTL-Ms", run: func(p *probe) {
+			id := p.liveName()
+			for _, ahead := range []int64{2, 3, 50} {
+				id.Number += ahead
+				a := p.get(id.String())
+				if !p.status(a, http.StatusNotFound) {
+					continue
+				}
+				most, least := p.opens(id.Number).Sub(a.began), p.opens(id.Number).Sub(a.ended)
+				got := time.Duration(ttlMillis(a)) * time.Millisecond
+				p.want(ttlMillis(a) >= 0 && got <= most+p.Slack+time.Millisecond && got >= least-p.Slack, a.what+": "+headerTTL,
+					strconv.Quote(a.Header.Get(headerTTL)), fmt.Sprintf("%d, when the number becomes the next one", most.Milliseconds()))
+			}
+		}},
+		{Row: "S5", Says: "and in whole seconds, rounded down, in Cache-Control", run: func(p *probe) {
+			// A lifetime of any length ends in the middle of a second somewhere: ask at several instants.
+			for i := range 4 {
+				id := p.liveName()
+				p.until(time.Now().Truncate(time.Second).Add(time.Second + time.Duration(150+200*i)*time.Millisecond))
+				id.Number = p.Template.Next(time.Now()) + 2
+				a := p.get(id.String())
+				if p.status(a, http.StatusNotFound) {
+					left := ttlMillis(a)
+					if left < 0 {
+						left = p.opens(id.Number).Sub(a.began).Milliseconds()
+					}
+					p.want(maxAge(a) == left/1000, a.what+": max-age", strconv.Quote(a.Header.Get("Cache-Control")), fmt.Sprintf("%d, of %d ms", left/1000, left))
+				}
+			}
+		}},
+		{Row: "S6", Says: "who asks again when that lifetime has ended is held, not sent away again", run: func(p *probe) {
+			id := p.liveName()
+			a := p.get(id.String())
+			if !p.status(a, http.StatusNotFound) {
+				p.giveUp()
+			}
+			p.until(a.ended.Add(time.Duration(max(ttlMillis(a), 0)) * time.Millisecond))
+			held := p.start(p.Serve[0] + id.String())
+			p.until(p.opens(id.Number).Add(3 * p.Slack))
+			p.publish(p.first(id), p.bodyOf(p.first(id)))
+			p.status(held.wait(), http.StatusOK)
+		}},
+		{Row: "S7", Says: "the next one: held, and answered the moment it is published", run: func(p *probe) {
+			id := p.liveName()
+			p.until(p.opens(id.Number).Add(p.Slack))
+			held := p.start(p.Serve[0] + id.String())
+			p.pause(p.Template.Duration() / 4)
+			body := p.bodyOf(p.second(id))
+			put := p.publish(p.second(id), body)
+			a := held.wait()
+			if p.status(a, http.StatusOK) {
+				p.bytes(a, body)
+				p.want(!a.ended.Before(put.began), a.what+": answered", "before it was published", "after")
+				late := a.ended.Sub(put.ended)
+				p.want(late <= p.Slack, a.what+": answered after the publication", late.Round(time.Millisecond), "at once")
+			}
+		}},
+		{Row: "S8", Says: "all who are held get the same copy", run: func(p *probe) {
+			id := p.liveName()
+			p.until(p.opens(id.Number).Add(p.Slack))
+			var held []*flight
+			for range 10 {
+				for _, node := range p.Serve {
+					held = append(held, p.start(node+id.String()))
+				}
+			}
+			p.pause(p.Template.Duration() / 4)
+			body := p.bodyOf(p.first(id))
+			p.publish(p.first(id), body)
+			for _, f := range held {
+				if a := f.wait(); p.status(a, http.StatusOK) {
+					p.bytes(a, body)
+				}
+			}
+		}},
+		{Row: "S9", Says: "the next one, nobody publishes it: held until its deadline, then 410", run: func(p *probe) {
+			id := p.liveName()
+			p.until(p.opens(id.Number).Add(p.Slack))
+			a := p.get(id.String())
+			p.status(a, http.StatusGone)
+			p.around(a.what+": answered", a.ended, p.Template.Deadline(id.Number))
+		}},
+		{Row: "S10", Says: "overdue: held, and answered the moment it is published", run: func(p *probe) {
+			id := p.liveName()
+			p.until(p.Template.Due(id.Number).Add(p.Slack / 2))
+			held := p.start(p.Serve[0] + id.String())
+			p.until(p.Template.Due(id.Number).Add(segment.Budget / 2))
+			body := p.bodyOf(p.first(id))
+			put := p.publish(p.first(id), body)
+			a := held.wait()
+			if p.status(a, http.StatusOK) {
+				p.bytes(a, body)
+				late := a.ended.Sub(put.ended)
+				p.want(late <= p.Slack, a.what+": answered after the publication", late.Round(time.Millisecond), "at once")
+			}
+		}},
+		{Row: "S11", Says: "overdue, nobody publishes it: held until its deadline, then 410", run: func(p *probe) {
+			id := p.liveName()
+			p.until(p.Template.Due(id.Number).Add(p.Slack))
+			a := p.get(id.String())
+			p.status(a, http.StatusGone)
+			p.around(a.what+": answered", a.ended, p.Template.Deadline(id.Number))
+		}},
+		{Row: "S12", Says: "past its deadline and never published: 410 at once", run: func(p *probe) {
+			a := p.get(p.pastName().String())
+			p.status(a, http.StatusGone)
+			p.prompt(a)
+		}},
+		{Row: "S13", Says: "that 410 lasts one segment", run: func(p *probe) {
+			a := p.get(p.pastName().String())
+			if a.StatusCode == http.StatusOK {
+				p.status(a, http.StatusGone)
+				return
+			}
+			d := p.Template.Duration()
+			p.want(maxAge(a) == int64(d/time.Second), a.what+": Cache-Control", strconv.Quote(a.Header.Get("Cache-Control")), fmt.Sprintf("max-age=%d", d/time.Second))
+			p.header(a, headerTTL, strconv.FormatInt(int64((d+time.Millisecond-1)/time.Millisecond), 10))
+		}},
+		{Row: "S14", Says: "a late publication makes it 200 again", run: func(p *probe) {
+			id := p.pastName()
+			for _, node := range p.Serve {
+				p.request(http.MethodGet, node+id.String(), nil)
+			}
+			body := p.bodyOf(p.first(id))
+			p.publish(p.first(id), body)
+			for _, node := range p.Serve {
+				if a := p.request(http.MethodGet, node+id.String(), nil); p.status(a, http.StatusOK) {
+					p.bytes(a, body)
+				}
+			}
+		}},
+		{Row: "S15", Says: "published while it is the next one: 200 at once", run: func(p *probe) {
+			id := p.liveName()
+			body := p.bodyOf(p.first(id))
+			p.until(p.opens(id.Number).Add(p.Slack))
+			p.publish(p.first(id), body)
+			a := p.get(id.String())
+			if p.status(a, http.StatusOK) {
+				p.bytes(a, body)
+			}
+			p.prompt(a)
+		}},
+		{Row: "S16", Says: "published before it was the next one: 200 at once when it is", run: func(p *probe) {
+			id := p.liveName()
+			body := p.bodyOf(p.first(id))
+			p.publish(p.first(id), body)
+			p.until(p.opens(id.Number).Add(p.Slack))
+			a := p.get(id.String())
+			if p.status(a, http.StatusOK) {
+				p.bytes(a, body)
+			}
+			p.prompt(a)
+		}},
+		{Row: "S17", Says: "older than the DVR window: 410", needs: needOldNumber, run: func(p *probe) {
+			id := segment.ID{Event: p.Event, Rendition: p.Renditions[0], Number: oldNumber(p.Target)}
+			a := p.get(id.String())
+			p.status(a, http.StatusGone)
+			p.prompt(a)
+		}},
+		{Row: "S18", Says: "a published segment is served to the end of the DVR window, and 410 after it", needs: needOldNumber, run: func(p *probe) {
+			id := p.pastName()
+			// The oldest that stays in the window for a little longer than the clocks may differ.
+			id.Number = p.Template.Next(time.Now().Add(2*p.Slack-p.DVR)) + 1
+			body := p.bodyOf(p.first(id))
+			p.publish(p.first(id), body)
+			p.status(p.get(id.String()), http.StatusOK)
+			end := p.Template.Due(id.Number).Add(p.DVR)
+			p.until(end.Add(-p.Slack))
+			if a := p.get(id.String()); a.ended.Before(end) {
+				p.status(a, http.StatusOK)
+			}
+			p.until(end.Add(p.Slack))
+			p.status(p.get(id.String()), http.StatusGone)
+		}},
+		{Row: "S19", Says: "an initialisation segment that nobody has published: 404 for one segment", needs: needFreshInit, run: func(p *probe) {
+			a := p.get("/" + p.Event + "/" + p.Renditions[len(p.Renditions)-1] + "/init.mp4")
+			p.status(a, http.StatusNotFound)
+			p.want(maxAge(a) >= 0 && maxAge(a) <= int64(p.Template.Duration()/time.Second), a.what+": Cache-Control",
+				strconv.Quote(a.Header.Get("Cache-Control")), "a max-age of at most one segment")
+		}},
+		{Row: "S20", Says: "a full hold table: 503 with no-store, and those who are held stay", alone: true, needs: func(t *Target) string {
+			if t.Holds == 0 {
+				return "how many requests a node holds is not known (--holds)"
+			}
+			return ""
+		}, run: fullHolds},
+		{Row: "S21", Says: "a held request that its sender gives up takes nobody else's answer", run: func(p *probe) {
+			id := p.liveName()
+			p.until(p.opens(id.Number).Add(p.Slack))
+			ctx, leave := context.WithCancel(p.ctx)
+			defer leave()
+			p.flights.Go(func() {
+				_, _ = p.try(ctx, http.MethodGet, p.Serve[0]+id.String(), nil) // its error is what is wanted
+			})
+			stays := p.start(p.Serve[0] + id.String())
+			p.pause(p.Template.Duration() / 4)
+			leave()
+			body := p.bodyOf(p.first(id))
+			p.publish(p.first(id), body)
+			if a := stays.wait(); p.status(a, http.StatusOK) {
+				p.bytes(a, body)
+			}
+		}},
+	}
+}
+
+// needFreshInit says why an initialisation segment that is missing can not be asked for.
+func needFreshInit(t *Target) string {
+	if len(t.Renditions) < 2 {
+		return "two renditions are needed, one of them without an initialisation segment"
+	}
+	return ""
+}
+
+// fullHolds fills the first serve node's hold table and asks for one more.
+func fullHolds(p *probe) {
+	id := p.liveName()
+	p.until(p.opens(id.Number).Add(p.Slack))
+	held := make([]*flight, p.Holds)
+	for i := range held {
+		held[i] = p.start(p.Serve[0] + id.String())
+	}
+	p.pause(p.Template.Duration() / 4)
+	a := p.get(id.String())
+	if p.status(a, http.StatusServiceUnavailable) {
+		p.prompt(a)
+		p.want(strings.Contains(a.Header.Get("Cache-Control"), "no-store"), a.what+": Cache-Control", strconv.Quote(a.Header.Get("Cache-Control")), "no-store")
+	}
+	body := p.bodyOf(p.first(id))
+	p.publish(p.first(id), body)
+	for _, f := range held {
+		if b := f.wait(); b.StatusCode != http.StatusOK || !bytes.Equal(b.body, body) {
+			p.find(b.what+" of those that were held", fmt.Sprintf("%d, %s", b.StatusCode, describe(b.body)), "200, "+describe(body))
+			return
+		}
+	}
+}
