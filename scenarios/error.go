@@ -3,6 +3,8 @@ package scenarios
 import (
 	"fmt"
 	"strings"
+
+	"origin-storm/origin/config"
 )
 
 // Error says what is wrong with a scenario, and where. Load and Parse report all they find, joined by errors.Join.
@@ -72,20 +74,9 @@ func cut(line string) string {
 	return line
 }
 
-// nearest returns the one of names that was most likely meant by got, or "".
-func nearest(got string, names []string) string {
-	best, least := "", len(got)/3+2 // a name that is further off was not meant
-	for _, n := range names {
-		if d := distance(strings.ToLower(got), strings.ToLower(n)); d < least {
-			best, least = n, d
-		}
-	}
-	return best
-}
-
 // hint is what may have been meant by got, or else what there is.
 func hint(got string, names []string) string {
-	if n := nearest(got, names); n != "" {
+	if n := config.Nearest(got, names); n != "" {
 		return fmt.Sprintf("did you mean %q?", n)
 	}
 	if len(names) == 0 {
@@ -100,25 +91,4 @@ func suggest(got string, names []string) string {
 		return "; " + h
 	}
 	return ""
-}
-
-// distance is Levenshtein's, bounded by cutting what is far longer than any name.
-func distance(a, b string) int {
-	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := range len(a) {
-		before := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			change := 1
-			if a[i] == b[j] {
-				change = 0
-			}
-			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+change)
-		}
-	}
-	return row[len(b)]
 }

@@ -10,13 +10,9 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/spf13/pflag"
 
 	"origin-storm/origin"
 	"origin-storm/origin/config"
@@ -192,69 +188,5 @@ func TestNotReady(t *testing.T) {
 		if err == nil || !strings.Contains(err.Error(), c.want) || out.Len() > 0 {
 			t.Errorf("%s: run printed %q and returned %v, want nothing and an error with %q", name, out.String(), err, c.want)
 		}
-	}
-}
-
-// A flag wins over the environment, and that over the file.
-func TestFlags(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "node.yaml")
-	const text = `
-role: serve
-name: from-file
-region: from-file
-serve: 127.0.0.1:8080
-events:
-  - {name: ev, pipelines: [a], renditions: [v], template: {start: 1970-01-01T00:00:00Z, ticks: 2, timescale: 1}}
-backend: {store: {kind: pebble, dir: /tmp/p}}
-serving: {hot: 1}
-`
-	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	t.Setenv("ORIGIN_STORM_NAME", "from-environment")
-	t.Setenv("ORIGIN_STORM_REGION", "from-environment")
-	parse := func(args ...string) (config.Node, error) {
-		var f flags
-		set := pflag.NewFlagSet("serve", pflag.ContinueOnError)
-		f.register(set)
-		if err := set.Parse(args); err != nil {
-			t.Fatal(err)
-		}
-		return f.node(set, config.Serve)
-	}
-	n, err := parse("--config", file, "--name", "from-flag")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n.Name != "from-flag" || n.Region != "from-environment" || n.Serve != "127.0.0.1:8080" || n.Backend.Store.Kind != "pebble" || n.Serving.Hot != 1 || n.Serving.Collapse {
-		t.Errorf("node %+v, want the flag's name, the environment's region, and the rest from the file", n)
-	}
-	n, err = parse("--event", "ev", "--renditions", "v1,v2", "--store", "s3:http://127.0.0.1:9000", "--cache", "127.0.0.1:1", "--cache", "127.0.0.1:2")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if s := n.Backend.Store; s.Kind != "s3" || len(s.Addresses) != 1 || s.Addresses[0] != "http://127.0.0.1:9000" || n.Backend.ChunkSize != -1 || len(n.Backend.Zones) != 2 {
-		t.Errorf("backend %+v, want S3 at one URL, a segment an object, behind two zones", n.Backend)
-	}
-	if e := n.Events[0]; len(e.Renditions) != 2 || e.Template.Duration() != 2*time.Second || !n.Serving.Collapse || n.Serving.Hot == 0 {
-		t.Errorf("node %+v, want two renditions, segments of 2 s, and the defaults of a node without a file", n)
-	}
-	for _, c := range []struct {
-		args []string
-		want string
-	}{
-		{[]string{"--event", "ev"}, "go together"},
-		{[]string{"--config", file, "--segment", "4s"}, "--segment is of the event"},
-		{[]string{"--event", "ev", "--renditions", "v", "--store", "floppy"}, `"floppy" is not a store`},
-		{[]string{"--event", "ev", "--renditions", "v", "--store", "cassandra:192.0.2.1:9042"}, "--allow-remote"},
-		{[]string{"--config", file + "x"}, "no such file"},
-	} {
-		if _, err := parse(c.args...); err == nil || !strings.Contains(err.Error(), c.want) {
-			t.Errorf("flags %v: %v, want an error with %q", c.args, err, c.want)
-		}
-	}
-	t.Setenv("ORIGIN_STORM_DVR", "long")
-	if _, err := parse("--config", file); err == nil || !strings.Contains(err.Error(), "ORIGIN_STORM_DVR") {
-		t.Errorf("with ORIGIN_STORM_DVR=long: %v, want an error that names it", err)
 	}
 }

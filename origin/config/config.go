@@ -49,7 +49,7 @@ type Node struct {
 
 	Events  []Event `yaml:"events,omitempty"`
 	Backend Backend `yaml:"backend,omitempty"`
-	Serving Serving `yaml:"serving,omitempty"`
+	Serving Serving `yaml:"serving"`
 	// Host is what a node of role Store hosts.
 	Host Host `yaml:"host,omitempty"`
 	// AllowRemote permits stores that are not on loopback.
@@ -108,9 +108,9 @@ type StoreAt struct {
 // Serving tunes a serving node.
 type Serving struct {
 	// Hot is how many bytes of the newest segments the node keeps in memory; 0 none.
-	Hot int64 `yaml:"hot,omitempty"`
+	Hot int64 `yaml:"hot"`
 	// Collapse makes concurrent reads of one segment one read of the store.
-	Collapse bool `yaml:"collapse,omitempty"`
+	Collapse bool `yaml:"collapse"`
 	// Holds bounds how many requests may be held at a time; 0 means 10,000.
 	// Half of them is shared out equally among the events, so that none can take them all.
 	Holds int `yaml:"holds,omitempty"`

@@ -47,8 +47,9 @@ func TestRoundTrip(t *testing.T) {
 	if err := os.WriteFile(file, b, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if got, err := config.Read(file); err != nil || !reflect.DeepEqual(got, node()) {
-		t.Errorf("Read of what Marshal wrote = %+v, %v, want %+v", got, err, node())
+	var got config.Node
+	if err := config.Read(file, &got); err != nil || !reflect.DeepEqual(got, node()) {
+		t.Errorf("Read of what Marshal wrote = %v, %+v, want %+v", err, got, node())
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 
@@ -18,38 +19,102 @@ import (
 // maxFile bounds a node's file: a thousand events take about a third of it.
 const maxFile = 1 << 20
 
-// Read returns the node that file describes, checked. Unknown fields are errors that name file and line.
-func Read(file string) (Node, error) {
+// Read puts what file says into n, and leaves what it does not mention; the result is not checked yet, because flags may follow.
+// Unknown fields are errors that name file, line and what may have been meant.
+func Read(file string, n *Node) error {
 	f, err := os.Open(file)
 	if err != nil {
-		return Node{}, fmt.Errorf("config: %w", err)
+		return fmt.Errorf("config: %w", err)
 	}
 	defer f.Close()
 	b, err := io.ReadAll(io.LimitReader(f, maxFile+1)) // what is named may be a device without an end
 	if err != nil {
-		return Node{}, fmt.Errorf("config: %w", err)
+		return fmt.Errorf("config: %w", err)
 	}
 	if len(b) > maxFile {
-		return Node{}, fmt.Errorf("config: %s: too many bytes for a node, at most %d", file, maxFile)
+		return fmt.Errorf("config: %s: too many bytes for a node, at most %d", file, maxFile)
 	}
-	n, err := Parse(b)
-	if err != nil {
-		return Node{}, fmt.Errorf("config: %s: %w", file, err)
+	if err := decode(b, n); err != nil {
+		return fmt.Errorf("config: %s: %w", file, err)
 	}
-	return n, nil
+	return nil
 }
 
-// Parse is Read for bytes at hand.
-func Parse(b []byte) (n Node, err error) {
-	defer func() { // the YAML library panics on some malformed documents, such as a tag where a list belongs
-		if v := recover(); v != nil {
-			n, err = Node{}, fmt.Errorf("the file is not well-formed YAML: %v", v)
-		}
-	}()
-	if err := yaml.UnmarshalWithOptions(b, &n, yaml.Strict()); err != nil {
-		return Node{}, errors.New(yaml.FormatError(err, false, true))
+// Parse returns the node that b describes, checked.
+func Parse(b []byte) (Node, error) {
+	var n Node
+	if err := decode(b, &n); err != nil {
+		return Node{}, err
 	}
 	return n, n.Validate()
+}
+
+func decode(b []byte, n *Node) (err error) {
+	defer func() { // the YAML library panics on some malformed documents, such as a tag where a list belongs
+		if v := recover(); v != nil {
+			err = fmt.Errorf("the file is not well-formed YAML: %v", v)
+		}
+	}()
+	err = yaml.UnmarshalWithOptions(b, n, yaml.Strict())
+	if err == nil || errors.Is(err, io.EOF) { // an empty file says nothing
+		return nil
+	}
+	text := yaml.FormatError(err, false, true)
+	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok && unknown.Token != nil {
+		if near := Nearest(unknown.Token.Value, fieldNames(reflect.TypeFor[Node]())); near != "" {
+			text = fmt.Sprintf("did you mean %q? %s", near, text)
+		}
+	}
+	return errors.New(text)
+}
+
+// fieldNames returns the names of all fields in a tree of structs as they are in files.
+func fieldNames(t reflect.Type) (names []string) {
+	for t.Kind() == reflect.Pointer || t.Kind() == reflect.Slice || t.Kind() == reflect.Map {
+		t = t.Elem()
+	}
+	if t.Kind() != reflect.Struct {
+		return nil
+	}
+	for f := range t.Fields() {
+		if name, _, _ := strings.Cut(f.Tag.Get("yaml"), ","); name != "" && name != "-" {
+			names = append(names, name)
+			names = append(names, fieldNames(f.Type)...)
+		}
+	}
+	return names
+}
+
+// Nearest returns the one of names that was most likely meant by got, or "".
+func Nearest(got string, names []string) string {
+	best, least := "", len(got)/3+2 // a name that is further off was not meant
+	for _, n := range names {
+		if d := distance(strings.ToLower(got), strings.ToLower(n)); d < least {
+			best, least = n, d
+		}
+	}
+	return best
+}
+
+// distance is Levenshtein's, bounded by cutting what is far longer than any name.
+func distance(a, b string) int {
+	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		before := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := 1
+			if a[i] == b[j] {
+				change = 0
+			}
+			before, row[j+1] = row[j+1], min(row[j+1]+1, row[j]+1, before+change)
+		}
+	}
+	return row[len(b)]
 }
 
 // Marshal is the inverse of Parse.
