@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"origin-storm/origin/manifest"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
@@ -157,6 +159,30 @@ func FuzzPublishHeaders(f *testing.F) {
 		h.Set("Content-Digest", digest)
 		if err := checkDigest(h, []byte("body")); err == nil && strings.Contains(digest, "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:") && !strings.Contains(digest, ",") {
 			t.Errorf("checkDigest accepts the digest of another body: %q", digest)
+		}
+	})
+}
+
+// A manifest has one path, and what parsePage makes of it is all of it.
+func FuzzParsePage(f *testing.F) {
+	for _, path := range []string{"/ev/live.mpd", "/ev/master.m3u8", "/ev/v1/index.m3u8", "/ev//index.m3u8", "//live.mpd", "/ev/v1/1.m4s", "ev/live.mpd", "/ev/live.mpd/", "/a%2Fb/live.mpd"} {
+		f.Add(path)
+	}
+	f.Fuzz(func(t *testing.T, path string) {
+		u, err := url.ParseRequestURI(path)
+		if err != nil {
+			return
+		}
+		p, ok := parsePage(u)
+		if !ok {
+			return
+		}
+		again := "/" + p.event + "/" + p.name
+		if p.name == manifest.MediaName {
+			again = "/" + p.event + "/" + p.rendition + "/" + p.name
+		}
+		if u.Path != again || u.RawPath != "" || strings.Contains(p.event+p.rendition, "/") {
+			t.Errorf("parsePage(%q) = %+v, which is %q", path, p, again)
 		}
 	})
 }

@@ -39,7 +39,8 @@ type Serve struct {
 	hub     *Hub
 	hot     hot
 	reads   flights[segment.ID, *Segment]
-	choices memory[string] // the pipeline whose sound copy this node has served; it stays with it
+	choices memory[string]    // the pipeline whose sound copy this node has served; it stays with it
+	pages   map[string]*pages // the manifests, by event
 
 	requests                                           counter
 	held, hotHits, collapsed, readCount, failed, bytes atomic.Int64
@@ -58,8 +59,12 @@ func NewServe(cfg ServeConfig) (*Serve, error) {
 	if cfg.Load == nil {
 		cfg.Load = func() policy.Load { return policy.Load{} }
 	}
+	manifests := make(map[string]*pages, len(cfg.Events))
+	for _, e := range cfg.Events {
+		manifests[e.Name] = newPages(e.Renditions)
+	}
 	return &Serve{
-		cfg: cfg, events: events, log: log,
+		cfg: cfg, events: events, log: log, pages: manifests,
 		hub: NewHub(cfg.Segments, HubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
 		hot: hot{limit: cfg.Serving.Hot},
 	}, nil
@@ -69,6 +74,9 @@ func NewServe(cfg ServeConfig) (*Serve, error) {
 func (s *Serve) Close() {
 	s.hub.Close()
 	s.reads.wait()
+	for _, p := range s.pages {
+		p.learning.wait()
+	}
 }
 
 // Stats returns the counts so far.
@@ -103,11 +111,20 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		var err error
-		var a served
-		class, a, err = s.answer(r)
+		if p, ok := parsePage(r.URL); ok {
+			var m written
+			class = "manifest"
+			if m, err = s.manifest(r.Context(), p); err == nil {
+				status = s.sendManifest(w, r, p, m)
+			}
+		} else {
+			var a served
+			if class, a, err = s.answer(r); err == nil {
+				status = s.send(w, r, a)
+			}
+		}
 		switch {
 		case err == nil:
-			status = s.send(w, r, a)
 		case context.Cause(r.Context()) == ErrDraining:
 			f := refuse(http.StatusServiceUnavailable, "this node is shutting down; use another one")
 			f.close, f.retry = true, time.Second
@@ -247,6 +264,7 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 		s.keep(ev, id, seg, now)
 		return s.found(ev, seg, now, "fwd=miss; detail=held"), nil
 	case errors.Is(err, ErrAbsent):
+		s.pages[ev.name].missed(id, now)
 		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
 	case errors.Is(err, ErrHoldTime):
 		// Not a 503: nothing is wrong with this node. What NotYet says is still true, and may be asked again at once.
@@ -292,6 +310,9 @@ func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline str
 		d := ev.Decide(now, id.Number, policy.Absent, policy.Load{})
 		if d.Verdict == policy.Hold { // it was seen, and then lost, before its deadline
 			return s.hold(ctx, ev, id)
+		}
+		if d.Verdict == policy.Gone {
+			s.pages[ev.name].missed(id, now)
 		}
 		return served{}, refusalOf(d, id, now)
 	}
@@ -341,6 +362,7 @@ func (s *Serve) keep(ev *event, id segment.ID, seg *Segment, now time.Time) {
 	if !ev.Low(now, id.Number) {
 		s.hot.put(id, seg, now)
 	}
+	s.pages[ev.name].served(id, seg.Size, now)
 }
 
 // found is seg as an answer. A sound copy may be kept by all for as long as it is served; a flawed one, which a sound one may

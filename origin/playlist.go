@@ -1,0 +1,395 @@
+package origin
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/text/language"
+
+	"origin-storm/origin/bmff"
+	"origin-storm/origin/config"
+	"origin-storm/origin/manifest"
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+)
+
+// page is what a manifest's path names.
+type page struct {
+	event, rendition string // rendition is of media playlists alone
+	name             string // manifest.MPDName, MasterName or MediaName
+}
+
+// parsePage reads the path of u; false if it names no manifest. As of a segment, one spelling is read.
+func parsePage(u *url.URL) (page, bool) {
+	path, ok := strings.CutPrefix(u.Path, "/")
+	if !ok || u.RawPath != "" {
+		return page{}, false
+	}
+	parts := strings.Split(path, "/")
+	switch last := parts[len(parts)-1]; {
+	case len(parts) == 2 && (last == manifest.MPDName || last == manifest.MasterName):
+		return page{event: parts[0], name: last}, true
+	case len(parts) == 3 && last == manifest.MediaName:
+		return page{event: parts[0], rendition: parts[1], name: last}, true
+	}
+	return page{}, false
+}
+
+// What no clock bounds.
+const (
+	// learnedFor is how long what was learned of an event's renditions is used before the store is asked again; less where an
+	// initialisation segment is missing, flawed, or so young that nodes may differ.
+	learnedFor = time.Minute
+	// gapFor is how long a segment that was never published is listed as a gap: as nobody asks for a gap, it takes a player
+	// that does once in a while to find that it was published late.
+	gapFor = time.Minute
+	// companyFor is how long after an event's first initialisation segment was published the multivariant playlist and the MPD
+	// wait for those of the other renditions, for players read these once; then they list what there is.
+	companyFor = 10 * time.Second
+	// overFor is how long it may be kept that nothing of an event is left.
+	overFor = time.Minute
+)
+
+// The bit rates that are told of a rendition of which neither the configuration nor a segment tells one, in bit/s: usual ones
+// of stereo audio and of text, and for each pixel of a video's frame, so that 1280 by 720 have 2.8 Mbit/s.
+const (
+	audioRate = 128_000
+	textRate  = 8_000
+	pixelRate = 3
+	videoRate = 3_000_000 // of video of unknown size
+)
+
+// pages are the manifests of one event, with what a node has learned for them. Make it with newPages.
+type pages struct {
+	config   []config.Rendition
+	peaks    map[string]*atomic.Int64 // bytes of the largest segment that was served, by rendition
+	learning flights[struct{}, *learned]
+	gaps     memory[struct{}]
+	lacks    atomic.Int64 // how often gaps has changed
+
+	mu      sync.Mutex // guards the following
+	learned *learned
+	written map[page]written
+}
+
+// learned is what is known of an event's renditions. It does not change.
+type learned struct {
+	renditions []config.Rendition // those that can be listed
+	whole      bool               // no rendition is missing, or they were waited for long enough
+	changed    time.Time          // when the newest of their initialisation segments was published
+	until      time.Time          // when to ask again
+}
+
+// written is a manifest as it was sent, with all that it depends on.
+type written struct {
+	basis basis
+	etag  string
+	body  []byte
+}
+
+type basis struct {
+	learned     *learned
+	lacks       int64
+	first, last int64
+	over        bool
+}
+
+func newPages(renditions []config.Rendition) *pages {
+	p := &pages{config: renditions, peaks: make(map[string]*atomic.Int64, len(renditions)), written: make(map[page]written)}
+	for _, r := range renditions {
+		p.peaks[r.Name] = new(atomic.Int64)
+	}
+	return p
+}
+
+// served tells p what was served, which is how it knows of sizes, and of gaps that are none any more.
+func (p *pages) served(id segment.ID, size int64, now time.Time) {
+	if id.Number == segment.Init {
+		return
+	}
+	p.measure(id.Rendition, size)
+	if _, gap := p.gaps.get(id, now); gap {
+		p.gaps.put(id, struct{}{}, now, now)
+		p.lacks.Add(1)
+	}
+}
+
+func (p *pages) measure(rendition string, size int64) {
+	peak := p.peaks[rendition]
+	for old := peak.Load(); size > old && !peak.CompareAndSwap(old, size); old = peak.Load() {
+	}
+}
+
+// missed tells p that id was not published by its deadline.
+func (p *pages) missed(id segment.ID, now time.Time) {
+	if id.Number != segment.Init {
+		p.gaps.put(id, struct{}{}, now, now.Add(gapFor))
+		p.lacks.Add(1)
+	}
+}
+
+// manifest answers for a manifest: it returns its bytes and entity tag, or a refusal.
+func (s *Serve) manifest(ctx context.Context, p page) (written, error) {
+	ev := s.events[p.event]
+	var f *refusal
+	switch {
+	case ev == nil:
+		f = refuse(http.StatusNotFound, "there is no event %.80q here", p.event)
+	case p.rendition != "" && !ev.renditions[p.rendition]:
+		f = refuse(http.StatusNotFound, "event %q has no rendition %.80q", p.event, p.rendition)
+	}
+	if f != nil {
+		f.keep = unknownFor
+		return written{}, f
+	}
+	known, err := s.learn(ctx, ev)
+	if err != nil {
+		return written{}, err
+	}
+	now := time.Now()
+	listed := false
+	for _, r := range known.renditions {
+		listed = listed || r.Name == p.rendition
+	}
+	if p.rendition != "" && !listed || p.rendition == "" && (len(known.renditions) == 0 || !known.whole) {
+		f := refuse(http.StatusNotFound, "event %q is not published yet: an initialisation segment is missing", p.event)
+		f.keep = ev.Template.Duration()
+		return written{}, f
+	}
+	return s.write(ev, p, known, now)
+}
+
+// write returns p as it is at now; it is generated once for all who ask for it until something changes.
+func (s *Serve) write(ev *event, p page, known *learned, now time.Time) (written, error) {
+	pages := s.pages[ev.name]
+	e := manifest.Event{
+		Template: ev.Template, Window: cmp.Or(ev.DVR, policy.DefaultDVR), Renditions: known.renditions, Changed: known.changed,
+		Gap: func(rendition string, n int64) bool {
+			_, gap := pages.gaps.get(segment.ID{Event: ev.name, Rendition: rendition, Number: n}, now)
+			return gap
+		},
+	}
+	b := basis{learned: known, lacks: pages.lacks.Load(), over: e.Over(now)}
+	b.first, b.last = e.Span(now)
+	switch {
+	case b.over && b.last < b.first:
+		f := refuse(http.StatusGone, "event %q is over and has left the DVR window", ev.name)
+		f.keep = overFor
+		return written{}, f
+	case p.name == manifest.MediaName && b.last < b.first:
+		opens := ev.Template.Due(ev.Template.StartNumber)
+		f := refuse(http.StatusNotFound, "event %q begins at %v", ev.name, opens.UTC().Format(time.RFC3339))
+		f.keep = min(opens.Sub(now), ev.Template.Duration())
+		return written{}, f
+	case p.name != manifest.MediaName && !b.over: // these list no numbers
+		b.first, b.last, b.lacks = 0, 0, 0
+	}
+	pages.mu.Lock()
+	defer pages.mu.Unlock()
+	if w, ok := pages.written[p]; ok && w.basis == b {
+		return w, nil
+	}
+	w := written{basis: b}
+	var err error
+	switch p.name {
+	case manifest.MPDName:
+		w.body, err = e.MPD(now)
+	case manifest.MasterName:
+		w.body = e.Master()
+	default:
+		w.body = e.Media(p.rendition, now)
+	}
+	if err != nil {
+		return written{}, err
+	}
+	sum := sha256.Sum256(w.body)
+	w.etag = `"` + hex.EncodeToString(sum[:16]) + `"`
+	pages.written[p] = w
+	return w, nil
+}
+
+// learn returns what is known of an event's renditions. The store is asked once in a while, and not for each request.
+func (s *Serve) learn(ctx context.Context, ev *event) (*learned, error) {
+	p := s.pages[ev.name]
+	p.mu.Lock()
+	known := p.learned
+	p.mu.Unlock()
+	if known != nil && time.Now().Before(known.until) {
+		return known, nil
+	}
+	known, _, err := p.learning.do(ctx, struct{}{}, func(ctx context.Context) (*learned, error) {
+		return s.learnAnew(ctx, ev)
+	})
+	return known, err
+}
+
+// learnAnew reads the initialisation segments. Where one cannot be read, what was known before stands.
+func (s *Serve) learnAnew(ctx context.Context, ev *event) (*learned, error) {
+	p := s.pages[ev.name]
+	inits, err := s.inits(ctx, ev, p.config)
+	p.mu.Lock()
+	before := p.learned
+	p.mu.Unlock()
+	now := time.Now()
+	known := &learned{whole: true, until: now.Add(learnedFor)}
+	switch {
+	case err == nil:
+		earliest := now
+		for i, r := range p.config {
+			seg := inits[i]
+			if seg == nil {
+				known.whole = false
+				continue
+			}
+			if now.Sub(seg.Published) < policy.SettleFor || !seg.Sound() {
+				known.until = now.Add(policy.SettleFor)
+			}
+			earliest = earlier(earliest, seg.Published)
+			if seg.Published.After(known.changed) {
+				known.changed = seg.Published
+			}
+			if r, ok := s.describe(ctx, ev, r, seg.Body); ok {
+				known.renditions = append(known.renditions, r)
+			}
+		}
+		if !known.whole {
+			known.until = now.Add(ev.Template.Duration())
+			known.whole = now.Sub(earliest) >= companyFor
+		}
+	case before != nil && ctx.Err() == nil:
+		s.log.Warn("manifests stay as they are, for an initialisation segment can not be read", "event", ev.name, "err", err)
+		*known = *before
+		known.until = now.Add(policy.SettleFor)
+	default:
+		return nil, err
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.learned = known
+	return known, nil
+}
+
+// inits reads the initialisation segments of renditions; nil where there is none.
+func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendition) ([]*Segment, error) {
+	found := make([]*Segment, len(renditions))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, r := range renditions {
+		g.Go(func() error {
+			id := segment.ID{Event: ev.name, Rendition: r.Name, Number: segment.Init}
+			pipeline, _ := s.choices.get(id, time.Now())
+			s.readCount.Add(1)
+			seg, err := s.load(ctx, ev, id, pipeline, nil)
+			if err != nil {
+				return unavailable(err)
+			}
+			if found[i] = seg; seg != nil {
+				s.keep(ev, id, seg, time.Now())
+			}
+			return nil
+		})
+	}
+	return found, g.Wait()
+}
+
+// describe completes what the configuration says of r with what its initialisation segment says; false if even the kind of
+// its media remains unknown.
+func (s *Serve) describe(ctx context.Context, ev *event, r config.Rendition, init []byte) (config.Rendition, bool) {
+	about, err := bmff.ParseInit(init)
+	if err != nil {
+		s.log.Warn("manifests know only what is configured of a rendition, for its initialisation segment can not be understood", "event", ev.name, "rendition", r.Name, "err", err)
+		about = new(bmff.Init)
+	}
+	var codecs []string
+	for _, t := range about.Tracks {
+		kind := map[string]config.Kind{"vide": config.Video, "soun": config.Audio, "subt": config.Text, "text": config.Text}[t.Handler]
+		if kind == "" { // such as timed metadata
+			continue
+		}
+		r.Kind = cmp.Or(r.Kind, kind)
+		codecs = append(codecs, t.Codec)
+		r.Width, r.Height = cmp.Or(r.Width, t.Width), cmp.Or(r.Height, t.Height)
+		r.SampleRate, r.Channels = cmp.Or(r.SampleRate, t.SampleRate), cmp.Or(r.Channels, t.Channels)
+		r.Timescale = cmp.Or(r.Timescale, int64(t.Timescale))
+		if tag, err := language.Parse(t.Language); err == nil && tag != language.Und {
+			r.Language = cmp.Or(r.Language, tag.String()) // en of eng
+		}
+	}
+	r.Codecs = cmp.Or(r.Codecs, strings.Join(codecs, ","))
+	if r.Bandwidth == 0 {
+		r.Bandwidth = cmp.Or(s.peakRate(ctx, ev, r.Name), usualRate(r))
+	}
+	return r, r.Kind != ""
+}
+
+// peakRate is the bit rate of the largest segment of a rendition that is known, rounded up to two digits so that it seldom
+// changes; 0 if none is.
+func (s *Serve) peakRate(ctx context.Context, ev *event, rendition string) int64 {
+	p, now := s.pages[ev.name], time.Now()
+	if p.peaks[rendition].Load() == 0 { // a node that has just begun asks for the size of the newest that may be there
+		id := segment.ID{Event: ev.name, Rendition: rendition, Number: ev.Template.Next(now) - 1}
+		if id.Number < ev.Template.StartNumber {
+			return 0
+		}
+		found, _ := s.cfg.Segments.Candidates(ctx, id, ev.pipelines) // without an answer there is the usual rate
+		for _, c := range found {
+			if c != nil {
+				p.measure(rendition, c.Size)
+			}
+		}
+	}
+	ticks, scale := ev.Template.Rate()
+	bits := float64(p.peaks[rendition].Load()*8) * float64(scale) / float64(ticks)
+	digit := math.Pow10(max(0, int(math.Log10(max(bits, 1)))-1))
+	return int64(math.Ceil(bits/digit) * digit)
+}
+
+// usualRate is told where nothing else is known.
+func usualRate(r config.Rendition) int64 {
+	switch {
+	case r.Kind == config.Audio:
+		return audioRate
+	case r.Kind == config.Text:
+		return textRate
+	case r.Width > 0 && r.Height > 0:
+		return int64(r.Width) * int64(r.Height) * pixelRate
+	}
+	return videoRate
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// sendManifest writes a manifest and returns the status. Whoever keeps it keeps it for half a segment: longer, and players
+// would wait for segments that are there.
+func (s *Serve) sendManifest(w http.ResponseWriter, r *http.Request, p page, m written) int {
+	h := w.Header()
+	h.Set("ETag", m.etag)
+	h.Set("Content-Type", "application/vnd.apple.mpegurl")
+	if p.name == manifest.MPDName {
+		h.Set("Content-Type", "application/dash+xml")
+	}
+	keep := s.events[p.event].Template.Duration() / 2
+	h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(policy.MaxAge(keep), 10))
+	h.Set(HeaderTTL, strconv.FormatInt(keep.Milliseconds(), 10)) // not rounded up: half a segment is the most
+	h.Set("Cache-Status", "origin; hit")
+	out := &progressWriter{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK}
+	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(m.body))
+	s.bytes.Add(out.sent)
+	return out.status
+}

@@ -1,0 +1,214 @@
+package origin_test
+
+import (
+	"context"
+	"encoding/xml"
+	"errors"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/kv"
+	"origin-storm/origin/kv/mem"
+	"origin-storm/origin/origintest"
+)
+
+// initOf is an initialisation segment that ffmpeg wrote: avc (1280x720 at 12,800 ticks), aac, …
+func initOf(t testing.TB, codec string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("bmff", "testdata", codec+"-init.mp4"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
+// withAudio is an event "ev" of a video rendition, v, and an audio rendition, a.
+func withAudio(start time.Time) config.Event {
+	ev := origintest.Event(start)
+	ev.Renditions, ev.DVR = config.Renditions("v", "a"), 40*time.Second
+	return ev
+}
+
+// wantHas fails t unless a's body has all of parts.
+func wantHas(t testing.TB, what string, a answer, parts ...string) {
+	t.Helper()
+	for _, p := range parts {
+		if !strings.Contains(string(a.body), p) {
+			t.Errorf("%s has no %q:\n%s", what, p, a.body)
+		}
+	}
+}
+
+// TestManifests walks through what an event's manifests are, in virtual time. Segment n is due at (n+1)·2 s.
+func TestManifests(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		commits := &counting{Store: &mem.Store{}}
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{withAudio(start)}, Commits: commits, Node: "n1"})
+
+		for _, path := range []string{"/other/live.mpd", "/other/master.m3u8", "/other/v/index.m3u8", "/ev/v9/index.m3u8", "/ev/index.m3u8", "/ev/v/live.mpd", "/live.mpd", "/ev%2Flive.mpd"} {
+			a := get(t, o, path)
+			wantStatus(t, "GET "+path, a, 404)
+			wantHeader(t, "GET "+path, a, "Cache-Control", "public, max-age=2")
+			wantHeader(t, "GET "+path, a, "Access-Control-Allow-Origin", "*")
+		}
+		if n := commits.gets.Load(); n != 0 {
+			t.Errorf("the store was asked %d times for what is not configured", n)
+		}
+		// Nothing is published; then the video alone, which is listed for itself, and for all once it was alone for 10 s.
+		for _, path := range []string{"/ev/live.mpd", "/ev/master.m3u8", "/ev/v/index.m3u8"} {
+			a := get(t, o, path)
+			wantStatus(t, "GET "+path+" before anything is published", a, 404)
+			wantHeader(t, "GET "+path+" before anything is published", a, "Origin-TTL-Ms", "2000")
+		}
+		wantStatus(t, "PUT", put(t, o, "/ev/a/v/init.mp4", initOf(t, "avc")), 201)
+		at(start, 3*time.Second)
+		wantStatus(t, "GET of the master playlist without audio", get(t, o, "/ev/master.m3u8"), 404)
+		wantStatus(t, "GET of the MPD without audio", get(t, o, "/ev/live.mpd"), 404)
+		wantStatus(t, "GET of the video's playlist", get(t, o, "/ev/v/index.m3u8"), 200)
+		wantStatus(t, "GET of the audio's playlist", get(t, o, "/ev/a/index.m3u8"), 404)
+		at(start, 13*time.Second)
+		wantStatus(t, "GET of the master playlist without audio after 10 s", get(t, o, "/ev/master.m3u8"), 200)
+		wantStatus(t, "PUT", put(t, o, "/ev/b/a/init.mp4", initOf(t, "aac")), 201)
+
+		at(start, 15*time.Second)
+		wantStatus(t, "PUT", put(t, o, "/ev/b/v/6.m4s", bytesOf("6", 250_000)), 201)
+		at(start, 20*time.Second+500*time.Millisecond)
+		get(t, o, "/ev/v/6.m4s")
+		at(start, 25*time.Second+500*time.Millisecond)
+		master := get(t, o, "/ev/master.m3u8")
+		wantStatus(t, "GET of the master playlist", master, 200)
+		wantHeader(t, "GET of the master playlist", master, "Content-Type", "application/vnd.apple.mpegurl")
+		// 250,000 bytes in 2 s, and the usual rate of audio.
+		wantHas(t, "the master playlist", master, `BANDWIDTH=1128000,CODECS="avc1.`, `,mp4a.40.2"`, `AUDIO="audio-1"`, "\nv/index.m3u8\n", `URI="a/index.m3u8"`)
+		mpd := get(t, o, "/ev/live.mpd")
+		wantStatus(t, "GET of the MPD", mpd, 200)
+		wantHeader(t, "GET of the MPD", mpd, "Content-Type", "application/dash+xml")
+		wantHas(t, "the MPD", mpd, `type="dynamic"`, `<Representation id="v" bandwidth="1000000"`, `<Representation id="a"`)
+		if err := xml.Unmarshal(mpd.body, new(struct{})); err != nil {
+			t.Errorf("the MPD: %v", err)
+		}
+		media := get(t, o, "/ev/v/index.m3u8")
+		wantStatus(t, "GET of a playlist", media, 200)
+		wantHas(t, "the playlist", media, "#EXT-X-MEDIA-SEQUENCE:0\n", "\n0.m4s\n", "\n11.m4s\n")
+		if strings.Contains(string(media.body), "12.m4s") {
+			t.Errorf("at 25.5 s the playlist lists segment 12, which is due at 26 s:\n%s", media.body)
+		}
+
+		before := commits.gets.Load()
+		for _, path := range []string{"/ev/live.mpd", "/ev/master.m3u8", "/ev/v/index.m3u8", "/ev/a/index.m3u8"} {
+			a := get(t, o, path)
+			wantHeader(t, "GET "+path, a, "Cache-Control", "public, max-age=1")
+			wantHeader(t, "GET "+path, a, "Origin-TTL-Ms", "1000")
+			wantHeader(t, "GET "+path, a, "Access-Control-Allow-Origin", "*")
+			wantHeader(t, "GET "+path, a, "Origin-Node", "n1")
+			wantHeader(t, "GET "+path, a, "Etag", etagOf(a.body))
+			same := get(t, o, path, "If-None-Match", etagOf(a.body))
+			wantStatus(t, "GET "+path+" if it has changed", same, 304)
+			wantHeader(t, "GET "+path+" if it has changed", same, "Cache-Control", "public, max-age=1")
+			head := do(t, o, http.MethodHead, o.ServeURL+path, nil)
+			wantStatus(t, "HEAD "+path, head, 200)
+			for _, field := range []string{"Etag", "Content-Type", "Content-Length", "Cache-Control"} {
+				wantHeader(t, "HEAD "+path, head, field, a.Header.Get(field))
+			}
+			for range 20 {
+				get(t, o, path)
+			}
+		}
+		if n := commits.gets.Load() - before; n != 0 {
+			t.Errorf("the store was asked %d times for manifests whose renditions are known", n)
+		}
+	})
+}
+
+// A segment that a reader waited for in vain is listed as a gap, until it is found to have been published late.
+func TestPlaylistGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		ev := withAudio(start)
+		ev.DVR = 10 * time.Minute
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{ev}})
+		put(t, o, "/ev/a/v/init.mp4", initOf(t, "avc"))
+		playlist := func() answer { return get(t, o, "/ev/v/index.m3u8") }
+
+		at(start, 3*time.Second)
+		wantStatus(t, "GET of what is not published by its deadline", get(t, o, "/ev/v/1.m4s"), 410)
+		wantHas(t, "the playlist", playlist(), "#EXT-X-GAP\n1.m4s\n")
+		wantStatus(t, "PUT of a late segment", put(t, o, "/ev/b/v/1.m4s", bytesOf("1", 2000)), 201)
+		wantStatus(t, "GET of a late segment", get(t, o, "/ev/v/1.m4s"), 200)
+		if a := playlist(); strings.Contains(string(a.body), "GAP") {
+			t.Errorf("a segment that was served is listed as a gap:\n%s", a.body)
+		}
+		at(start, 20*time.Second)
+		wantStatus(t, "GET of what was never published", get(t, o, "/ev/v/3.m4s"), 410)
+		wantHas(t, "the playlist", playlist(), "#EXT-X-GAP\n3.m4s\n")
+		at(start, 82*time.Second)
+		if a := playlist(); strings.Contains(string(a.body), "GAP") {
+			t.Errorf("a gap is listed that nobody has found in the last minute:\n%s", a.body)
+		}
+	})
+}
+
+// Every node says the same, also one that has just begun.
+func TestManifestsAgree(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		commits, chunks := &mem.Store{}, &mem.Store{}
+		cfg := origintest.Config{Events: []config.Event{withAudio(start)}, Commits: commits, Chunks: chunks}
+		first := origintest.Start(t, cfg)
+		put(t, first, "/ev/a/v/init.mp4", initOf(t, "avc"))
+		put(t, first, "/ev/b/v/init.mp4", initOf(t, "avc"))
+		put(t, first, "/ev/a/a/init.mp4", initOf(t, "aac"))
+		for n, path := range []string{"/ev/a/v/0.m4s", "/ev/b/v/1.m4s", "/ev/a/v/2.m4s"} {
+			at(start, time.Duration(n+1)*2*time.Second)
+			put(t, first, path, bytesOf(path, 60_000))
+			get(t, first, strings.Replace(path, path[3:5], "", 1))
+		}
+		at(start, 6500*time.Millisecond)
+		second := origintest.Start(t, cfg)
+		for _, path := range []string{"/ev/live.mpd", "/ev/master.m3u8", "/ev/v/index.m3u8", "/ev/a/index.m3u8"} {
+			a, b := get(t, first, path), get(t, second, path)
+			wantStatus(t, "GET "+path, a, 200)
+			if string(a.body) != string(b.body) {
+				t.Errorf("two nodes' %s:\n%s\n%s", path, a.body, b.body)
+			}
+		}
+	})
+}
+
+// While the store cannot be asked, manifests stay as they are; a node that knows nothing yet says that it cannot answer.
+func TestManifestsWithoutStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var broken atomic.Bool
+		commits := kv.Inject(&mem.Store{}, func(ctx context.Context, _ kv.Op, do func(context.Context) error) error {
+			if broken.Load() {
+				return errors.New("the store is broken")
+			}
+			return do(ctx)
+		})
+		cfg := origintest.Config{Events: []config.Event{withAudio(start)}, Commits: commits}
+		o := origintest.Start(t, cfg)
+		put(t, o, "/ev/a/v/init.mp4", initOf(t, "avc"))
+		put(t, o, "/ev/a/a/init.mp4", initOf(t, "aac"))
+		at(start, 10*time.Second)
+		wantStatus(t, "GET of the MPD", get(t, o, "/ev/live.mpd"), 200)
+		broken.Store(true)
+		at(start, 75*time.Second) // past what was learned
+		wantStatus(t, "GET of the MPD while the store is broken", get(t, o, "/ev/live.mpd"), 200)
+		wantStatus(t, "GET of a playlist while the store is broken", get(t, o, "/ev/a/index.m3u8"), 200)
+		fresh := get(t, origintest.Start(t, cfg), "/ev/live.mpd")
+		wantStatus(t, "GET of the MPD from a node that knows nothing", fresh, 503)
+		wantHeader(t, "GET of the MPD from a node that knows nothing", fresh, "Cache-Control", "no-store")
+		broken.Store(false)
+		at(start, 85*time.Second)
+		wantStatus(t, "GET of the MPD afterwards", get(t, o, "/ev/live.mpd"), 200)
+	})
+}
