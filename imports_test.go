@@ -71,6 +71,7 @@ func TestImports(t *testing.T) {
 		"github.com/testcontainers/testcontainers-go": "origin/servers",
 		"github.com/moby/moby":                        "origin/servers",
 		"github.com/docker/docker":                    "origin/servers",
+		"github.com/prometheus/client_golang":         "origin/metrics",
 		"gonum.org/v1/plot":                           "reports",
 		"github.com/HdrHistogram/hdrhistogram-go":     "",
 		"github.com/spf13/cobra":                      "",

@@ -23,6 +23,8 @@ type OperatorConfig struct {
 	Access *access.Guard
 	// Listeners returns the counts of the node's listeners by name; nil if nobody counts.
 	Listeners func() map[string]ListenerStats
+	// Metrics answers /metrics; nil means that there is none.
+	Metrics http.Handler
 	// Ready returns why the node should get no requests; nil means that it always is ready, unless it is draining. It is asked by
 	// /readyz, with the context of that request.
 	Ready func(context.Context) error
@@ -69,6 +71,9 @@ func NewOperator(cfg OperatorConfig) http.Handler {
 		w.Header().Set("Cache-Control", "no-store")
 		_, _ = w.Write(append(b, '\n'))
 	})
+	if cfg.Metrics != nil {
+		mux.Handle("GET /metrics", cfg.Metrics)
+	}
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fine(w) })
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, r *http.Request) {
 		if cfg.Publish != nil && cfg.Publish.draining.Load() {

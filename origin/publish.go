@@ -45,6 +45,7 @@ type Publish struct {
 	names    memory[standing]
 	busy     keyed
 	requests counter
+	writes   Timer
 	stored, same, kept, replaced,
 	failed, slow, bytes, active atomic.Int64
 }
@@ -241,6 +242,7 @@ func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta st
 	began := time.Now()
 	c, err := p.cfg.Segments.Put(ctx, id, body, meta, keep)
 	a := published{wrote: true, took: time.Since(began)}
+	p.writes.Add(a.took)
 	if a.took > SlowWrite {
 		p.slow.Add(1)
 	}

@@ -43,6 +43,7 @@ type Serve struct {
 	pages   map[string]*pages // the manifests, by event
 
 	requests                                           counter
+	firstByte                                          timers
 	held, hotHits, collapsed, readCount, failed, bytes atomic.Int64
 }
 
@@ -87,7 +88,7 @@ func (s *Serve) Stats() ServeStats {
 		HoldsRefused: hub.Refused, HoldsExpired: hub.Expired,
 		Awaited: hub.Awaited, StorePolls: hub.StorePolls, MaxStorePolls: hub.MostStorePolls,
 		HotHits: s.hotHits.Load(), Collapsed: s.collapsed.Load(), Reads: s.readCount.Load(),
-		Failed: s.failed.Load(), Bytes: s.bytes.Load(), HotBytes: s.hot.size(),
+		Failed: s.failed.Load(), Bytes: s.bytes.Load(), HotBytes: s.hot.size(), FirstByte: s.firstByte.latencies(),
 	}
 }
 
@@ -107,19 +108,23 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	setNonEmpty(h, HeaderRegion, s.cfg.Region)
 	h.Set("Access-Control-Allow-Origin", "*") // on errors too, or a player can not tell a 404 from a lost network
 	h.Set("Access-Control-Expose-Headers", exposed)
-	class, status := "other", http.StatusNoContent
+	class, status, began := "other", http.StatusNoContent, time.Now()
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		var err error
 		if p, ok := parsePage(r.URL); ok {
 			var m written
 			class = "manifest"
-			if m, err = s.manifest(r.Context(), p); err == nil {
+			m, err = s.manifest(r.Context(), p)
+			s.firstByte.add(class, time.Since(began))
+			if err == nil {
 				status = s.sendManifest(w, r, p, m)
 			}
 		} else {
 			var a served
-			if class, a, err = s.answer(r); err == nil {
+			class, a, err = s.answer(r)
+			s.firstByte.add(class, time.Since(began))
+			if err == nil {
 				status = s.send(w, r, a)
 			}
 		}

@@ -33,7 +33,7 @@ type Server struct {
 // ListenerStats counts the connections of a listener.
 type ListenerStats struct {
 	Open    int64 `json:"open" metric:"gauge"`
-	Refused int64 `json:"refused" metric:"counter"` // closed at once, because there were too many
+	Refused int64 `json:"refused"` // closed at once, because there were too many
 }
 
 // The limits of a listener that names none.

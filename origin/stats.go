@@ -23,7 +23,7 @@ type Stats struct {
 	// Access is what was not let in to publish; absent of a node that does not.
 	Access *access.Stats `json:"access,omitempty"`
 	// Listeners counts connections by listener: publish, serve, operator.
-	Listeners map[string]ListenerStats `json:"listeners,omitempty"`
+	Listeners map[string]ListenerStats `json:"listeners,omitempty" label:"listener"`
 }
 
 // StoreStats counts operations on the durable store.
@@ -33,13 +33,16 @@ type StoreStats struct {
 	Absent    int64 `json:"absent"`     // reads that found nothing, most of them polls for what is not published yet
 	Writes    int64 `json:"writes"`     // values written
 	Failed    int64 `json:"failed"`     // operations that failed or were given up
+	// How long operations took that ended either way: of reads, those that found nothing too.
+	ReadSeconds  Latency `json:"read_seconds"`
+	WriteSeconds Latency `json:"write_seconds"`
 }
 
 // CacheStats is what the caches before the two tables counted.
 type CacheStats struct {
 	kv.CacheStats
 	// ZoneWaitP99 is how long writes waited for cache zones after the durable store had the value, in ms, of ZoneWaits writes.
-	ZoneWaitP99 float64 `json:"zone_wait_p99_ms"`
+	ZoneWaitP99 float64 `json:"zone_wait_p99_ms" metric:"gauge"`
 	ZoneWaits   int64   `json:"zone_waits"`
 }
 
@@ -49,35 +52,39 @@ type Requests map[string]map[int]int64
 // PublishStats counts what a Publish did.
 type PublishStats struct {
 	Requests   Requests `json:"requests"`
-	Active     int64    `json:"active"`      // requests being received or stored now
-	Stored     int64    `json:"stored"`      // segments stored under a new name
-	Replaced   int64    `json:"replaced"`    // flawed copies that a sound one replaced
-	Same       int64    `json:"same"`        // repeated with the same bytes
-	Kept       int64    `json:"kept"`        // repeated with other bytes: the first copy was kept
-	Failed     int64    `json:"failed"`      // writes that the store did not acknowledge
-	SlowWrites int64    `json:"slow_writes"` // writes that took more than 500 ms
-	Bytes      int64    `json:"bytes"`       // stored
+	Active     int64    `json:"active" metric:"gauge"` // requests being received or stored now
+	Stored     int64    `json:"stored"`                // segments stored under a new name
+	Replaced   int64    `json:"replaced"`              // flawed copies that a sound one replaced
+	Same       int64    `json:"same"`                  // repeated with the same bytes
+	Kept       int64    `json:"kept"`                  // repeated with other bytes: the first copy was kept
+	Failed     int64    `json:"failed"`                // writes that the store did not acknowledge
+	SlowWrites int64    `json:"slow_writes"`           // writes that took more than 500 ms
+	Bytes      int64    `json:"bytes"`                 // stored
+	// WriteSeconds is how long the store took, from the last byte of the body.
+	WriteSeconds Latency `json:"write_seconds"`
 }
 
 // ServeStats counts what a Serve did.
 type ServeStats struct {
 	Requests     Requests `json:"requests"`
-	Holding      int64    `json:"holding"`       // requests held now
-	MaxHolding   int64    `json:"max_holding"`   // at most, at a time
-	Held         int64    `json:"held"`          // requests that were held
-	HoldsRefused int64    `json:"holds_refused"` // requests that found as many held as the node, or their event, is allowed
-	HoldsExpired int64    `json:"holds_expired"` // requests that were held for as long as one may be
+	Holding      int64    `json:"holding" metric:"gauge"`     // requests held now
+	MaxHolding   int64    `json:"max_holding" metric:"gauge"` // at most, at a time
+	Held         int64    `json:"held"`                       // requests that were held
+	HoldsRefused int64    `json:"holds_refused"`              // requests that found as many held as the node, or their event, is allowed
+	HoldsExpired int64    `json:"holds_expired"`              // requests that were held for as long as one may be
 	// Awaited counts segments that somebody waited for, again if all who did had left. StorePolls is how often the store was
 	// polled for them, MaxStorePolls how often at most for one of them: eight behind a cache.
 	Awaited       int64 `json:"awaited"`
 	StorePolls    int64 `json:"store_polls"`
-	MaxStorePolls int64 `json:"max_store_polls"`
-	HotHits       int64 `json:"hot_hits"`  // answered from the hot copy
-	Collapsed     int64 `json:"collapsed"` // answered from another request's read
-	Reads         int64 `json:"reads"`     // segments read from the store for one request or a collapsed group
-	Failed        int64 `json:"failed"`    // requests that the store could not answer
-	Bytes         int64 `json:"bytes"`     // of segments, sent
-	HotBytes      int64 `json:"hot_bytes"` // in the hot copy now
+	MaxStorePolls int64 `json:"max_store_polls" metric:"gauge"`
+	HotHits       int64 `json:"hot_hits"`                 // answered from the hot copy
+	Collapsed     int64 `json:"collapsed"`                // answered from another request's read
+	Reads         int64 `json:"reads"`                    // segments read from the store for one request or a collapsed group
+	Failed        int64 `json:"failed"`                   // requests that the store could not answer
+	Bytes         int64 `json:"bytes"`                    // of segments, sent
+	HotBytes      int64 `json:"hot_bytes" metric:"gauge"` // in the hot copy now
+	// FirstByte is how long requests waited for an answer's first byte, by class; those of the live edge are held.
+	FirstByte map[string]Latency `json:"first_byte_seconds" label:"class"`
 }
 
 // counter counts answers. Its zero value is ready.
@@ -116,6 +123,6 @@ func (p *Publish) Stats() PublishStats {
 	return PublishStats{
 		Requests: p.requests.snapshot(), Active: p.active.Load(),
 		Stored: p.stored.Load(), Replaced: p.replaced.Load(), Same: p.same.Load(), Kept: p.kept.Load(),
-		Failed: p.failed.Load(), SlowWrites: p.slow.Load(), Bytes: p.bytes.Load(),
+		Failed: p.failed.Load(), SlowWrites: p.slow.Load(), Bytes: p.bytes.Load(), WriteSeconds: p.writes.Latency(),
 	}
 }

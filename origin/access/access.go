@@ -46,9 +46,9 @@ type Guard struct {
 
 // Stats counts the requests that a Guard did not let through.
 type Stats struct {
-	Missing int64 `json:"missing" metric:"counter"` // without credentials: the first half of a challenge's round trip
-	Wrong   int64 `json:"wrong" metric:"counter"`   // with wrong ones
-	Limited int64 `json:"limited" metric:"counter"` // with wrong ones, from an address that had sent too many
+	Missing int64 `json:"missing"` // without credentials: the first half of a challenge's round trip
+	Wrong   int64 `json:"wrong"`   // with wrong ones
+	Limited int64 `json:"limited"` // with wrong ones, from an address that had sent too many
 }
 
 // credential is a config.Credential as it is compared.

@@ -25,6 +25,7 @@ import (
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/remote"
 	"origin-storm/origin/kv/s3/fakes3"
+	"origin-storm/origin/metrics"
 )
 
 // What bounds the end of a node where its configuration does not.
@@ -161,6 +162,7 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 	}
 	limit := cfg.Limits.Operator
 	limit.Connections = cmp.Or(limit.Connections, operatorConnections)
+	operator.Metrics = metrics.Handler(operator.Stats, n.log)
 	n.ready.Operator, err = n.listen("operator", cfg.Operator, guard.Handler(origin.NewOperator(operator)), limit)
 	if err == nil {
 		n.listeners[len(n.listeners)-1].last = true

@@ -222,9 +222,17 @@ func (b *backend) cacheStats() origin.CacheStats {
 }
 
 // storeCounts counts what reaches the durable store.
-type storeCounts struct{ reads, readBytes, absent, writes, failed atomic.Int64 }
+type storeCounts struct {
+	reads, readBytes, absent, writes, failed atomic.Int64
+	reading, writing                         origin.Timer
+}
 
-func (c *storeCounts) observe(op kv.Op, _ time.Duration, err error) {
+func (c *storeCounts) observe(op kv.Op, took time.Duration, err error) {
+	if op.Write {
+		c.writing.Add(took)
+	} else {
+		c.reading.Add(took)
+	}
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
 		c.absent.Add(1)
@@ -241,6 +249,7 @@ func (c *storeCounts) observe(op kv.Op, _ time.Duration, err error) {
 func (c *storeCounts) stats() origin.StoreStats {
 	return origin.StoreStats{
 		Reads: c.reads.Load(), ReadBytes: c.readBytes.Load(), Absent: c.absent.Load(), Writes: c.writes.Load(), Failed: c.failed.Load(),
+		ReadSeconds: c.reading.Latency(), WriteSeconds: c.writing.Latency(),
 	}
 }
 
