@@ -1,7 +1,10 @@
 package contract_test
 
 import (
+	"fmt"
 	"net/http"
+	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +15,7 @@ import (
 	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/origintest"
 	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
 )
 
 // deployment is an origin of one publish and two serve nodes, and how the suite reaches it.
@@ -37,7 +41,7 @@ func deployment(t *testing.T, cached bool, change func(*origintest.Config)) cont
 	two := origintest.Start(t, cfg)
 	return contract.Target{
 		Publish: []string{one.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL},
-		Event: "ev", Pipelines: cfg.Events[0].Pipelines, Renditions: renditions, Template: cfg.Events[0].Template,
+		Event: "ev", Pipelines: []string{"a", "b"}, Renditions: renditions, Template: cfg.Events[0].Template,
 		DVR: cfg.Events[0].DVR, MaxSegment: cfg.Events[0].MaxSegment, Holds: cfg.Serving.Holds,
 		Client: one.Client, Dial: cfg.Network.DialContext, Slack: 50 * time.Millisecond,
 	}
@@ -71,5 +75,54 @@ func TestOrigin(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// A wrong origin is found out: for each row there is one that breaks it, and the suite reports that row and what follows from it,
+// and nothing else.
+func TestMutants(t *testing.T) {
+	broken := map[string]bool{}
+	for _, m := range mutants {
+		want := strings.Fields(m.rows)
+		broken[want[0]] = true
+		t.Run(want[0]+" "+m.name, func(t *testing.T) {
+			t.Parallel()
+			var got []string
+			results := run(t, false, func(cfg *origintest.Config) {
+				ev := cfg.Events[0]
+				w := &world{
+					template: ev.Template, dvr: ev.DVR, segments: storage.New(storage.Config{Commits: cfg.Commits, Chunks: cfg.Chunks}),
+					sent: map[string][]publication{}, note: map[string]int{}, at: map[string]time.Time{},
+				}
+				cfg.AroundPublish = w.watch
+				if m.publish != nil {
+					spoilt := m.publish(w)
+					cfg.AroundPublish = func(h http.Handler) http.Handler { return w.watch(spoilt(h)) }
+				}
+				if m.serve != nil {
+					cfg.AroundServe = m.serve(w)
+				}
+				if m.config != nil {
+					m.config(cfg)
+				}
+			})
+			var found strings.Builder
+			for _, r := range results {
+				if len(r.Findings) > 0 {
+					got = append(got, r.Row)
+					fmt.Fprintf(&found, "\n%s: %v", r.Row, r.Findings)
+				}
+			}
+			slices.Sort(got)
+			slices.Sort(want)
+			if !slices.Equal(got, want) {
+				t.Errorf("rows that fail: %v, want %v%s", got, want, found.String())
+			}
+		})
+	}
+	for _, c := range contract.Cases() {
+		if !broken[c.Row] {
+			t.Errorf("no mutant breaks %s (%s): nothing shows that its case can fail", c.Row, c.Says)
+		}
 	}
 }

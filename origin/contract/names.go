@@ -58,28 +58,31 @@ func nameCases() []Case {
 		}},
 		{Row: "N7", Says: "numbers map to time by the template: next is the smallest that is not due, to the instant", run: func(p *probe) {
 			// Of two neighbours the lower one is held and the upper one is 404, until the lower one is due: then it is held, too.
-			id := p.liveName()
-			upper := id
-			upper.Number++
-			p.until(p.opens(id.Number).Add(p.Slack))
-			lower := p.start(p.Serve[0] + id.String())
+			lower, upper := p.livePair()
+			p.until(p.opens(lower.Number).Add(p.Slack))
+			held := p.start(p.Serve[0] + lower.String())
 			if p.Template.Duration() > 4*p.Slack {
 				p.status(p.get(upper.String()), http.StatusNotFound)
 			}
-			p.until(p.opens(upper.Number).Add(p.Slack))
-			held := p.start(p.Serve[0] + upper.String())
 			p.pause(p.Slack)
-			for _, f := range []*flight{lower, held} {
-				select {
-				case <-f.done:
-					a := f.wait()
-					p.find(a.what+" while it is next or overdue", fmt.Sprint(a.StatusCode, " at once"), "a hold")
-				default:
-				}
-			}
-			p.publish(p.first(id), p.bodyOf(p.first(id)))
-			p.status(lower.wait(), http.StatusOK)
+			p.waits(held)
+			p.publish(p.first(lower), p.bodyOf(p.first(lower)))
+			p.status(held.wait(), http.StatusOK)
+			p.until(p.opens(upper.Number).Add(p.Slack))
+			held = p.start(p.Serve[0] + upper.String())
+			p.pause(p.Slack)
+			p.waits(held)
 		}},
+	}
+}
+
+// waits notes a finding if f was answered already.
+func (p *probe) waits(f *flight) {
+	select {
+	case <-f.done:
+		a := f.wait()
+		p.find(a.what+" while it is next", fmt.Sprint(a.StatusCode, " at once"), "a hold")
+	default:
 	}
 }
 

@@ -30,9 +30,10 @@ type session struct {
 	span int64 // how many numbers of each rendition have passed and may be used
 	from int64 // where among them the run begins
 
-	mu   sync.Mutex // guards the following
-	past int64      // names given away whose deadline has passed
-	live int64      // and whose instant is to come
+	mu    sync.Mutex          // guards the following
+	past  int64               // how many names were given away whose deadline had passed
+	live  int64               // the first name to come that was not given away, counted over all renditions
+	taken map[segment.ID]bool // those after it that were
 }
 
 // How much of the event's past a run needs.
@@ -48,7 +49,7 @@ const (
 // newSession returns an error if the event has too little past.
 func newSession(t *Target) (*session, error) {
 	now, d := time.Now(), t.Template.Duration()
-	s := &session{Target: t, nonce: strconv.FormatInt(now.UnixNano(), 36), next: t.Template.Next(now)}
+	s := &session{Target: t, taken: map[segment.ID]bool{}, nonce: strconv.FormatInt(now.UnixNano(), 36), next: t.Template.Next(now)}
 	late := int64((segment.Budget + t.Slack + d - 1) / d)
 	newest := s.next - behind - late
 	s.span = min(int64((t.DVR-lasts)/d)-behind-late, newest-t.Template.StartNumber)
@@ -82,13 +83,33 @@ func (p *probe) pastName() segment.ID {
 
 // liveName returns the name of a segment that is not next yet, which no other case uses.
 func (p *probe) liveName() segment.ID {
-	r := int64(len(p.Renditions))
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	return p.nextLive()
+}
+
+// livePair is liveName of a segment and its successor.
+func (p *probe) livePair() (lower, upper segment.ID) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	lower = p.nextLive()
+	upper = lower
+	upper.Number++
+	p.taken[upper] = true // it would have come later
+	return lower, upper
+}
+
+// nextLive is called with mu held.
+func (p *probe) nextLive() segment.ID {
+	r := int64(len(p.Renditions))
 	p.live = max(p.live, (p.Template.Next(time.Now())+leadLive)*r)
-	id := segment.ID{Event: p.Event, Rendition: p.Renditions[p.live%r], Number: p.live / r}
-	p.live++
-	return id
+	for {
+		id := segment.ID{Event: p.Event, Rendition: p.Renditions[p.live%r], Number: p.live / r}
+		p.live++
+		if !p.taken[id] {
+			return id
+		}
+	}
 }
 
 // probe is one case at work.
@@ -132,7 +153,11 @@ func (p *probe) status(a answer, statuses ...int) bool {
 	for _, s := range statuses {
 		want = append(want, strconv.Itoa(s))
 	}
-	p.find(a.what, strings.TrimSpace(fmt.Sprintf("%d %.100q", a.StatusCode, strings.TrimSpace(string(a.body)))), strings.Join(want, " or "))
+	got := strconv.Itoa(a.StatusCode)
+	if a.StatusCode >= 400 && len(a.body) > 0 {
+		got += fmt.Sprintf(" %.100q", strings.TrimSpace(string(a.body)))
+	}
+	p.find(a.what, got, strings.Join(want, " or "))
 	return false
 }
 
