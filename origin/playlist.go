@@ -23,6 +23,7 @@ import (
 	"origin-storm/origin/manifest"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
 )
 
 // page is what a manifest's path names.
@@ -88,7 +89,8 @@ type pages struct {
 type learned struct {
 	renditions []config.Rendition // those that can be listed
 	whole      bool               // no rendition is missing, or they were waited for long enough
-	changed    time.Time          // when the newest of their initialisation segments was published
+	began      time.Time          // when the first of their initialisation segments was published
+	changed    time.Time          // when the newest was
 	until      time.Time          // when to ask again
 }
 
@@ -175,7 +177,7 @@ func (s *Serve) manifest(ctx context.Context, p page) (written, error) {
 func (s *Serve) write(ev *event, p page, known *learned, now time.Time) (written, error) {
 	pages := s.pages[ev.name]
 	e := manifest.Event{
-		Template: ev.Template, Window: cmp.Or(ev.DVR, policy.DefaultDVR), Renditions: known.renditions, Changed: known.changed,
+		Template: ev.Template, Window: cmp.Or(ev.DVR, policy.DefaultDVR), Renditions: known.renditions, Began: known.began, Changed: known.changed,
 		Gap: func(rendition string, n int64) bool {
 			_, gap := pages.gaps.get(segment.ID{Event: ev.name, Rendition: rendition, Number: n}, now)
 			return gap
@@ -246,27 +248,29 @@ func (s *Serve) learnAnew(ctx context.Context, ev *event) (*learned, error) {
 	known := &learned{whole: true, until: now.Add(learnedFor)}
 	switch {
 	case err == nil:
-		earliest := now
 		for i, r := range p.config {
-			seg := inits[i]
-			if seg == nil {
+			if inits[i] == nil {
 				known.whole = false
 				continue
 			}
-			if now.Sub(seg.Published) < policy.SettleFor || !seg.Sound() {
-				known.until = now.Add(policy.SettleFor)
+			for _, c := range inits[i].commits {
+				if known.began.IsZero() || c.Published.Before(known.began) {
+					known.began = c.Published
+				}
+				if c.Published.After(known.changed) {
+					known.changed = c.Published
+				}
+				if now.Sub(c.Published) < policy.SettleFor || !c.Sound() {
+					known.until = now.Add(policy.SettleFor)
+				}
 			}
-			earliest = earlier(earliest, seg.Published)
-			if seg.Published.After(known.changed) {
-				known.changed = seg.Published
-			}
-			if r, ok := s.describe(ctx, ev, r, seg.Body); ok {
+			if r, ok := s.describe(ctx, ev, r, inits[i].body); ok {
 				known.renditions = append(known.renditions, r)
 			}
 		}
 		if !known.whole {
 			known.until = now.Add(ev.Template.Duration())
-			known.whole = now.Sub(earliest) >= companyFor
+			known.whole = now.Sub(known.began) >= companyFor
 		}
 	case before != nil && ctx.Err() == nil:
 		s.log.Warn("manifests stay as they are, for an initialisation segment can not be read", "event", ev.name, "err", err)
@@ -281,23 +285,35 @@ func (s *Serve) learnAnew(ctx context.Context, ev *event) (*learned, error) {
 	return known, nil
 }
 
+// initial is a rendition's initialisation segment: every pipeline's copy of it, and the bytes of the one to serve.
+type initial struct {
+	commits []*storage.Commit
+	body    []byte
+}
+
 // inits reads the initialisation segments of renditions; nil where there is none.
-func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendition) ([]*Segment, error) {
-	found := make([]*Segment, len(renditions))
+func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendition) ([]*initial, error) {
+	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
+	defer cancel()
+	found := make([]*initial, len(renditions))
 	g, ctx := errgroup.WithContext(ctx)
 	for i, r := range renditions {
 		g.Go(func() error {
 			id := segment.ID{Event: ev.name, Rendition: r.Name, Number: segment.Init}
-			pipeline, _ := s.choices.get(id, time.Now())
 			s.readCount.Add(1)
-			seg, err := s.load(ctx, ev, id, pipeline, nil)
-			if err != nil {
-				return unavailable(err)
+			copies, err := s.cfg.Segments.Candidates(ctx, id, ev.pipelines)
+			commits := ranked(copies, false)
+			if err == nil && len(commits) == 0 {
+				return nil
 			}
-			if found[i] = seg; seg != nil {
-				s.keep(ev, id, seg, time.Now())
+			if err == nil {
+				var seg *Segment
+				if seg, err = read(ctx, s.cfg.Segments, commits); err == nil {
+					found[i] = &initial{commits, seg.Body}
+					return nil
+				}
 			}
-			return nil
+			return unavailable(err)
 		})
 	}
 	return found, g.Wait()
@@ -366,13 +382,6 @@ func usualRate(r config.Rendition) int64 {
 		return int64(r.Width) * int64(r.Height) * pixelRate
 	}
 	return videoRate
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // sendManifest writes a manifest and returns the status. Whoever keeps it keeps it for half a segment: longer, and players

@@ -19,6 +19,9 @@ type Event struct {
 	// Renditions are in the order in which manifests list them, with their Kind and Bandwidth; the other attributes are listed
 	// where they are there.
 	Renditions []config.Rendition
+	// Began is when the first of the initialisation segments was published; what should have been there a segment's time earlier
+	// is not listed, for a template may count from long before the event, from the Unix epoch most often. Zero: it is not known.
+	Began time.Time
 	// Changed is when the attributes of Renditions changed last.
 	Changed time.Time
 	// Ended says that Last is the last segment there will be.
@@ -54,7 +57,15 @@ func (e Event) Span(now time.Time) (first, last int64) {
 	if e.Ended {
 		last = min(last, e.Last)
 	}
-	return e.Template.Next(now.Add(-e.listed())), last
+	return max(e.begin(), e.Template.Next(now.Add(-e.listed()))), last
+}
+
+// begin is the number of the event's first segment, as far as it is known.
+func (e Event) begin() int64 {
+	if e.Began.IsZero() {
+		return e.Template.StartNumber
+	}
+	return e.Template.Next(e.Began.Add(-e.Template.Duration()))
 }
 
 // Over reports whether the last segment of an ended event is due: from then on manifests say that nothing more will come.

@@ -34,7 +34,7 @@ var (
 // cases are events as the golden files show them, and as the readers of the tests read them.
 var cases = map[string]manifest.Event{
 	"epoch": {
-		Template: epoch, Window: 20 * time.Second, Renditions: append(video[:2:2], audio), Changed: now.Add(-time.Hour),
+		Template: epoch, Window: 20 * time.Second, Renditions: append(video[:2:2], audio), Began: now.Add(-time.Hour), Changed: now.Add(-time.Hour),
 		Gap: func(r string, n int64) bool { return r == "v360" && n == epoch.Next(now)-3 },
 	},
 	"ntsc": {Template: ntsc, Window: 20 * time.Second, Renditions: append(video[:2:2], audio, german, low, text), Changed: now.Add(-time.Hour)},
@@ -112,6 +112,20 @@ func TestSpan(t *testing.T) {
 				t.Errorf("Media(start%+v) = %q, want a playlist only if there is something to list", c.at, got)
 			}
 		})
+	}
+}
+
+// What was due before the event's first initialisation segment was published is not listed, whatever the template counts from.
+func TestBegan(t *testing.T) {
+	began := time.Date(2026, 6, 1, 19, 59, 0, 0, time.UTC)
+	e := manifest.Event{Template: epoch, Window: 2 * time.Hour, Began: began}
+	// Segment n is due at (n+1)·2 s + 1 s: the one whose media ended as the event began is due a second later.
+	want := began.Unix()/2 - 2
+	if first, _ := e.Span(now); first != want {
+		t.Errorf("Span: first = %d, due at %v, want %d", first, epoch.Due(first), want)
+	}
+	if first, last := e.Span(began.Add(-time.Minute)); last >= first {
+		t.Errorf("Span before the event began = %d, %d, want nothing", first, last)
 	}
 }
 

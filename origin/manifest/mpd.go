@@ -26,8 +26,8 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 	switch over := e.Over(now); {
 	case over && last < first:
 		return nil, errors.New("manifest: MPD: the event is over and nothing of it is left")
-	case max(e.Template.StartNumber, last+1) > math.MaxInt64/ticks:
-		return nil, fmt.Errorf("manifest: MPD: segment %d of %d ticks begins beyond any media time: number from a smaller start number", max(e.Template.StartNumber, last+1), ticks)
+	case max(e.begin(), last+1) > math.MaxInt64/ticks:
+		return nil, fmt.Errorf("manifest: MPD: segment %d of %d ticks begins beyond any media time: number from a smaller start number", max(e.begin(), last+1), ticks)
 	}
 	doc := mpd{
 		Xmlns: "urn:mpeg:dash:schema:mpd:2011", Profiles: "urn:mpeg:dash:profile:isoff-live:2011",
@@ -39,28 +39,27 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 		SuggestedDelay:        seconds(behind*ticks, scale),
 		MaxSegmentDuration:    seconds(ticks, scale),
 		MinBufferTime:         seconds(ticks, scale),
-		Period:                period{ID: "0", Start: "PT0S"},
+		Period:                period{ID: "0"},
 		// Relative, so that they hold behind a CDN that puts the origin under a path.
 		UTCTiming: []descriptor{
 			{Scheme: "urn:mpeg:dash:utc:http-iso:2014", Value: "../time"},
 			{Scheme: "urn:mpeg:dash:utc:http-head:2014", Value: "../time"},
 		},
 	}
-	template := segmentTemplate{
-		Timescale: scale, Duration: ticks, StartNumber: e.Template.StartNumber,
-		// The media of segment n begins at n durations on its own clock.
-		PresentationTimeOffset: e.Template.StartNumber * ticks,
-		Initialization:         "$RepresentationID$/init.mp4", Media: "$RepresentationID$/$Number$.m4s",
-	}
+	start := e.begin()
 	if e.Over(now) {
-		// The period begins with the first segment that is left, at the presentation time that it always had, so that who plays
-		// need not seek and who comes late need not look for what has left the window.
-		skipped := first - e.Template.StartNumber
-		template.StartNumber, template.PresentationTimeOffset = first, first*ticks
+		// The period begins with the first segment that is left, and who comes late need not look for what has left the window.
+		start = first
 		doc.Type, doc.MinimumUpdatePeriod, doc.TimeShiftBufferDepth, doc.SuggestedDelay, doc.UTCTiming = "static", "", "", "", nil
 		doc.PublishTime = dateTime(later(e.Changed, e.Template.Due(last)))
-		doc.Period.Start = seconds(skipped*ticks, scale)
 		doc.MediaPresentationDuration = seconds((last+1-e.Template.StartNumber)*ticks, scale)
+	}
+	// A segment's presentation time is how long after the template's start it begins, wherever the period starts, so that who
+	// plays need not seek when that changes. On the media's own clock segment n begins at n durations.
+	doc.Period.Start = seconds((start-e.Template.StartNumber)*ticks, scale)
+	template := segmentTemplate{
+		Timescale: scale, Duration: ticks, StartNumber: start, PresentationTimeOffset: start * ticks,
+		Initialization: "$RepresentationID$/init.mp4", Media: "$RepresentationID$/$Number$.m4s",
 	}
 	for _, r := range e.Renditions {
 		set := doc.Period.set(r)

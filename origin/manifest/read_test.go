@@ -284,8 +284,8 @@ func TestMPDReads(t *testing.T) {
 				t.Errorf("a dynamic MPD of length %q, update %q, depth %q, %d clocks", c.Length, c.Update, c.Depth, len(c.UTC))
 			}
 			depth := duration(t, c.Depth)
-			if oldest := s.StartNumber + whole(new(big.Rat).Sub(new(big.Rat).Sub(sinceStart, periodStart), depth)); oldest < first-1 {
-				t.Errorf("a window of %s at %v reaches back to %d, want %d at most", c.Depth, at, oldest, first-1)
+			if oldest := max(s.StartNumber, s.StartNumber+whole(new(big.Rat).Sub(new(big.Rat).Sub(sinceStart, periodStart), depth))); oldest < first-1 {
+				t.Fatalf("a window of %s at %v reaches back to %d, want %d at most", c.Depth, at, oldest, first-1)
 			}
 		case "static":
 			left := new(big.Rat).Sub(duration(t, c.Length), periodStart)
@@ -295,7 +295,7 @@ func TestMPDReads(t *testing.T) {
 			}
 		}
 		if (c.Type == "static") != e.Over(at) || newest != last {
-			t.Errorf("at %v a player of this %s MPD asks for %d, want %d:\n%s", at, c.Type, newest, last, b)
+			t.Fatalf("at %v a player of this %s MPD asks for %d, want %d:\n%s", at, c.Type, newest, last, b)
 		}
 		// Media time of segment n is n durations; its presentation time is what the clock said when it began.
 		shown := new(big.Rat).Sub(new(big.Rat).Mul(length, new(big.Rat).SetInt64(last)), big.NewRat(s.Offset, s.Timescale))
@@ -345,7 +345,8 @@ func each(t *testing.T, check func(t *testing.T, e manifest.Event, at time.Time)
 				n := template.Next(at)
 				e := manifest.Event{
 					Template: template, Window: time.Minute + time.Duration(rng.Int64N(int64(10*time.Minute))),
-					Gap: func(_ string, n int64) bool { return n%7 == 3 },
+					Began: at.Add(-time.Duration(rng.Int64N(int64(15 * time.Minute)))),
+					Gap:   func(_ string, n int64) bool { return n%7 == 3 },
 				}
 				instants := []time.Time{at, template.Due(n).Add(-1), template.Due(n).Add(1)}
 				if time.Second%time.Duration(cmp.Or(template.Timescale, 1)) == 0 { // it is due at a whole nanosecond
