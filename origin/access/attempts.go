@@ -50,7 +50,8 @@ func (a *attempts) allow(remote string, now time.Time) bool {
 	return ok
 }
 
-// forget makes room: buckets that are full again say nothing, and if there are none, any will do.
+// forget makes room for a quarter, so that it costs each new address a constant on average: buckets that are full again say
+// nothing, and if there are too few, any will do.
 func (a *attempts) forget(now time.Time) {
 	for addr, b := range a.buckets {
 		if b.tokens+perSecond*now.Sub(b.at).Seconds() >= burst {
@@ -58,7 +59,7 @@ func (a *attempts) forget(now time.Time) {
 		}
 	}
 	for addr := range a.buckets {
-		if len(a.buckets) < maxAddresses {
+		if len(a.buckets) <= maxAddresses*3/4 {
 			return
 		}
 		delete(a.buckets, addr)
