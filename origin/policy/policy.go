@@ -16,6 +16,9 @@ type Rendition struct {
 	Template segment.Template
 	// DVR is how long after it was due a segment is served; 0 means DefaultDVR.
 	DVR time.Duration
+	// Ended says that Last is the number of the last segment: what comes after it is Gone at once, whatever the clock says.
+	Ended bool
+	Last  int64
 }
 
 // DefaultDVR is the DVR window where none is configured.
@@ -101,7 +104,7 @@ func (r Rendition) Decide(now time.Time, n int64, known Known, load Load) Answer
 		}
 		return Answer{Verdict: Look}
 	}
-	if n < t.StartNumber {
+	if n < t.StartNumber || r.Ended && n > r.Last {
 		return Answer{Gone, now.Add(goneFor)}
 	}
 	if opens := t.Due(n - 1); now.Before(opens) {
