@@ -2,10 +2,12 @@ package origin
 
 import (
 	"context"
-	"encoding/json"
+	"log/slog"
 	"net/http"
 
 	"origin-storm/origin/access"
+	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/storage"
 )
 
@@ -25,6 +27,11 @@ type OperatorConfig struct {
 	Listeners func() map[string]ListenerStats
 	// Metrics answers /metrics; nil means that there is none.
 	Metrics http.Handler
+	// Events are the configured events, and Control is what operators and packagers say about them; nil: nobody does.
+	Events  []config.Event
+	Control *control.Keeper
+	// Log is told of changes; nil discards.
+	Log *slog.Logger
 	// Ready returns why the node should get no requests; nil means that it always is ready, unless it is draining. It is asked by
 	// /readyz, with the context of that request.
 	Ready func(context.Context) error
@@ -45,6 +52,9 @@ func (c OperatorConfig) Stats() Stats {
 	if c.Store != nil {
 		out.Store = new(c.Store())
 	}
+	if c.Control != nil {
+		out.Control = new(c.Control.Stats())
+	}
 	if c.Cache != nil {
 		out.Cache = new(c.Cache())
 	}
@@ -58,18 +68,30 @@ func (c OperatorConfig) Stats() Stats {
 }
 
 // NewOperator returns the handler of an operator's listener: /stats answers Stats as JSON, /healthz that the process lives,
-// and /readyz whether to send it requests.
-func NewOperator(cfg OperatorConfig) http.Handler {
+// and /readyz whether to send it requests. With a Control, what is said about an event is shown and changed under /events/:
+//
+//	GET         /events/{event}/control        EventControl, as every other request here that succeeds
+//	POST DELETE /events/{event}/masks          {"pipeline": "a", "from": 100, "to": 120} and, for one only, "rendition"
+//	POST DELETE /events/{event}/withdrawn      {"rendition": "v1", "number": 100} and, for one copy only, "pipeline"; -1 is the initialisation segment
+//	POST        /events/{event}/notices        {"id": "ad-7", "text": "a break of 90 s"} and, if it is not the next one, "from"
+//	POST DELETE /events/{event}/end            {"last": 5400}; DELETE needs no body
+//	POST        /events/{event}/cache-version  {}: raises it by one
+//
+// Bodies are JSON, of type application/json. POST adds, and does nothing where it stands already; DELETE takes back exactly what was added, on the
+// node where it was. 400: the body says nothing that can be done; 404: no such event, or nothing to take back; 409: this node
+// is no writer, or another one said it (the text names who to ask); 503, 504: the store failed, try again. What was changed
+// is durable, in force here at once, and on the other nodes within a second.
+func NewOperator(cfg OperatorConfig) (http.Handler, error) {
+	events, err := newEvents(cfg.Events)
+	if err != nil {
+		return nil, err
+	}
 	mux := http.NewServeMux()
+	if cfg.Control != nil {
+		(&steering{cfg, events}).register(mux)
+	}
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
-		b, err := json.MarshalIndent(cfg.Stats(), "", "  ")
-		if err != nil {
-			asRefusal(err).write(w)
-			return
-		}
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		_, _ = w.Write(append(b, '\n'))
+		writeJSON(w, cfg.Stats())
 	})
 	if cfg.Metrics != nil {
 		mux.Handle("GET /metrics", cfg.Metrics)
@@ -80,16 +102,30 @@ func NewOperator(cfg OperatorConfig) http.Handler {
 			refuse(http.StatusServiceUnavailable, "shutting down").write(w)
 			return
 		}
-		if cfg.Ready != nil {
-			if err := cfg.Ready(r.Context()); err != nil {
+		for _, ready := range cfg.conditions() {
+			if err := ready(r.Context()); err != nil {
 				refuse(http.StatusServiceUnavailable, "not ready: %v", err).write(w)
 				return
 			}
 		}
 		fine(w)
 	})
-	return mux
+	return mux, nil
 }
+
+// conditions are what must hold before the node gets requests.
+func (c OperatorConfig) conditions() []func(context.Context) error {
+	var all []func(context.Context) error
+	if c.Control != nil {
+		all = append(all, func(context.Context) error { return c.Control.Ready() })
+	}
+	if c.Ready != nil {
+		all = append(all, c.Ready)
+	}
+	return all
+}
+
+func (c OperatorConfig) log() *slog.Logger { return logger(c.Log) }
 
 func fine(w http.ResponseWriter) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -19,9 +19,12 @@ func TestOperator(t *testing.T) {
 	get(t, o, "/ev/v1/5.m4s")
 	get(t, o, "/ev/nothing")
 	var notReady error
-	h := origin.NewOperator(origin.OperatorConfig{
+	h, err := origin.NewOperator(origin.OperatorConfig{
 		Node: "n", Region: "r", Publish: o.Publish, Serve: o.Serve, Segments: o.Segments, Ready: func(context.Context) error { return notReady },
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
 	ask := func(path string) *httptest.ResponseRecorder {
 		w := httptest.NewRecorder()
 		h.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))

@@ -36,6 +36,28 @@ const (
 	HeaderPipeline = "Origin-Pipeline"
 	HeaderRegion   = "Origin-Region"
 	HeaderNode     = "Origin-Node"
+	// HeaderNotices carries the notices of an event, as a list; a member is a token, the notice's id (1 to 32 letters, digits
+	// and . - _, a letter first), with the parameters from, an integer, the number of the first segment that it belongs to, and
+	// text, a string of at most 256 characters that is left out where it is empty:
+	//
+	//	Origin-Notices: ad-7;from=812345;text="a break of 90 s", tech-1;from=812400
+	//
+	// Every answer of the serving side about a configured event, of whatever status and for whatever number, carries all notices whose from is
+	// at most the number that is next by the clock (and so all that belong to a segment it serves), in the order of from, id and
+	// text. They are cumulative and never taken back: each list that a node sends holds those of its earlier ones. An edge keeps
+	// the longest list it has seen of an event and puts it on any answer; of several members with one id, the last is the newest word. An
+	// event without notices has no such field.
+	//
+	// On a PUT the field adds its members to the event's; from may be left out for the number of the segment that it comes with,
+	// except with an initialisation segment. What is not of this form, has other parameters, or makes the list longer than 2 KiB, is answered 400,
+	// and nothing is stored; but where it is the event's other notices that leave no room, the segment is stored, and the answer's
+	// own HeaderNotices, which lists all notices of the event however far ahead, shows that the notice is not among them. The same id and text again is no new notice.
+	HeaderNotices = "Origin-Notices"
+	// HeaderCacheVersion is an integer that goes up when an operator wants all that caches hold of an event dropped; 0 at
+	// first. It is on every answer of the serving side about a configured event. An edge that makes it a part of its cache key, from the newest
+	// answer of the event it has seen, misses from then on. It concerns the whole event: a range of segments is dropped in two steps, first
+	// masked or withdrawn here, so that no edge can fill itself with it again, then purged at the edges.
+	HeaderCacheVersion = "Origin-Cache-Version"
 )
 
 // defaultMaxSegment bounds a segment's body where the event does not: a 4K segment of 2 s takes about 10 MiB.

@@ -19,6 +19,7 @@ import (
 
 	"origin-storm/origin/access"
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
@@ -29,6 +30,8 @@ import (
 type PublishConfig struct {
 	Events   []config.Event
 	Segments *storage.Segments
+	// Control takes the notices that come with segments; nil means that they are refused.
+	Control *control.Keeper
 	// Node and Region go into answers.
 	Node, Region string
 	Log          *slog.Logger // nil discards
@@ -148,6 +151,10 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if err != nil {
 		return published{}, refuse(http.StatusBadRequest, "%v", err)
 	}
+	notices, err := p.notices(r.Header, id)
+	if err != nil {
+		return published{}, err
+	}
 	body, err := receive(w, r, ev)
 	if err != nil {
 		return published{}, err
@@ -161,7 +168,11 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	// The sender may be gone by now, which takes nothing back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), segment.Budget)
 	defer cancel()
-	return p.store(ctx, id, body, storage.Meta{Flaws: flaws}, keep, r.Header.Get("If-None-Match") == "*")
+	a, err := p.store(ctx, id, body, storage.Meta{Flaws: flaws}, keep, r.Header.Get("If-None-Match") == "*")
+	if err == nil {
+		err = p.announce(ctx, w.Header(), ev.name, notices)
+	}
+	return a, err
 }
 
 // target returns what r names and how long it has to be kept, or a refusal.

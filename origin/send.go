@@ -15,6 +15,7 @@ import (
 func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
 	h := w.Header()
 	h.Set("ETag", a.ETag())
+	h.Set("Repr-Digest", reprDigest(a.Digest))
 	h.Set("Content-Type", contentType(a.ID))
 	lifetime := "public, max-age=" + strconv.FormatInt(policy.MaxAge(a.left), 10)
 	if a.Sound() {
@@ -73,6 +74,7 @@ func (p *progressWriter) WriteHeader(status int) {
 	p.status = status
 	if status >= 400 { // a condition or a range that does not fit: nothing to reuse
 		p.Header().Set("Cache-Control", "no-store")
+		p.Header().Del("Repr-Digest")
 	}
 	p.ResponseWriter.WriteHeader(status)
 }

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
@@ -25,6 +26,9 @@ type ServeConfig struct {
 	Serving  config.Serving
 	// Node and Region go into answers.
 	Node, Region string
+	// Control knows the masks, notices and ends of the events; nil means that there are none. Until it is ready, nothing is
+	// served: a node that starts does not know yet what must not be.
+	Control *control.Keeper
 	// Load is what the node knows of its store; nil means that it is never stressed.
 	Load func() policy.Load
 	Log  *slog.Logger // nil discards
@@ -112,6 +116,11 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		var err error
+		if r.URL.Path == timePath {
+			class, status = "time", http.StatusOK
+			sendTime(w, r, time.Now())
+			break
+		}
 		if p, ok := parsePage(r.URL); ok {
 			var m written
 			class = "manifest"
@@ -122,7 +131,7 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			}
 		} else {
 			var a served
-			class, a, err = s.answer(r)
+			class, a, err = s.answer(h, r)
 			s.firstByte.add(class, time.Since(began))
 			if err == nil {
 				status = s.send(w, r, a)
@@ -166,7 +175,8 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 const statusGone = 499
 
 const exposed = "Date, ETag, Content-Length, Content-Range, Age, Cache-Status, Retry-After, " +
-	HeaderTTL + ", " + HeaderPipeline + ", " + HeaderRegion + ", " + HeaderNode + ", " + HeaderDefects + ", " + HeaderSlate
+	HeaderTTL + ", " + HeaderPipeline + ", " + HeaderRegion + ", " + HeaderNode + ", " + HeaderDefects + ", " + HeaderSlate + ", " +
+	HeaderNotices + ", " + HeaderCacheVersion + ", Repr-Digest"
 
 // served is a segment to send.
 type served struct {
@@ -175,16 +185,36 @@ type served struct {
 	cache string        // the parameters of Cache-Status (RFC 9211)
 }
 
-// answer finds what r asks for, or a refusal, and says which class of request it was.
-func (s *Serve) answer(r *http.Request) (class string, a served, err error) {
+// answer finds what r asks for, or a refusal, and says which class of request it was. It puts into h what is said of the event
+// whatever the answer is.
+func (s *Serve) answer(h http.Header, r *http.Request) (class string, a served, err error) {
 	id, ev, err := s.target(r)
 	if err != nil {
+		if ev := s.events[id.Event]; ev != nil {
+			announce(h, ev, s.state(ev.name), time.Now())
+		}
 		return "unknown", served{}, err
 	}
+	if err := s.ready(); err != nil {
+		return "unready", served{}, err
+	}
+	for {
+		class, a, err = s.decide(r, id, ev.under(s.state(ev.name)))
+		st := s.state(ev.name)
+		if err != nil || !st.Masked(a.ID) { // a copy that was masked while it was read or waited for is not served any more
+			announce(h, ev, st, time.Now())
+			return class, a, err
+		}
+	}
+}
+
+// decide is answer for a segment of an event as it stands now.
+func (s *Serve) decide(r *http.Request, id segment.ID, ev *event) (class string, a served, err error) {
 	now := time.Now()
 	class = classOf(ev, now, id.Number)
 	tags := wantedTags(r.Header)
-	if seg := s.hot.get(id, now); seg != nil && seg.wanted(tags) {
+	masks := s.state(ev.name)
+	if seg := s.hot.get(id, now); seg != nil && seg.wanted(tags) && !masks.Masked(seg.ID) {
 		if d := ev.Decide(now, id.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
 			s.hotHits.Add(1)
 			return class, s.found(ev, seg, now, "hit"), nil
@@ -192,6 +222,9 @@ func (s *Serve) answer(r *http.Request) (class string, a served, err error) {
 	}
 	known := policy.Unknown
 	pipeline, chosen := s.choices.get(id, now)
+	if chosen && masks.Masked(id.Candidate(pipeline)) {
+		pipeline, chosen = "", false
+	}
 	if chosen {
 		known = policy.Published
 	}
@@ -262,8 +295,9 @@ func refusalOf(d policy.Answer, id segment.ID, now time.Time) *refusal {
 // hold waits in the hub.
 func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, error) {
 	s.held.Add(1)
-	seg, err := s.hub.Wait(ctx, ev.Rendition, id, ev.pipelines)
+	seg, err := s.hub.Wait(ctx, ev.Rendition, id, s.state(ev.name).Pipelines(id, ev.pipelines))
 	now := time.Now()
+	ev = ev.under(s.state(ev.name)) // it may have ended meanwhile
 	switch {
 	case err == nil:
 		s.keep(ev, id, seg, now)
@@ -344,7 +378,7 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 			return nil, err
 		}
 	}
-	found, err := s.cfg.Segments.Candidates(ctx, id, ev.pipelines)
+	found, err := s.cfg.Segments.Candidates(ctx, id, s.state(ev.name).Pipelines(id, ev.pipelines))
 	commits := ranked(found, false)
 	there := false
 	for i, c := range commits {

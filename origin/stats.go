@@ -4,6 +4,7 @@ import (
 	"sync"
 
 	"origin-storm/origin/access"
+	"origin-storm/origin/control"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/storage"
 )
@@ -18,6 +19,8 @@ type Stats struct {
 	Storage storage.Stats `json:"storage"`
 	// Store is what reached the durable store itself, retries and hedges included.
 	Store *StoreStats `json:"store,omitempty"`
+	// Control counts what keeps event control state current; its reads and writes are not among those of Store.
+	Control *control.Stats `json:"control,omitempty"`
 	// Cache is what the cache before the store counted; absent without a cache.
 	Cache *CacheStats `json:"cache,omitempty"`
 	// Access is what was not let in to publish; absent of a node that does not.

@@ -21,11 +21,13 @@ import (
 	"origin-storm/origin"
 	"origin-storm/origin/access"
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/cost/profiles"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/remote"
 	"origin-storm/origin/kv/s3/fakes3"
 	"origin-storm/origin/metrics"
+	"origin-storm/origin/segment"
 )
 
 // What bounds the end of a node where its configuration does not.
@@ -116,15 +118,21 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		}
 		return h
 	}
+	keeper, err := newKeeper(ctx, cfg, b.control, n.log)
+	if err != nil {
+		return err
+	}
+	n.closers = append(n.closers, func() error { keeper.Close(); return nil })
 	operator := origin.OperatorConfig{
-		Node: cfg.Name, Region: cfg.Region, Segments: b.segments, Store: b.counts.stats, Ready: n.isReady, Listeners: n.listenerStats,
+		Node: cfg.Identity(), Region: cfg.Region, Segments: b.segments, Store: b.counts.stats, Ready: n.isReady, Listeners: n.listenerStats,
+		Events: cfg.Events, Control: keeper, Log: n.log,
 	}
 	if len(b.caches) > 0 {
 		operator.Cache = b.cacheStats
 	}
 	both := cfg.Role == config.All
 	if cfg.Role == config.Publish || both {
-		p, err := origin.NewPublish(origin.PublishConfig{Events: cfg.Events, Segments: b.segments, Node: cfg.Name, Region: cfg.Region, Log: n.log})
+		p, err := origin.NewPublish(origin.PublishConfig{Events: cfg.Events, Segments: b.segments, Control: keeper, Node: cfg.Name, Region: cfg.Region, Log: n.log})
 		if err != nil {
 			return err
 		}
@@ -143,7 +151,7 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 	}
 	if cfg.Role == config.Serve || both {
 		s, err := origin.NewServe(origin.ServeConfig{
-			Events: cfg.Events, Segments: b.segments, Serving: cfg.Serving, Node: cfg.Name, Region: cfg.Region, Log: n.log,
+			Events: cfg.Events, Segments: b.segments, Control: keeper, Serving: cfg.Serving, Node: cfg.Name, Region: cfg.Region, Log: n.log,
 		})
 		if err != nil {
 			return err
@@ -163,11 +171,38 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 	limit := cfg.Limits.Operator
 	limit.Connections = cmp.Or(limit.Connections, operatorConnections)
 	operator.Metrics = metrics.Handler(operator.Stats, n.log)
-	n.ready.Operator, err = n.listen("operator", cfg.Operator, guard.Handler(origin.NewOperator(operator)), limit)
+	h, err := origin.NewOperator(operator)
+	if err != nil {
+		return err
+	}
+	n.ready.Operator, err = n.listen("operator", cfg.Operator, guard.Handler(h), limit)
 	if err == nil {
 		n.listeners[len(n.listeners)-1].last = true
 	}
 	return err
+}
+
+// newKeeper returns the node's view of what is said about its events. It waits a moment for it, so that a node which says that
+// it answers usually is ready; where the store is slow or away, /readyz tells when it is.
+func newKeeper(ctx context.Context, cfg config.Node, store kv.Store, log *slog.Logger) (*control.Keeper, error) {
+	var events []string
+	for _, ev := range cfg.Events {
+		events = append(events, ev.Name)
+	}
+	writers := cfg.Writers
+	if len(writers) == 0 {
+		writers = []string{cfg.Identity()}
+	}
+	k, err := control.New(control.Config{Store: store, Events: events, Writers: writers, Node: cfg.Identity(), Log: log})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
+	defer cancel()
+	if err := k.Wait(ctx); err != nil {
+		log.Warn("not ready yet", "err", err)
+	}
+	return k, nil
 }
 
 // isReady returns why the node should get no requests.

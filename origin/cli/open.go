@@ -99,6 +99,7 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 type backend struct {
 	segments *storage.Segments
 	durable  kv.Store // the table of commits, without any decoration
+	control  kv.Store // the same with retries, for event control state: never a cache, and not among the counts
 	caches   []*kv.Cache
 	waits    zoneWaits
 	counts   storeCounts
@@ -171,8 +172,11 @@ func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, lo
 		sc.Peek = commitCache.Peek
 	}
 	b.segments = storage.New(sc)
-	b.durable, err = durable.table(commits)
-	return b, err
+	if b.durable, err = durable.table(commits); err != nil {
+		return b, err
+	}
+	b.control = kv.Retry(b.durable, kv.RetryConfig{Seed: seed})
+	return b, nil
 }
 
 // answers returns nil if the durable store answers: what is asked for is never there.

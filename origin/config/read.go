@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -120,6 +121,9 @@ func distance(a, b string) int {
 // Marshal is the inverse of Parse.
 func (n Node) Marshal() ([]byte, error) { return yaml.Marshal(n) }
 
+// Identity is the node's name, or "origin" where it has none.
+func (n Node) Identity() string { return cmp.Or(n.Name, "origin") }
+
 // Validate returns what is wrong with n, naming the field, or nil.
 func (n Node) Validate() error {
 	var errs []error
@@ -159,6 +163,17 @@ func (n Node) Validate() error {
 	n.Log.validate(bad)
 	if n.DrainDelay < 0 || n.DrainTime < 0 {
 		bad("drain-delay", "drain-delay and drain-time must not be negative")
+	}
+	for i, w := range n.Writers {
+		if err := segment.CheckName(w); err != nil {
+			bad(fmt.Sprintf("writers[%d]", i), "%v", err)
+		}
+	}
+	if err := segment.CheckName(n.Identity()); err != nil {
+		bad("name", "%v", err)
+	}
+	if len(n.Writers) > 0 && (n.Role == Publish || n.Role == All) && !slices.Contains(n.Writers, n.Identity()) {
+		bad("writers", "a publishing node is a writer: add its name, %q, here and on the other nodes", n.Identity())
 	}
 	names := map[string]bool{}
 	for i, e := range n.Events {

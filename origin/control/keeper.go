@@ -235,11 +235,11 @@ func (k *Keeper) read(ctx context.Context, e *entry, writer string) error {
 	e.mu.Lock()
 	have := e.docs[writer]
 	e.mu.Unlock()
+	mine := writer == k.cfg.Node && have.doc != nil
 	doc, raw, err := k.get(reading, e, writer, have)
-	if err != nil {
+	if err != nil && !(mine && errors.Is(err, ErrCorrupt)) {
 		return err
 	}
-	mine := writer == k.cfg.Node && have.doc != nil
 	if doc != nil && (!mine || supersedes(doc, have.doc)) {
 		e.install(doc, raw)
 		mine = mine && time.Since(doc.Written) > rewriteAfter
@@ -268,7 +268,10 @@ func (k *Keeper) get(ctx context.Context, e *entry, writer string, have known) (
 		return have.doc, have.raw, nil
 	}
 	doc, err := decode(raw, e.name, writer)
-	return doc, raw, err
+	if err != nil {
+		return nil, nil, err
+	}
+	return doc, raw, nil
 }
 
 // install makes doc what is known of its writer, unless a newer one is.
@@ -318,7 +321,7 @@ func (k *Keeper) write(ctx context.Context, e *entry, again bool, change func(*D
 	}
 	// Another process of this name may have written since (the one that this one replaces), so the store is asked.
 	base, raw, err := k.get(ctx, e, k.cfg.Node, have)
-	if err != nil {
+	if err != nil && !(have.doc != nil && errors.Is(err, ErrCorrupt)) { // what is known here takes the place of a damaged one
 		return err
 	}
 	switch {

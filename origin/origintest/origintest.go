@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -17,6 +18,7 @@ import (
 	"origin-storm/origin"
 	"origin-storm/origin/access"
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/policy"
@@ -36,6 +38,10 @@ type Config struct {
 	Limits config.Limits
 	// Credentials are those that may publish; none lets everybody.
 	Credentials []config.Credential
+	// Control is where event control state is kept, in the documents of this node (Node) and those of Writers; nil: there is
+	// none.
+	Control kv.Store
+	Writers []string
 	// ChunkSize is storage.Config's.
 	ChunkSize    int
 	Serving      config.Serving
@@ -62,6 +68,7 @@ type Origin struct {
 	Publish  *origin.Publish
 	Serve    *origin.Serve
 	Segments *storage.Segments
+	Control  *control.Keeper // nil without Config.Control
 	// PublishServer and ServeServer are the servers; a test of shutting down calls their Shutdown.
 	PublishServer, ServeServer *origin.Server
 }
@@ -100,14 +107,17 @@ func Start(t testing.TB, cfg Config) *Origin {
 	}
 	o := &Origin{Segments: storage.New(sc)}
 	var err error
+	if cfg.Control != nil {
+		o.Control = startControl(t, cfg)
+	}
 	o.Publish, err = origin.NewPublish(origin.PublishConfig{
-		Events: cfg.Events, Segments: o.Segments, Node: cfg.Node, Region: cfg.Region, Log: cfg.Log,
+		Events: cfg.Events, Segments: o.Segments, Control: o.Control, Node: cfg.Node, Region: cfg.Region, Log: cfg.Log,
 	})
 	if err != nil {
 		t.Fatalf("origintest: %v", err)
 	}
 	o.Serve, err = origin.NewServe(origin.ServeConfig{
-		Events: cfg.Events, Segments: o.Segments, Serving: cfg.Serving, Node: cfg.Node, Region: cfg.Region, Load: cfg.Load, Log: cfg.Log,
+		Events: cfg.Events, Segments: o.Segments, Control: o.Control, Serving: cfg.Serving, Node: cfg.Node, Region: cfg.Region, Load: cfg.Load, Log: cfg.Log,
 	})
 	if err != nil {
 		t.Fatalf("origintest: %v", err)
@@ -163,6 +173,26 @@ func Start(t testing.TB, cfg Config) *Origin {
 		o.Serve.Close()
 	})
 	return o
+}
+
+// startControl returns a Keeper that has read its documents, unless the store fails.
+func startControl(t testing.TB, cfg Config) *control.Keeper {
+	t.Helper()
+	var events []string
+	for _, ev := range cfg.Events {
+		events = append(events, ev.Name)
+	}
+	k, err := control.New(control.Config{
+		Store: cfg.Control, Events: events, Node: cfg.Node, Writers: append(slices.Clone(cfg.Writers), cfg.Node), Log: cfg.Log,
+	})
+	if err != nil {
+		t.Fatalf("origintest: %v", err)
+	}
+	t.Cleanup(k.Close)
+	ctx, cancel := context.WithTimeout(t.Context(), segment.Budget)
+	defer cancel()
+	_ = k.Wait(ctx) // a test of a store that fails sees what comes of it
+	return k
 }
 
 // Network is a network in memory whose addresses are names. Its zero value is ready. Its connections are net.Pipes: nothing

@@ -289,6 +289,7 @@ func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend)
 	started := make([]*process, len(nodes))
 	var g errgroup.Group
 	for i, n := range nodes {
+		n.Writers = []string{nodes[0].Name}
 		n.Events, n.Operator, n.AllowRemote = u.events, "127.0.0.1:0", u.remote
 		g.Go(func() (err error) {
 			started[i], err = spawn.start(ctx, n.Name, n)
