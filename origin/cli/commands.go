@@ -55,7 +55,7 @@ A segment can be read from when its predecessor is due, however early it was pub
 	} {
 		c.AddCommand(roleCommand(role, short))
 	}
-	c.AddCommand(secretCommand())
+	c.AddCommand(secretCommand(), checkCommand())
 	return c
 }
 

@@ -622,7 +622,7 @@ var serveMutants = []mutant{
 	}},
 	{name: "410 may be kept for a minute", rows: "S13", serve: always(with("Cache-Control", "public, max-age=60", 410))},
 	{name: "410 has no lifetime in milliseconds", rows: "S13", serve: always(without("Origin-TTL-Ms", 410))},
-	{name: "410 is remembered", rows: "S14 P18", serve: func(w *world) handling {
+	{name: "410 is remembered", rows: "S14", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
 			if r.Method != http.MethodGet {
 				return

@@ -176,6 +176,7 @@ func publishCases() []Case {
 			w.head(http.MethodPut, p.Publish[0], p.first(id).String(), fmt.Sprint("Content-Length: ", len(body)))
 			w.write(string(body))
 			w.Close()
+			p.pause(p.Slack)
 			p.soon("PUT "+p.first(id).String()+" whose sender closed the connection after the last byte", id, body)
 		}},
 		{Row: "P19", Says: "Content-Digest is checked: a match 201, another body 400 and nothing stored", run: func(p *probe) {

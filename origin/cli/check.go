@@ -1,0 +1,268 @@
+package cli
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"encoding/json"
+	"encoding/xml"
+	"fmt"
+	"io"
+	"net/http"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/contract"
+	"origin-storm/origin/segment"
+)
+
+// checkFlags are the flags of `origin check`.
+type checkFlags struct {
+	target         contract.Target
+	rows           []string
+	start          string
+	segment, delay time.Duration
+	startNumber    int64
+	mpd            bool
+	user           string
+	ca, cert, key  string
+	json, remote   bool
+}
+
+// The secrets of `origin check`, which come from the environment alone.
+const (
+	envCheckPassword = "ORIGIN_STORM_PASSWORD"
+	envCheckBearer   = "ORIGIN_STORM_BEARER"
+)
+
+func checkCommand() *cobra.Command {
+	var f checkFlags
+	c := &cobra.Command{
+		Use: "check", Short: "try docs/contract.md, row by row, on an origin that is running", Args: cobra.NoArgs,
+		Long: `Tries the wire contract (docs/contract.md) on a running origin, this project's or another, and prints what became of each row. It
+publishes into the event it is given, so that must be one that nobody watches, and its clock must be the origin's. It takes about a minute,
+because holds and deadlines are real. Rows that need what was not given (a second node, an operator's listener) are skipped.
+
+  origin-storm origin all --event demo --renditions v1,v2,v3,v4 --publish 127.0.0.1:8081 --serve 127.0.0.1:8080
+  origin-storm origin check --event demo --renditions v1,v2,v3,v4 --publish http://127.0.0.1:8081 --serve http://127.0.0.1:8080
+
+It exits with 1 if a row is broken.`,
+		RunE: func(c *cobra.Command, _ []string) error { return f.run(c) },
+	}
+	s := c.Flags()
+	s.SortFlags = false
+	s.StringSliceVar(&f.target.Publish, "publish", nil, "base URL where packagers publish; may be repeated for several nodes")
+	s.StringSliceVar(&f.target.Serve, "serve", nil, "base URL where the CDN asks; may be repeated")
+	s.StringSliceVar(&f.target.Operator, "operator", nil, "base URL of an operator's listener; may be repeated")
+	s.StringVar(&f.target.Event, "event", "", "the event's name")
+	s.StringSliceVar(&f.target.Pipelines, "pipelines", []string{"a", "b"}, "its pipelines, the preferred one first")
+	s.StringSliceVar(&f.target.Renditions, "renditions", nil, "its renditions; the more, the sooner it ends")
+	s.BoolVar(&f.mpd, "mpd", false, "read clock and renditions from the event's live.mpd at the first serve URL")
+	s.StringVar(&f.start, "start", "1970-01-01T00:00:00Z", "the event's availability start (RFC 3339)")
+	s.Int64Var(&f.startNumber, "start-number", 0, "its first number")
+	s.DurationVar(&f.segment, "segment", 2*time.Second, "how long a segment lasts")
+	s.DurationVar(&f.delay, "publish-delay", time.Second, "how long after its last frame a segment is due")
+	s.DurationVar(&f.target.DVR, "dvr", 2*time.Hour, "how far behind the live edge segments are served")
+	s.Int64Var(&f.target.MaxSegment, "max-segment", 32<<20, "the largest segment that is taken, in bytes")
+	s.IntVar(&f.target.Holds, "holds", 0, "how many requests a serve node holds at most; 0: the row about it is not tried")
+	s.DurationVar(&f.target.Slack, "slack", 500*time.Millisecond, "how far from its instant an answer may come")
+	s.StringVar(&f.user, "user", "", "packager's user for HTTP Basic, with the password in "+envCheckPassword+"; a bearer token is taken from "+envCheckBearer)
+	s.StringVar(&f.ca, "ca", "", "PEM file of the authorities to trust")
+	s.StringVar(&f.cert, "cert", "", "PEM file of the client certificate")
+	s.StringVar(&f.key, "key", "", "PEM file of its key")
+	s.StringSliceVar(&f.rows, "rows", nil, "try these rows only, such as S9,C3")
+	s.BoolVar(&f.json, "json", false, "print the results as JSON")
+	s.BoolVar(&f.remote, "allow-remote", false, "permit an origin that is not on this machine")
+	return c
+}
+
+// run tries the contract and prints the results.
+func (f *checkFlags) run(c *cobra.Command) error {
+	t := &f.target
+	for _, url := range slices.Concat(t.Publish, t.Serve, t.Operator) {
+		if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
+			return usage{fmt.Errorf("%q is no base URL; give one such as http://127.0.0.1:8080", url)}
+		}
+		if !f.remote && !config.Loopback(url) {
+			return usage{fmt.Errorf("%s is not on this machine: --allow-remote permits it, if its owner does", url)}
+		}
+	}
+	for _, urls := range [][]string{t.Publish, t.Serve, t.Operator} {
+		for i := range urls {
+			urls[i] = strings.TrimSuffix(urls[i], "/")
+		}
+	}
+	start, err := time.Parse(time.RFC3339Nano, f.start)
+	if err != nil {
+		return usage{fmt.Errorf("--start: %w", err)}
+	}
+	t.Template = segment.Template{Start: start, StartNumber: f.startNumber, Ticks: f.segment.Nanoseconds() / 100, Timescale: 10_000_000, PublishDelay: f.delay}
+	cases := contract.Cases()
+	for _, row := range f.rows {
+		if !slices.ContainsFunc(cases, func(c contract.Case) bool { return c.Row == row }) {
+			return usage{fmt.Errorf("--rows: docs/contract.md has no row %q that can be tried", row)}
+		}
+	}
+	if len(f.rows) > 0 {
+		cases = slices.DeleteFunc(cases, func(c contract.Case) bool { return !slices.Contains(f.rows, c.Row) })
+	}
+	if err := f.access(); err != nil {
+		return usage{err}
+	}
+	if f.mpd {
+		if err := f.readMPD(c.Context()); err != nil {
+			return err
+		}
+	}
+	results, err := contract.Run(c.Context(), *t, cases)
+	if err != nil {
+		return usage{err}
+	}
+	return printResults(c.OutOrStdout(), results, f.json)
+}
+
+// access gives the target its client and its credentials.
+func (f *checkFlags) access() error {
+	t := &f.target
+	user, password, bearer := f.user, os.Getenv(envCheckPassword), os.Getenv(envCheckBearer)
+	switch {
+	case user != "":
+		t.Authorize = func(r *http.Request) { r.SetBasicAuth(user, password) }
+	case bearer != "":
+		t.Authorize = func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+bearer) }
+	}
+	secure := &tls.Config{}
+	if f.ca != "" {
+		pem, err := os.ReadFile(f.ca)
+		if err != nil {
+			return fmt.Errorf("--ca: %w", err)
+		}
+		secure.RootCAs = x509.NewCertPool()
+		if !secure.RootCAs.AppendCertsFromPEM(pem) {
+			return fmt.Errorf("--ca: %s holds no certificate in PEM", f.ca)
+		}
+	}
+	if f.cert != "" || f.key != "" {
+		pair, err := tls.LoadX509KeyPair(f.cert, f.key)
+		if err != nil {
+			return fmt.Errorf("--cert, --key: %w", err)
+		}
+		secure.Certificates = []tls.Certificate{pair}
+	}
+	t.Client = &http.Client{
+		Transport:     &http.Transport{TLSClientConfig: secure, MaxIdleConnsPerHost: 100, DisableCompression: true},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	return nil
+}
+
+// readMPD takes the template, and the renditions unless they were given, from the event's MPD. It says when segments are
+// available, not how much of that is the publish delay, which makes no difference to when they are due.
+func (f *checkFlags) readMPD(ctx context.Context) error {
+	t := &f.target
+	if len(t.Serve) == 0 {
+		return usage{fmt.Errorf("--mpd needs --serve")}
+	}
+	url := t.Serve[0] + "/" + t.Event + "/live.mpd"
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	if err != nil {
+		return usage{err}
+	}
+	res, err := t.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("--mpd: %w", err)
+	}
+	defer res.Body.Close()
+	if res.StatusCode != http.StatusOK {
+		return fmt.Errorf("--mpd: GET %s: %s; give --start, --start-number, --segment and --renditions instead", url, res.Status)
+	}
+	var doc struct {
+		Start  time.Time `xml:"availabilityStartTime,attr"`
+		Period []struct {
+			Sets []struct {
+				Template struct {
+					Timescale int64  `xml:"timescale,attr"`
+					Duration  int64  `xml:"duration,attr"`
+					First     int64  `xml:"startNumber,attr"`
+					Media     string `xml:"media,attr"`
+				} `xml:"SegmentTemplate"`
+				Representations []struct {
+					ID string `xml:"id,attr"`
+				} `xml:"Representation"`
+			} `xml:"AdaptationSet"`
+		} `xml:"Period"`
+	}
+	if err := xml.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&doc); err != nil {
+		return fmt.Errorf("--mpd: %s: %w", url, err)
+	}
+	var names []string
+	for _, p := range doc.Period {
+		for _, s := range p.Sets {
+			t.Template = segment.Template{Start: doc.Start, StartNumber: s.Template.First, Ticks: s.Template.Duration, Timescale: max(s.Template.Timescale, 1)}
+			for _, r := range s.Representations {
+				names = append(names, r.ID)
+			}
+		}
+	}
+	if len(names) == 0 || t.Template.Ticks == 0 {
+		return fmt.Errorf("--mpd: %s: no SegmentTemplate with a duration and a Representation in it", url)
+	}
+	if len(t.Renditions) == 0 {
+		t.Renditions = names
+	}
+	return nil
+}
+
+// broken is that an origin does not keep the contract.
+type broken struct{ rows []string }
+
+func (b broken) Error() string {
+	return fmt.Sprintf("the origin breaks %d rows of docs/contract.md: %s", len(b.rows), strings.Join(b.rows, ", "))
+}
+
+// printResults writes a line per row and the findings under it, or JSON, and returns broken unless every row that was tried
+// is kept.
+func printResults(w io.Writer, results []contract.Result, asJSON bool) error {
+	var bad broken
+	skipped := 0
+	for _, r := range results {
+		if len(r.Findings) > 0 {
+			bad.rows = append(bad.rows, r.Row)
+		}
+		if r.Skipped != "" {
+			skipped++
+		}
+	}
+	var err error
+	if asJSON {
+		enc := json.NewEncoder(w)
+		enc.SetIndent("", "  ")
+		err = enc.Encode(results)
+	} else {
+		var b strings.Builder
+		for _, r := range results {
+			switch {
+			case r.Skipped != "":
+				fmt.Fprintf(&b, "skip %-4s %s\n            %s\n", r.Row, r.Says, r.Skipped)
+			case r.Passed():
+				fmt.Fprintf(&b, "ok   %-4s %s\n", r.Row, r.Says)
+			default:
+				fmt.Fprintf(&b, "FAIL %-4s %s\n", r.Row, r.Says)
+				for _, f := range r.Findings {
+					fmt.Fprintf(&b, "            %v\n", f)
+				}
+			}
+		}
+		fmt.Fprintf(&b, "%d rows: %d kept, %d broken, %d skipped\n", len(results), len(results)-len(bad.rows)-skipped, len(bad.rows), skipped)
+		_, err = io.WriteString(w, b.String())
+	}
+	if err == nil && len(bad.rows) > 0 {
+		err = bad
+	}
+	return err
+}
