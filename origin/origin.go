@@ -58,6 +58,9 @@ const (
 	// answer of the event it has seen, misses from then on. It concerns the whole event: a range of segments is dropped in two steps, first
 	// masked or withdrawn here, so that no edge can fill itself with it again, then purged at the edges.
 	HeaderCacheVersion = "Origin-Cache-Version"
+	// HeaderAnswered is when the origin began to answer with a segment, in Unix milliseconds with three decimals. Caches keep it, so
+	// that whoever reads can tell the origin's part of the wait from theirs.
+	HeaderAnswered = "Origin-Answered-Ms"
 )
 
 // defaultMaxSegment bounds a segment's body where the event does not: a 4K segment of 2 s takes about 10 MiB.

@@ -23,6 +23,7 @@ func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
 	}
 	h.Set("Cache-Control", lifetime)
 	h.Set("Cache-Status", "origin; "+a.cache)
+	h.Set(HeaderAnswered, strconv.FormatFloat(float64(time.Now().UnixMicro())/1000, 'f', 3, 64))
 	h.Set(HeaderPipeline, a.ID.Pipeline)
 	formatFlaws(h, a.Meta.Flaws)
 	out := &progressWriter{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK}

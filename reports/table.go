@@ -204,21 +204,13 @@ func Table(r record.Results) string {
 	}
 	write(t.heads)
 	for _, g := range t.groups {
-		line := ""
-		for _, word := range strings.Fields(plain(g.name)) {
-			if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 100 {
-				b.WriteString(line + "\n")
-				line = "   "
-			}
-			if line != "" {
-				line += " "
-			}
-			line += word
-		}
-		b.WriteString(line + "\n")
+		b.WriteString(wrapped(g.name))
 		for _, row := range g.rows {
 			write(row)
 		}
+	}
+	for _, line := range edgeLines(r) {
+		b.WriteString(wrapped(line))
 	}
 	if t.alike {
 		b.WriteString("~ the interval holds 1: no difference can be told\n")
@@ -227,4 +219,21 @@ func Table(r record.Results) string {
 		fmt.Fprintf(&b, "%s %s\n", superscript(i+1), plain(n))
 	}
 	return b.String()
+}
+
+// wrapped breaks a text into lines of at most a hundred characters, indented from the second on.
+func wrapped(txt string) string {
+	var b strings.Builder
+	line := ""
+	for _, word := range strings.Fields(plain(txt)) {
+		if line != "" && utf8.RuneCountInString(line)+1+utf8.RuneCountInString(word) > 100 {
+			b.WriteString(line + "\n")
+			line = "   "
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return b.String() + line + "\n"
 }

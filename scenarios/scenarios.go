@@ -193,6 +193,12 @@ const (
 	Cassandra = "cassandra"
 )
 
+// The edges that a backend can have.
+const (
+	Nginx   = "nginx"
+	Varnish = "varnish"
+)
+
 // WithCache is what a backend's name ends in to say that caches stand before its store.
 const WithCache = "+cache"
 
@@ -216,8 +222,16 @@ type Backend struct {
 	HitRatio *Share `yaml:"hit-ratio,omitempty"`
 	// Profile gives the store published or measured costs: a published profile's name, a file, or none.
 	Profile string `yaml:"profile,omitempty"`
+	// Edge is the HTTP cache between the readers and the origin, a program of its own: nginx or varnish; left out: none. Where one
+	// backend of a scenario has an edge, the run's own reader asks a serving process of its own, with each of them.
+	Edge string `yaml:"edge,omitempty"`
 	// Origin takes the place of the scenario's origin settings; serve may be left out.
 	Origin *Origin `yaml:"origin,omitempty"`
+}
+
+// Edged reports whether a backend of s has an edge.
+func (s Scenario) Edged() bool {
+	return slices.ContainsFunc(s.Backends, func(b Backend) bool { return b.Edge != "" })
 }
 
 // On returns how the origin is set up for b.

@@ -68,7 +68,7 @@ func generate(t *testing.T) []byte {
 				return text(`^(pipeline [ab]|publish|store|(serve|cache|cassandra)( [1-9][0-9]*)?)$`, "")
 			case reflect.TypeFor[scenarios.Threshold]():
 				return text(`^.+ (<|<=|==|!=|>=|>) [^ ]+$`, "[backend:] [phase] subject [latency] figure op value, such as: storm publish response p99 < 500ms. "+
-					"Percentiles of requests need a latency: response, service, lag or first-byte. Subjects and their figures: "+strings.Join(scenarios.Subjects(), "; "))
+					"Percentiles of requests need a latency: response, service, lag, first-byte or after-answer. Subjects and their figures: "+strings.Join(scenarios.Subjects(), "; "))
 			}
 			return nil
 		},

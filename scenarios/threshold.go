@@ -22,8 +22,8 @@ import (
 type Threshold struct {
 	Backend string // empty: each backend
 	Phase   string // quiet, storm or warm-up; empty: the whole measured run
-	Subject string // a class of requests, reads (all that count), segments, cache, write-isolation or driver
-	Latency string // of a percentile of a class: response, service, lag or first-byte; else empty
+	Subject string // a class of requests, reads (all that count), segments, cache, edge, write-isolation or driver
+	Latency string // of a percentile of a class: response, service, lag, first-byte or after-answer; else empty
 	Figure  string // p50, errors, lost, hit-ratio, …
 	Op      string // < <= == != >= >
 	Value   float64
@@ -35,6 +35,7 @@ const (
 	AllReads  = "reads"           // live-edge, early and dvr together
 	Segments  = "segments"        // what became of the published segments
 	CacheUse  = "cache"           // how reads fell on cache and store
+	EdgeUse   = "edge"            // how readers' requests fell on the edge and the origin
 	Isolation = "write-isolation" // publish response in the storm over that in quiet
 	Drivers   = "driver"          // the driver's account of itself
 )
@@ -45,6 +46,8 @@ const (
 	Service   = "service"    // from the send to the end
 	Lag       = "lag"        // from the intended start to the send
 	FirstByte = "first-byte" // from the intended start of the first try to the answer's first byte
+	// AfterAnswer is from the instant at which the origin began to answer, or the send if that was later, to the answer's end.
+	AfterAnswer = "after-answer"
 )
 
 // The phases that windows make up.
@@ -69,7 +72,7 @@ const (
 )
 
 var (
-	latencies = []string{Response, Service, Lag, FirstByte}
+	latencies = []string{Response, Service, Lag, FirstByte, AfterAnswer}
 	phases    = []string{QuietPhase, StormPhase, WarmUpPhase}
 	ops       = []string{"<", "<=", "==", "!=", ">=", ">"}
 
@@ -84,6 +87,9 @@ var (
 	cacheFigures = map[string]kind{
 		"hit-ratio": percent, "collapse-factor": number, "store-bytes": number, "store-reads": number, "polls": number, "zone-wait-p99": span,
 	}
+	edgeFigures = map[string]kind{
+		"fetches-per-segment": number, "hit-ratio": percent, "reads": count, "not-found": count, "not-found-fetched": count, "shed": count, "shed-fetched": count,
+	}
 	isolationFigures = map[string]kind{"p50": number, "p99": number}
 	driverFigures    = map[string]kind{"lag-p99": span, "dropped": number}
 )
@@ -97,6 +103,8 @@ func figuresOf(subject string) (figures map[string]kind, phased bool) {
 		return segmentFigures, true
 	case CacheUse:
 		return cacheFigures, false
+	case EdgeUse:
+		return edgeFigures, false
 	case Isolation:
 		return isolationFigures, false
 	case Drivers:
@@ -126,7 +134,7 @@ func subjects() []string {
 	for c := range storm.Classes {
 		names = append(names, c.String())
 	}
-	return append(names, AllReads, Segments, CacheUse, Isolation, Drivers)
+	return append(names, AllReads, Segments, CacheUse, EdgeUse, Isolation, Drivers)
 }
 
 // ParseThreshold reads a threshold. Whether its backend and phase exist is for Scenario.Validate to say.

@@ -56,7 +56,7 @@ func (s Scenario) problems() []Error {
 	c.readers(s.Readers, s.Event.Segment)
 	c.windows(s)
 	c.origin("origin", s.Origin)
-	c.backends(s.Backends)
+	c.backends(s)
 	if len(c.found) > 0 {
 		return c.found // the rest is about things that may not be there
 	}
@@ -150,7 +150,8 @@ func (c *checker) origin(field string, o Origin) {
 	c.that(o.Hot >= 0, field+".hot", "%v: cannot be negative", o.Hot)
 }
 
-func (c *checker) backends(list []Backend) {
+func (c *checker) backends(s Scenario) {
+	list := s.Backends
 	c.that(len(list) > 0, "backends", "none: name at least one of %s", strings.Join(backendNames, ", "))
 	names := map[string]int{}
 	for i, b := range list {
@@ -183,6 +184,9 @@ func (c *checker) backends(list []Backend) {
 			c.that(*b.HitRatio >= 0 && *b.HitRatio <= 1, at+".hit-ratio", "%v: must be 0 to 1", float64(*b.HitRatio))
 		}
 		c.profile(at+".profile", b)
+		edges := []string{Nginx, Varnish}
+		c.hinted(b.Edge == "" || slices.Contains(edges, b.Edge), at+".edge", hint(b.Edge, edges), "no edge is called %q", b.Edge)
+		c.hinted(b.Edge == "" || s.Readers.Viewers == 0, at+".edge", "leave one of them out", "readers.viewers makes each reader an edge already")
 		if b.Origin != nil {
 			c.origin(at+".origin", *b.Origin)
 		}

@@ -103,6 +103,8 @@ type Sample struct {
 	ETag     string        // of the copy that was served, or that stands after a publish
 	Pipeline string        // which candidate was served
 	Store    time.Duration // of a publish: the time the origin's storage write took; 0 where the origin does not say
+	Answered time.Duration // of a read: when the origin began to give the answer, at whatever request of a cache; 0 where it does not say
+	Cached   bool          // of a read: a cache between here and the origin answered with what it kept
 }
 
 // Response is how long the caller waited, counted from the intended start of its first try: what users feel.
@@ -110,6 +112,10 @@ func (s *Sample) Response() time.Duration { return s.Done - s.Began }
 
 // Service is how long the target took, counted from the send.
 func (s *Sample) Service() time.Duration { return s.Done - s.Sent }
+
+// AfterAnswer is how long the caller waited after the origin had begun to answer, or after its own request was sent if that was
+// later: what the network and the caches on the way took. It means something only where Answered is not 0.
+func (s *Sample) AfterAnswer() time.Duration { return s.Done - max(s.Sent, min(s.Answered, s.Done)) }
 
 // Lag is what the driver itself lost between the intended start and the send.
 func (s *Sample) Lag() time.Duration { return s.Sent - s.At }

@@ -56,7 +56,7 @@ func serversCommand() *cobra.Command {
 		},
 	}
 	shape(hold)
-	c.AddCommand(up, hold,
+	c.AddCommand(up, hold, edgeCommand(),
 		&cobra.Command{Use: "down", Short: "take down what up brought up", Args: cobra.NoArgs,
 			RunE: func(c *cobra.Command, _ []string) error { return serversDown(c) }},
 		&cobra.Command{Use: "status", Short: "show what is up", Args: cobra.NoArgs,
@@ -68,6 +68,26 @@ func serversCommand() *cobra.Command {
 				s.print(c.OutOrStdout())
 				return nil
 			}})
+	return c
+}
+
+// edgeCommand prints an edge's configuration.
+func edgeCommand() *cobra.Command {
+	var edge servers.EdgeConfig
+	c := &cobra.Command{
+		Use: "edge nginx|varnish", Short: "print the configuration of an edge cache in front of serve nodes", Args: cobra.ExactArgs(1),
+		RunE: func(c *cobra.Command, args []string) error {
+			text, err := servers.EdgeFile(args[0], edge)
+			if err != nil {
+				return usage{err}
+			}
+			_, err = c.OutOrStdout().Write(text)
+			return err
+		},
+	}
+	c.Flags().StringSliceVar(&edge.Origins, "origin", []string{"127.0.0.1:8080"}, "address (host:port) of a serve node; may be repeated")
+	c.Flags().StringVar(&edge.Listen, "listen", "127.0.0.1:8181", "address on which the edge listens")
+	c.Flags().IntVar(&edge.MB, "keep", 256, "MiB that nginx may keep on disk; Varnish is told on its command line (-s malloc,256M)")
 	return c
 }
 

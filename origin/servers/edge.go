@@ -34,12 +34,12 @@ var edges = []string{Nginx, Varnish}
 type EdgeConfig struct {
 	Listen  string   // host:port
 	Origins []string // host:port of each; they must know the same events
-	// MB is how much the edge may keep, in MiB: nginx on disk, Varnish in memory. 0 means 256.
+	// MB is how much nginx may keep on disk, in MiB; 0 means 256. Varnish is told on its command line.
 	MB int
 }
 
-// EdgeFile returns the configuration file that makes program, Nginx or Varnish, an edge in front of the origin as the origin means it: one request
-// to the origin for all who ask for the same, lifetimes as the origin's answers give them, errors included.
+// EdgeFile returns the configuration file that makes program, Nginx or Varnish, an edge as the origin means it: one request to
+// the origin for all who ask for the same, and lifetimes as the origin's answers give them, errors included.
 func EdgeFile(program string, cfg EdgeConfig) ([]byte, error) {
 	name, ok := map[string]string{Nginx: "nginx.conf", Varnish: "varnish.vcl"}[program]
 	if !ok {

@@ -31,6 +31,7 @@ const (
 	early = "/event/r1/3.m4s"    // 404 for 1.7 s
 	shed  = "/event/r1/dvr.m4s"  // 503 for 1.7 s
 	full  = "/event/r1/full.m4s" // 503 that nobody may keep
+	late  = "/event/r1/2.m4s"    // 404 for 1.7 s when it is asked for first, then like fresh
 )
 
 var media = bytes.Repeat([]byte("0123456789abcdef"), 64<<10)
@@ -42,9 +43,16 @@ func newBehind(t *testing.T) *behind {
 	b.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		b.mu.Lock()
 		b.asked[r.URL.Path]++
+		path := r.URL.Path
+		if path == late {
+			path = early
+			if b.asked[late] > 1 {
+				path = fresh
+			}
+		}
 		b.mu.Unlock()
 		h := w.Header()
-		switch r.URL.Path {
+		switch path {
 		case fresh:
 			select {
 			case <-time.After(300 * time.Millisecond):
@@ -58,7 +66,7 @@ func newBehind(t *testing.T) *behind {
 		case early, shed:
 			h.Set("Cache-Control", "public, max-age=1")
 			h.Set("Origin-TTL-Ms", fmt.Sprint(lasts.Milliseconds()))
-			w.WriteHeader(map[string]int{early: 404, shed: 503}[r.URL.Path])
+			w.WriteHeader(map[string]int{early: 404, shed: 503}[path])
 		default:
 			h.Set("Cache-Control", "no-store")
 			w.WriteHeader(503)
@@ -105,6 +113,33 @@ func get(ctx context.Context, c *servers.Cluster, path string) (status int, cach
 	return res.StatusCode, strings.Join(res.Header.Values("Cache-Status"), ", "), body, err
 }
 
+// sixty has sixty readers ask for a segment at a time, and checks that the origin was asked for it so often in all.
+func sixty(t *testing.T, c *servers.Cluster, origin *behind, path string, want int) {
+	var readers sync.WaitGroup
+	var mu sync.Mutex // guards hits
+	hits := 0
+	for range 60 {
+		readers.Go(func() {
+			status, cache, body, err := get(t.Context(), c, path)
+			if err != nil || status != 200 || !bytes.Equal(body, media) {
+				t.Errorf("GET %s = %d with %d bytes, %v; want 200 with %d", path, status, len(body), err, len(media))
+			}
+			if !strings.HasPrefix(cache, "origin; ") {
+				t.Errorf("Cache-Status %q has lost the origin's member", cache)
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			if strings.HasSuffix(cache, c.Edge.Name+"; hit") {
+				hits++
+			}
+		})
+	}
+	readers.Wait()
+	if n := origin.count(path); n != want || hits != 59 {
+		t.Errorf("60 readers made %d fetches, and %d hits; want %d and 59", n, hits, want)
+	}
+}
+
 func TestEdges(t *testing.T) {
 	for _, tt := range []struct {
 		program string
@@ -121,31 +156,10 @@ func TestEdges(t *testing.T) {
 			if c.Edge.Version == "" || c.Edge.Version[0] < '1' || c.Edge.Version[0] > '9' {
 				t.Errorf("version %q, want a number", c.Edge.Version)
 			}
-			t.Run("one fetch for sixty readers", func(t *testing.T) {
-				var readers sync.WaitGroup
-				var mu sync.Mutex // guards hits
-				hits := 0
-				for range 60 {
-					readers.Go(func() {
-						status, cache, body, err := get(t.Context(), c, fresh)
-						if err != nil || status != 200 || !bytes.Equal(body, media) {
-							t.Errorf("GET %s = %d with %d bytes, %v; want 200 with %d", fresh, status, len(body), err, len(media))
-						}
-						if !strings.HasPrefix(cache, "origin; ") {
-							t.Errorf("Cache-Status %q has lost the origin's member", cache)
-						}
-						mu.Lock()
-						defer mu.Unlock()
-						if strings.HasSuffix(cache, tt.program+"; hit") {
-							hits++
-						}
-					})
-				}
-				readers.Wait()
-				if n := origin.count(fresh); n != 1 || hits != 59 {
-					t.Errorf("60 readers made %d fetches, and %d hits; want 1 and 59", n, hits)
-				}
-			})
+			t.Run("one fetch for sixty readers", func(t *testing.T) { sixty(t, c, origin, fresh, 1) })
+			if status, _, _, err := get(t.Context(), c, late); err != nil || status != 404 {
+				t.Errorf("GET %s = %d, %v; want 404, too early", late, status, err)
+			}
 			t.Run("errors last as long as the origin says", func(t *testing.T) {
 				for path, want := range map[string]int{early: 404, shed: 503} {
 					t.Run(fmt.Sprint(want), func(t *testing.T) {
@@ -164,6 +178,8 @@ func TestEdges(t *testing.T) {
 					})
 				}
 			})
+			// Its 404 has run out by now: it was given before those of the last test.
+			t.Run("one fetch for sixty readers of what one asked for too early", func(t *testing.T) { sixty(t, c, origin, late, 2) })
 			t.Run("what may not be kept is not", func(t *testing.T) {
 				for n := range 3 {
 					if status, _, _, err := get(t.Context(), c, full); err != nil || status != 503 || origin.count(full) != n+1 {

@@ -54,6 +54,10 @@ func (r *run) exchange(q storm.Request) (s storm.Sample) {
 	s.Status, s.First = res.StatusCode, time.Duration(first.Load())
 	s.ETag, s.Pipeline = res.Header.Get("ETag"), res.Header.Get("Origin-Pipeline")
 	s.Fresh, s.Store = fresh(res.Header), storeTime(res.Header)
+	s.Cached = cached(res.Header)
+	if at, ok := answered(res.Header); ok {
+		s.Answered = at.Sub(r.start.Round(0)) // by the wall clock, which the origin's is taken to agree with
+	}
 	if q.Put { // nobody uses its answer again; when to try again is what it may say
 		s.Fresh = retryAfter(res.Header)
 	}

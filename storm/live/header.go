@@ -47,6 +47,40 @@ func cacheControl(s string) (d time.Duration) {
 	return d
 }
 
+// answered is when the origin says that it began to answer.
+func answered(h http.Header) (at time.Time, ok bool) {
+	ms, err := strconv.ParseFloat(h.Get("Origin-Answered-Ms"), 64)
+	if err != nil || !(ms > 0 && ms < 1<<53) {
+		return at, false
+	}
+	return time.UnixMicro(int64(math.Round(ms * 1000))), true
+}
+
+// cached reports whether a cache between here and the origin answered with what it kept: whether Cache-Status (RFC 9211) ends in
+// a hit of another than the origin itself.
+func cached(h http.Header) bool {
+	last := strings.Join(h.Values("Cache-Status"), ",")
+	for {
+		member, rest := cutUnquoted(last, ',')
+		if rest == "" {
+			last = member
+			break
+		}
+		last = rest
+	}
+	name, params := cutUnquoted(last, ';')
+	if strings.TrimSpace(name) == "origin" {
+		return false
+	}
+	for params != "" {
+		var param string
+		if param, params = cutUnquoted(params, ';'); strings.TrimSpace(param) == "hit" {
+			return true
+		}
+	}
+	return false
+}
+
 func scaled(n uint64, unit time.Duration) time.Duration {
 	if n > uint64(maxFresh/unit) {
 		return maxFresh

@@ -70,10 +70,46 @@ func TestStoreTime(t *testing.T) {
 	}
 }
 
+func TestCached(t *testing.T) {
+	for s, want := range map[string]bool{
+		"":                                false,
+		"origin; hit":                     false,
+		"origin; fwd=miss, nginx; hit":    true,
+		"origin; hit, nginx; fwd=miss":    false,
+		"nginx; hit":                      true,
+		"origin; detail=\",\", e; hit":    true,
+		"origin; detail=\"a, b; hit\"":    false,
+		"a; hit, b; fwd=stale":            false,
+		"a; fwd=miss, b ;ttl=3 ; hit":     true,
+		"a; hit=?0":                       false,
+		"a; fwd=miss; detail=hit, origin": false,
+	} {
+		if got := cached(http.Header{"Cache-Status": {s}}); got != want {
+			t.Errorf("cached(%q) = %v, want %v", s, got, want)
+		}
+	}
+	if !cached(http.Header{"Cache-Status": {"origin; fwd=miss", "varnish; hit"}}) {
+		t.Error("cached of two lines, the second a hit = false")
+	}
+}
+
+func TestAnswered(t *testing.T) {
+	for s, want := range map[string]int64{"1700000000123.456": 1700000000123456, "5": 5000, "": 0, "-5": 0, "NaN": 0, "1e300": 0, "soon": 0} {
+		at, ok := answered(http.Header{"Origin-Answered-Ms": {s}})
+		if ok != (want != 0) || ok && at.UnixMicro() != want {
+			t.Errorf("answered(%q) = %v, %v; want %d µs", s, at, ok, want)
+		}
+	}
+}
+
 func FuzzHeaders(f *testing.F) {
 	f.Add("store;dur=1.5", "max-age=5, s-maxage=\"6\"", "3", "100")
 	f.Add(`a;desc="\";,`, "no-store,=", "x", "")
 	f.Fuzz(func(t *testing.T, timing, control, retry, ttl string) {
+		cached(http.Header{"Cache-Status": {timing, control}})
+		if at, ok := answered(http.Header{"Origin-Answered-Ms": {ttl}}); ok && at.UnixMicro() < 0 {
+			t.Errorf("answered(%q) = %v", ttl, at)
+		}
 		h := http.Header{"Server-Timing": {timing}, "Cache-Control": {control}, "Retry-After": {retry}, "Origin-Ttl-Ms": {ttl}}
 		if d := fresh(h); d < 0 || d > maxFresh {
 			t.Errorf("fresh(%q) = %v", h, d)

@@ -24,6 +24,9 @@ type Config struct {
 	Start time.Time
 	// Publish is where packagers send, Serve where everybody reads.
 	Publish, Serve Target
+	// Probes are the base URLs that requests of class Probe go to, in place of Serve's: asked through a cache, they would warm it
+	// for everybody else. Empty means those of Serve.
+	Probes []string
 	// Pipelines gives pipelines a URL of their own in place of Publish.URLs.
 	Pipelines map[string]string
 

@@ -639,6 +639,45 @@ func TestReadersHaveTheirOwnConnections(t *testing.T) {
 	})
 }
 
+// TestProbesGoPast: an edge would be warmed by the run's own reader, and by packagers that read back.
+func TestProbesGoPast(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex // guards hosts
+		hosts := map[string]int{}
+		kept := newStore()
+		c := virtual(t, func(w http.ResponseWriter, r *http.Request) {
+			mu.Lock()
+			hosts[r.Method+" "+r.Host]++
+			mu.Unlock()
+			kept.ServeHTTP(w, r)
+		})
+		c.Serve, c.Probes = at("http://edge"), []string{"http://origin/"}
+		_, _, err := execute(t, t.Context(), c, storm.Plan{
+			Client: func(from string) storm.Client {
+				if strings.HasPrefix(from, "packager") {
+					return &client.Packager{}
+				}
+				return client.Direct{}
+			},
+			Requests: every(100*time.Millisecond, 3, func(i int, at time.Duration) storm.Request {
+				r := read(at, 1)
+				switch i {
+				case 0:
+					r = put(at, "a", 1, 2000)
+				case 1:
+					r.Class, r.From = storm.Probe, "probe"
+				}
+				return r
+			}),
+		})
+		mu.Lock()
+		defer mu.Unlock()
+		if err != nil || hosts["GET edge"] != 1 || hosts["GET origin"] != 2 {
+			t.Errorf("Execute = %v; requests by host %v, want one read of the edge; probe and read-back of the origin", err, hosts)
+		}
+	})
+}
+
 func TestTLSWithClientCertificate(t *testing.T) {
 	dir := t.TempDir()
 	write := func(name, kind string, der []byte) string {

@@ -197,6 +197,13 @@ func newSites(c Config) (*sites, error) {
 	if err := s.c.Serve.check("serve", "/{event}/{rendition}/{name}"); err != nil {
 		return nil, err
 	}
+	s.c.Probes = slices.Clone(c.Probes)
+	for i, u := range s.c.Probes {
+		if err := checkURL(u); err != nil {
+			return nil, fmt.Errorf("live: probes: %w", err)
+		}
+		s.c.Probes[i] = strings.TrimRight(u, "/")
+	}
 	for p, u := range s.c.Pipelines {
 		if err := checkURL(u); err != nil {
 			return nil, fmt.Errorf("live: pipeline %s: %w", p, err)
@@ -231,7 +238,11 @@ func (s *sites) serve(q storm.Request) (*site, string) {
 	s.mu.Lock()
 	from, ok := s.consumers[q.From]
 	if !ok {
-		from = &site{Transport: s.transport(s.serveTLS), base: pick(s.c.Serve.URLs, q.From)}
+		urls := s.c.Serve.URLs
+		if q.Class == storm.Probe && len(s.c.Probes) > 0 {
+			urls = s.c.Probes
+		}
+		from = &site{Transport: s.transport(s.serveTLS), base: pick(urls, q.From)}
 		s.consumers[q.From] = from
 	}
 	s.mu.Unlock()

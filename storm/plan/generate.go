@@ -250,7 +250,7 @@ func (g *generator) herd(items []item, e int, n int64, w storm.Window) []item {
 					none := i
 					none.class, none.at = storm.Missing, part(draw("missing at", again), from, to)
 					if u := draw("missing what", again); u < 0.5 {
-						none.number = n + farAhead + int64(u*2*farAhead)
+						none.number = n + tooEarly + int64(u*2*tooEarlyBy)
 					} else {
 						none.rendition = unknown
 					}
@@ -262,8 +262,12 @@ func (g *generator) herd(items []item, e int, n int64, w storm.Window) []item {
 	return items
 }
 
-// farAhead is how many segments ahead of the live edge askers of what does not exist yet are, at least.
-const farAhead = 1000
+// Askers of what does not exist yet are a few segments ahead of the live edge, as players are whose clock is wrong or who try the
+// next number after a 404: at least so many, and at most so many more. A segment nearer might be due before the request comes.
+const (
+	tooEarly   = 3
+	tooEarlyBy = 8
+)
 
 // part is the instant at the part u of the way from a to b.
 func part(u float64, a, b time.Duration) time.Duration { return a + time.Duration(u*float64(b-a)) }

@@ -283,10 +283,10 @@ windows: {quiet: 10s, storm: 20s, repeat: 2}
 			switch {
 			case !slices.Contains(c.Events[0].Renditions, config.Rendition{Name: r.ID.Rendition}):
 				unknown++
-			case due > r.At+time.Minute:
+			case due >= r.At+4*time.Second && due < r.At+26*time.Second:
 				far++
 			default:
-				bad("it exists")
+				bad("due in %v, want 4 s to 26 s: neither held nor out of all players' reach", due-r.At)
 			}
 		case storm.Probe:
 			if d := due - r.At; d != 2*time.Second || r.From != "probe/"+r.ID.Event {

@@ -50,6 +50,7 @@ const (
 	stale
 	awaited // the run's own reader asked for the segment: somebody expects it
 	readable
+	asked // readers asked for the segment
 )
 
 func newFates() fates {
@@ -87,12 +88,14 @@ func (f *fates) record(s *storm.Sample, phase int) {
 		f.readBack(s)
 		f.readOf(s)
 	default:
+		p := f.place(s.ID.Asked())
+		c := f.of[p]
 		if s.Class == storm.Probe {
-			p := f.place(s.ID)
-			c := f.of[p]
 			c.is |= awaited
-			f.of[p] = c
+		} else {
+			c.is |= asked
 		}
+		f.of[p] = c
 		f.readOf(s)
 	}
 }

@@ -146,7 +146,7 @@ func TestEveryHistogramIsInTheLog(t *testing.T) {
 	want := map[string]int64{}
 	for _, p := range r.Backend().Phases {
 		for _, o := range p.Operations {
-			for name, l := range map[string]record.Latency{"response": o.Response, "service": o.Service, "lag": o.Lag, "first-byte": o.FirstByte} {
+			for name, l := range map[string]record.Latency{"response": o.Response, "service": o.Service, "lag": o.Lag, "first-byte": o.FirstByte, "after-answer": o.AfterAnswer} {
 				if l.Count > 0 {
 					want["mem/"+p.Name+"/"+o.Class+"/"+name] = l.Count
 				}

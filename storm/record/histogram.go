@@ -23,10 +23,11 @@ const (
 	service
 	lag
 	firstByte
+	afterAnswer
 	latencies
 )
 
-var latencyNames = [latencies]string{"response", "service", "lag", "first-byte"}
+var latencyNames = [latencies]string{"response", "service", "lag", "first-byte", "after-answer"}
 
 // histogram is an HdrHistogram of nanoseconds that takes every value. Its zero value is empty.
 type histogram struct {

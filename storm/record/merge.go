@@ -53,7 +53,7 @@ func (r *Recording) Merge(o *Recording) error {
 
 func (o *operation) merge(p *operation) error {
 	o.count, o.errors, o.retries, o.dropped = o.count+p.count, o.errors+p.errors, o.retries+p.retries, o.dropped+p.dropped
-	o.faulted, o.hits, o.bytes = o.faulted+p.faulted, o.hits+p.hits, o.bytes+p.bytes
+	o.faulted, o.hits, o.bytes, o.cached = o.faulted+p.faulted, o.hits+p.hits, o.bytes+p.bytes, o.cached+p.cached
 	if o.words == nil {
 		o.words = map[string]int{}
 	}
@@ -100,7 +100,7 @@ type phaseLine struct {
 type opLine struct {
 	Phase     int            `json:"phase"`
 	Class     int            `json:"class"`
-	Counts    [7]int64       `json:"counts"` // count, errors, retries, dropped, faulted, hits, bytes
+	Counts    [8]int64       `json:"counts"` // count, errors, retries, dropped, faulted, hits, bytes, cached
 	Statuses  map[string]int `json:"statuses,omitempty"`
 	Latencies []histLine     `json:"latencies,omitempty"`
 }
@@ -143,7 +143,7 @@ type fateLine struct {
 	At      [3]time.Duration `json:"at_ns"` // sent, acknowledged, readable
 }
 
-const encoding = 1
+const encoding = 2
 
 // Encode writes all that r counted to w, as lines of JSON with histograms in HdrHistogram's V2 form, for a Recording in
 // another process to Decode and Merge.
@@ -165,7 +165,7 @@ func (r *Recording) Encode(w io.Writer) error {
 		put(entry{Phase: &phaseLine{i, p.ended, p.bytes}})
 		for c := range p.operations {
 			o := &p.operations[c]
-			line := opLine{Phase: i, Class: c, Counts: [7]int64{o.count, o.errors, o.retries, o.dropped, o.faulted, o.hits, o.bytes}, Statuses: o.statuses()}
+			line := opLine{Phase: i, Class: c, Counts: [8]int64{o.count, o.errors, o.retries, o.dropped, o.faulted, o.hits, o.bytes, o.cached}, Statuses: o.statuses()}
 			for k, h := range o.latencies {
 				if h.h == nil {
 					continue
@@ -296,7 +296,7 @@ func (r *Recording) applyOperation(l *opLine) error {
 	}
 	o := operation{
 		count: l.Counts[0], errors: l.Counts[1], retries: l.Counts[2], dropped: l.Counts[3],
-		faulted: l.Counts[4], hits: l.Counts[5], bytes: l.Counts[6], words: l.Statuses,
+		faulted: l.Counts[4], hits: l.Counts[5], bytes: l.Counts[6], cached: l.Counts[7], words: l.Statuses,
 	}
 	for _, h := range l.Latencies {
 		if h.Of < 0 || h.Of >= latencies {

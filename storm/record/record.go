@@ -56,7 +56,7 @@ type phase struct {
 
 // operation counts one class in one phase.
 type operation struct {
-	count, errors, retries, dropped, faulted, hits, bytes int64
+	count, errors, retries, dropped, faulted, hits, bytes, cached int64
 
 	codes     map[int]int    // HTTP statuses
 	words     map[string]int // other outcomes
@@ -228,6 +228,9 @@ func (o *operation) record(s *storm.Sample) {
 	}
 	o.count++
 	o.bytes += s.Bytes
+	if s.Cached {
+		o.cached++
+	}
 	o.latencies[response].add(answered(s))
 	if !s.OK() {
 		o.errors++
@@ -236,6 +239,9 @@ func (o *operation) record(s *storm.Sample) {
 	o.latencies[service].add(s.Service())
 	if !s.Put && s.First > 0 {
 		o.latencies[firstByte].add(s.First - s.Began)
+	}
+	if s.Answered != 0 {
+		o.latencies[afterAnswer].add(s.AfterAnswer())
 	}
 }
 
@@ -314,6 +320,18 @@ func (r *Recording) Lag() Latency {
 	return all.latency()
 }
 
+// Asked is how many segments readers asked for, each counted once.
+func (r *Recording) Asked() (n int64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.fates.of {
+		if c.is&asked != 0 {
+			n++
+		}
+	}
+	return n
+}
+
 // Dropped is how many requests could not be sent, faults of the scenario aside.
 func (r *Recording) Dropped() (n int64) {
 	r.mu.Lock()
@@ -357,9 +375,10 @@ func (r *Recording) Backend() Backend {
 func (o *operation) figures(c storm.Class) Operation {
 	return Operation{
 		Class: c.String(), Count: o.count, Errors: o.errors, Retries: o.retries, Dropped: o.dropped, Faulted: o.faulted, Hits: o.hits,
-		Bytes: o.bytes, Statuses: o.statuses(),
+		Cached: o.cached, Bytes: o.bytes, Statuses: o.statuses(),
 		Response: o.latencies[response].latency(), Service: o.latencies[service].latency(),
 		Lag: o.latencies[lag].latency(), FirstByte: o.latencies[firstByte].latency(),
+		AfterAnswer: o.latencies[afterAnswer].latency(),
 	}
 }
 

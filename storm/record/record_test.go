@@ -124,6 +124,40 @@ func TestWhatCounts(t *testing.T) {
 	}
 }
 
+// TestAfterAnswer: the origin's part of the wait, and the driver's own, are not the edge's; the run's own reader asks for nothing.
+func TestAfterAnswer(t *testing.T) {
+	read := func(n int64, at, sent, answered, done time.Duration, cached bool) storm.Sample {
+		return with(get(storm.LiveEdge, n, at, done-at), func(s *storm.Sample) { s.Sent, s.Answered, s.Cached = sent, answered, cached })
+	}
+	for _, tt := range []struct {
+		name string
+		s    storm.Sample
+		want float64 // ms
+	}{
+		{"the origin answered after 40 ms of 50", read(1, 5*second, 5*second, 5*second+40*ms, 5*second+50*ms, false), 10},
+		{"answered long ago", read(1, 5*second, 5*second, 2*second, 5*second+50*ms, true), 50},
+		{"sent late", read(1, 5*second, 5*second+20*ms, 2*second, 5*second+50*ms, true), 30},
+		{"by a clock that runs ahead", read(1, 5*second, 5*second, 7*second, 5*second+50*ms, true), 0},
+	} {
+		o := operation(t, recorded(config(), tt.s).Backend(), "quiet", "live-edge")
+		if o.AfterAnswer.Count != 1 || *o.AfterAnswer.Max != tt.want {
+			t.Errorf("%s: after the answer %v ms, want %v", tt.name, *o.AfterAnswer.Max, tt.want)
+		}
+		if want := map[bool]int64{true: 1}[tt.s.Cached]; o.Cached != want {
+			t.Errorf("%s: %d cached, want %d", tt.name, o.Cached, want)
+		}
+	}
+	silent := operation(t, recorded(config(), get(storm.LiveEdge, 1, 5*second, ms)).Backend(), "quiet", "live-edge")
+	if silent.AfterAnswer.Count != 0 {
+		t.Errorf("an origin that does not say when it answered has %d values", silent.AfterAnswer.Count)
+	}
+	r := recorded(config(), get(storm.LiveEdge, 1, 5*second, ms), get(storm.Early, 1, 5*second, ms), get(storm.DVR, 2, 5*second, ms),
+		get(storm.Probe, 3, 5*second, ms), with(get(storm.Missing, 4, 5*second, ms), func(s *storm.Sample) { s.Status = 404 }))
+	if n := r.Asked(); n != 2 {
+		t.Errorf("readers asked for %d segments, want 2", n)
+	}
+}
+
 // TestWindows: latencies belong where a request was meant to start, bytes where they came.
 func TestWindows(t *testing.T) {
 	b := recorded(config(),
@@ -307,6 +341,9 @@ func random(rng *rand.Rand, n int) (all []storm.Sample) {
 			s = get(storm.Probe, max(0, number), at, took)
 			s.ID.Pipeline, s.Pipeline = pipeline, pipeline
 		}
+		if !s.Put && rng.IntN(2) == 0 {
+			s.Answered, s.Cached = at+took/2, rng.IntN(2) == 0
+		}
 		if rng.IntN(4) == 0 {
 			s.Status = []int{404, 500, 503, 200}[rng.IntN(4)]
 			if s.Err = errs[rng.IntN(len(errs))]; s.Err != nil {
@@ -373,8 +410,8 @@ func TestMergeLosesNothing(t *testing.T) {
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("seed %d: ticks differ", seed)
 		}
-		if !reflect.DeepEqual(sum.Lag(), whole.Lag()) || sum.Dropped() != whole.Dropped() {
-			t.Errorf("seed %d: lag or dropped differ", seed)
+		if !reflect.DeepEqual(sum.Lag(), whole.Lag()) || sum.Dropped() != whole.Dropped() || sum.Asked() != whole.Asked() || sum.Asked() == 0 {
+			t.Errorf("seed %d: lag, dropped or asked differ, or nothing was asked", seed)
 		}
 	}
 }

@@ -48,6 +48,7 @@ type Backend struct {
 	Isolation  *WriteIsolation `json:"write_isolation"`
 	Segments   Segments        `json:"segments"`
 	Cache      Cache           `json:"cache"`
+	Edge       *Edge           `json:"edge"`                // null where no backend of the scenario has one
 	Published  *Reference      `json:"published,omitempty"` // published figures of this kind of store, for comparison
 	Notes      []string        `json:"notes"`               // warnings that travel with the figures
 }
@@ -72,19 +73,23 @@ type Phase struct {
 // counted once however often it was tried. Of a request that failed, Response is the time until that was known, but at
 // least 2 s, so that a failure is never quicker than an answer; Service and FirstByte leave it out. Lag is of every try.
 type Operation struct {
-	Class     string         `json:"class"`
-	Count     int64          `json:"count"`
-	Errors    int64          `json:"errors"`
-	Retries   int64          `json:"retries"` // tries that were followed by another
-	Dropped   int64          `json:"dropped"` // could not be sent: the driver's own failure
-	Faulted   int64          `json:"faulted"` // not sent because a fault of the scenario says so
-	Hits      int64          `json:"hits"`    // answered by an edge from what it kept, or with an answer it was waiting for
-	Bytes     int64          `json:"bytes"`
-	Response  Latency        `json:"response"`
-	Service   Latency        `json:"service"`
-	Lag       Latency        `json:"lag"`
-	FirstByte Latency        `json:"first_byte"` // of reads: from the intended start to the answer's first byte
-	Statuses  map[string]int `json:"statuses"`   // HTTP status, or the kind of failure, to how often
+	Class     string  `json:"class"`
+	Count     int64   `json:"count"`
+	Errors    int64   `json:"errors"`
+	Retries   int64   `json:"retries"` // tries that were followed by another
+	Dropped   int64   `json:"dropped"` // could not be sent: the driver's own failure
+	Faulted   int64   `json:"faulted"` // not sent because a fault of the scenario says so
+	Hits      int64   `json:"hits"`    // answered by a simulated edge from what it kept, or with an answer it was waiting for
+	Cached    int64   `json:"cached"`  // of Count: answered by a real edge from what it kept, as Cache-Status says
+	Bytes     int64   `json:"bytes"`
+	Response  Latency `json:"response"`
+	Service   Latency `json:"service"`
+	Lag       Latency `json:"lag"`
+	FirstByte Latency `json:"first_byte"` // of reads: from the intended start to the answer's first byte
+	// AfterAnswer is, of reads whose answer says when the origin began to give it, the time from then, or from the send if that
+	// was later, to the answer's end: what the edges and the transfer took.
+	AfterAnswer Latency        `json:"after_answer"`
+	Statuses    map[string]int `json:"statuses"` // HTTP status, or the kind of failure, to how often
 }
 
 // Latency is a distribution in milliseconds. A percentile whose sample is too small is null: p99 needs 300, p99.9 3,000;
@@ -150,6 +155,26 @@ type Cache struct {
 	StoreBytes *float64 `json:"store_bytes_per_published_byte"`
 	// ZoneWaitP99 is how long writes waited for the slowest cache zone beyond the durable store, in ms.
 	ZoneWaitP99 *float64 `json:"zone_wait_p99_ms"`
+}
+
+// Edge is how the readers' requests fell on the edge between them and the origin, and on the origin. Requests of the run's own
+// reader, which go past the edge to a serving process of their own, are no part of it.
+type Edge struct {
+	Program  string `json:"program"`  // such as nginx 1.22.1; empty: readers ask the origin itself
+	Segments int64  `json:"segments"` // that readers asked for, each counted once
+	Reads    int64  `json:"reads"`    // answers to readers with a segment
+	Cached   int64  `json:"cached"`   // of those, given from what the edge kept
+	// HitRatio is Cached of Reads; null without reads.
+	HitRatio *float64 `json:"hit_ratio"`
+	// Fetches is how many answers with a segment the origin gave, FetchesPerSegment that for each of Segments.
+	Fetches           int64    `json:"fetches"`
+	FetchesPerSegment *float64 `json:"fetches_per_segment"`
+	// NotFound is how many answers 404 and 410 readers got, and NotFoundFetched how many the origin gave; Shed and ShedFetched
+	// count 503.
+	NotFound        int64 `json:"not_found"`
+	NotFoundFetched int64 `json:"not_found_fetched"`
+	Shed            int64 `json:"shed"`
+	ShedFetched     int64 `json:"shed_fetched"`
 }
 
 // Driver is the driver's account of itself.

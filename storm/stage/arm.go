@@ -40,11 +40,14 @@ type Arm struct {
 // Target is an arm that is up.
 type Target struct {
 	Publish, Serve live.Target
+	// Probes are where the run's own reader asks; empty: where all readers do.
+	Probes []string
 	// Facts are what the report says of the arm, whatever is measured: provenance, servers, profile, published figures.
 	Facts record.Backend
 	// Fault carries out, or undoes, a fault on one of the arm's processes.
 	Fault func(ctx context.Context, f storm.Fault, undo bool) error
-	// Stats asks the origin's nodes for their counts; nil where they cannot be asked.
+	// Stats asks the origin's nodes for their counts, but for one that answers the run's own reader alone; nil where they cannot
+	// be asked.
 	Stats func(ctx context.Context) ([]origin.Stats, error)
 	// Close stops and removes all that Up started.
 	Close func() error
@@ -101,6 +104,7 @@ type uplift struct {
 
 	publish, store *process
 	serve          []*process
+	probed         *process   // answers the run's own reader, where an edge's requests are to be counted
 	zones          []*process // of embedded caches
 	closers        []func() error
 }
@@ -127,12 +131,40 @@ func (u *uplift) up(ctx context.Context) (*Target, error) {
 	if err := u.origin(ctx, &spawn, cfg); err != nil {
 		return nil, err
 	}
+	at, err := u.serving(ctx, &spawn)
+	if err != nil {
+		return nil, err
+	}
 	t := &Target{Facts: u.facts, Fault: u.fault, Stats: u.stats, Close: u.close}
 	t.Publish.URLs = []string{"http://" + u.publish.ready.Publish}
-	for _, s := range u.serve {
-		t.Serve.URLs = append(t.Serve.URLs, "http://"+s.ready.Serve)
+	for _, addr := range at {
+		t.Serve.URLs = append(t.Serve.URLs, "http://"+addr)
+	}
+	if u.probed != nil {
+		t.Probes = []string{"http://" + u.probed.ready.Serve}
 	}
 	return t, nil
+}
+
+// serving returns the addresses at which readers ask: the serving processes', or that of the edge which it puts before them.
+func (u *uplift) serving(ctx context.Context, spawn *spawner) (addresses []string, err error) {
+	for _, s := range u.serve {
+		addresses = append(addresses, s.ready.Serve)
+	}
+	if u.be.Edge == "" {
+		return addresses, nil
+	}
+	c, err := servers.Up(ctx, servers.Config{
+		Mode: servers.Native, Edge: u.be.Edge, Origins: addresses, Dir: spawn.dir, Reaper: spawn.reaper, Nice: spawn.nice,
+		OnDeath: func(s *servers.Server, err error) { u.note("death", fmt.Sprintf("the edge %s died: %v", s.Name, err)) },
+	})
+	if err != nil {
+		return nil, err
+	}
+	u.closers = append([]func() error{c.Close}, u.closers...) // before its directory goes
+	u.facts.Edge = &record.Edge{Program: u.be.Edge + " " + c.Edge.Version}
+	u.facts.Servers = append(u.facts.Servers, u.facts.Edge.Program+" as edge")
+	return []string{c.Edge.Addr}, nil
 }
 
 // durable sets up the store that acknowledges writes.
@@ -286,6 +318,12 @@ func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend)
 			Serving: config.Serving{Hot: int64(on.Hot), Collapse: on.Collapse},
 		})
 	}
+	if u.scenario.Edged() {
+		probed := nodes[1]
+		probed.Name = "serve-probe"
+		nodes = append(nodes, probed)
+		u.facts.Edge = &record.Edge{}
+	}
 	started := make([]*process, len(nodes))
 	var g errgroup.Group
 	for i, n := range nodes {
@@ -298,13 +336,16 @@ func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend)
 	}
 	err := g.Wait()
 	u.publish, u.serve = started[0], started[1:]
+	if u.scenario.Edged() {
+		u.serve, u.probed = started[1:len(started)-1], started[len(started)-1]
+	}
 	return err
 }
 
 // close ends the arm in the order in which nobody misses anybody: origin first, then caches and store.
 func (u *uplift) close() error {
 	var wg sync.WaitGroup
-	for _, group := range [][]*process{append([]*process{u.publish}, u.serve...), append([]*process{u.store}, u.zones...)} {
+	for _, group := range [][]*process{append([]*process{u.publish, u.probed}, u.serve...), append([]*process{u.store}, u.zones...)} {
 		for _, p := range group {
 			if p != nil {
 				wg.Go(func() { p.close(8 * time.Second) })

@@ -32,6 +32,7 @@ type job struct {
 	Windows        []storm.Window
 	Start          time.Time
 	Publish, Serve live.Target
+	Probes         []string
 	Share, Shares  int
 }
 
@@ -187,7 +188,7 @@ func (j job) execute(ctx context.Context, s scenarios.Scenario, fault func(f sto
 	}
 	templates := j.templates()
 	x, err := live.New(live.Config{
-		Start: j.Start, Publish: j.Publish, Serve: j.Serve, SameBytes: s.Event.Identical, Fault: fault,
+		Start: j.Start, Publish: j.Publish, Serve: j.Serve, Probes: j.Probes, SameBytes: s.Event.Identical, Fault: fault,
 		Template: func(id segment.ID) segment.Template { return templates[id.Event] },
 	})
 	if err != nil {

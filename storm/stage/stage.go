@@ -115,6 +115,14 @@ func Check(s scenarios.Scenario) error {
 	if err := s.Live(cost.Bytes(memory)); err != nil {
 		return &verdict.Error{Err: fmt.Errorf("this machine cannot carry %s: %w", s.Name, err), Code: verdict.Usage}
 	}
+	for _, b := range s.Backends {
+		if b.Edge == "" {
+			continue
+		}
+		if err := servers.EdgeReady(context.Background(), b.Edge); err != nil {
+			return &verdict.Error{Err: fmt.Errorf("%s: backend %s: %w", s.Name, b.Name, err), Code: verdict.Usage}
+		}
+	}
 	// A process of the run that has no files left drops requests, which says no more than that the machine was too small.
 	const others = 64 // files beside the connections of readers
 	var files syscall.Rlimit
@@ -360,6 +368,7 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	b.Notes = append(b.Notes, warmed...)
 	if after != nil {
 		b.Cache = cacheFigures(before, after, b)
+		edgeFigures(b.Edge, before, after, b, m.recording.Asked())
 	}
 	return b, nil
 }
@@ -379,7 +388,7 @@ func (m *measurement) job(target *Target, events []config.Event, windows []storm
 	n, start := first(events[0].Template, time.Now())
 	return job{
 		Seed: m.cfg.Seed, Backend: m.arm.Name, Events: events, First: n, Windows: windows, Start: start,
-		Publish: target.Publish, Serve: target.Serve,
+		Publish: target.Publish, Serve: target.Serve, Probes: target.Probes,
 	}
 }
 
@@ -531,7 +540,7 @@ func (m *measurement) watch(start time.Time) (stop func()) {
 func (m *measurement) result(target *Target, x live.Stats) *record.Backend {
 	b := m.recording.Backend()
 	f := target.Facts
-	b.Name, b.Provenance, b.Profile, b.Servers, b.Published = m.arm.Name, f.Provenance, f.Profile, f.Servers, f.Published
+	b.Name, b.Provenance, b.Profile, b.Servers, b.Published, b.Edge = m.arm.Name, f.Provenance, f.Profile, f.Servers, f.Published, f.Edge
 	b.Notes = append(b.Notes, f.Notes...)
 	b.Isolation = verdict.Isolation(m.recording.Ticks(scenarios.QuietPhase), m.recording.Ticks(scenarios.StormPhase), m.cfg.Seed)
 	lag := m.recording.Lag()
@@ -603,7 +612,7 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 	var answered int64
 	for _, p := range b.Phases {
 		for _, o := range p.Operations {
-			if slices.ContainsFunc([]storm.Class{storm.LiveEdge, storm.Early, storm.DVR}, func(c storm.Class) bool { return c.String() == o.Class }) {
+			if slices.Contains(readClasses, o.Class) {
 				answered += o.Count - o.Errors
 			}
 		}
@@ -613,6 +622,63 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 	}
 	return c
 }
+
+// edgeFigures fills e, if there is one, in from the serving nodes' counts before and after, and from what readers were
+// answered. asked is how many segments they asked for.
+func edgeFigures(e *record.Edge, before, after []origin.Stats, b *record.Backend, asked int64) {
+	if e == nil {
+		return
+	}
+	add := func(status int, n int64, found, missing, shed *int64) {
+		switch status {
+		case http.StatusOK, http.StatusPartialContent, http.StatusNotModified:
+			*found += n
+		case http.StatusNotFound, http.StatusGone:
+			*missing += n
+		case http.StatusServiceUnavailable:
+			*shed += n
+		}
+	}
+	for _, a := range after {
+		if a.Serve == nil {
+			continue
+		}
+		var o origin.Requests
+		if i := slices.IndexFunc(before, func(s origin.Stats) bool { return s.Node == a.Node }); i >= 0 && !restarted(before[i], a) {
+			o = before[i].Serve.Requests
+		}
+		for class, statuses := range a.Serve.Requests {
+			for status, n := range statuses {
+				add(status, n-o[class][status], &e.Fetches, &e.NotFoundFetched, &e.ShedFetched)
+			}
+		}
+	}
+	for _, p := range b.Phases {
+		for _, o := range p.Operations {
+			reads := slices.Contains(readClasses, o.Class)
+			if reads {
+				e.Cached += o.Cached
+			}
+			if reads || o.Class == storm.Missing.String() {
+				for status, n := range o.Statuses {
+					if code, err := strconv.Atoi(status); err == nil {
+						add(code, int64(n), &e.Reads, &e.NotFound, &e.Shed)
+					}
+				}
+			}
+		}
+	}
+	e.Segments = asked
+	if e.Reads > 0 {
+		e.HitRatio = new(float64(e.Cached) / float64(e.Reads))
+	}
+	if asked > 0 {
+		e.FetchesPerSegment = new(float64(e.Fetches) / float64(asked))
+	}
+}
+
+// readClasses are the classes of requests that count into the read figures.
+var readClasses = []string{storm.LiveEdge.String(), storm.Early.String(), storm.DVR.String()}
 
 // restarted reports whether a node counts anew since before.
 func restarted(before, after origin.Stats) bool {

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"origin-storm/origin/kv/kvtest"
 	"origin-storm/origin/servers"
 	"origin-storm/scenarios"
 	"origin-storm/storm/record"
@@ -232,6 +233,46 @@ backends: [embedded+cache]
 }
 
 // A process that dies although no fault asked for it makes the run invalid.
+// Each edge asks the origin once for a segment, however many readers wait; the run's own reader is no part of that.
+func TestEdgesAskOnce(t *testing.T) {
+	for _, edge := range []string{scenarios.Nginx, scenarios.Varnish} {
+		kvtest.Need(t, "the edge "+edge, servers.EdgeReady(t.Context(), edge))
+	}
+	s := parse(t, `
+name: edges
+event: {renditions: {count: 2, total: 1Mbit/s}, encode: {min: 100ms, max: 200ms}}
+readers: {edges: 20, behaviour: {aligned: 10ms, missing: 0.3}}
+windows: {warm-up: 0s, quiet: 0s, storm: 6s}
+backends:
+  - {name: direct, store: embedded}
+  - {name: nginx, store: embedded, edge: nginx}
+  - {name: varnish, store: embedded, edge: varnish}
+thresholds: ["nginx: edge fetches-per-segment == 1", "varnish: edge fetches-per-segment == 1", edge reads == 120, live-edge errors == 0, missing errors == 0]
+`)
+	res, _ := carry(t, t.Context(), s, nil)
+	sound(t, res)
+	for _, l := range res.Thresholds {
+		if !l.OK {
+			t.Errorf("%s does not hold on %s: %v %s", l.Text, l.Backend, l.Actual, l.Note)
+		}
+	}
+	for i, fetches := range []int64{120, 6, 6} {
+		b := res.Backends[i]
+		e := b.Edge
+		if e == nil || e.Segments != 6 || e.Fetches != fetches || i > 0 && e.Cached != 114 || i == 0 && e.Cached != 0 {
+			t.Fatalf("%s: %+v, want %d fetches for 6 segments and 120 reads", b.Name, e, fetches)
+		}
+		if direct := i == 0; e.NotFound == 0 || direct != (e.NotFoundFetched == e.NotFound) || direct != (e.Program == "") {
+			t.Errorf("%s: %+v, want all 404s fetched where there is no edge, and there alone", b.Name, e)
+		}
+		for _, o := range b.Phases[0].Operations {
+			if o.Class == "live-edge" && o.AfterAnswer.Count != 120 {
+				t.Errorf("%s: %d of 120 reads tell when the origin answered", b.Name, o.AfterAnswer.Count)
+			}
+		}
+	}
+}
+
 func TestUnaskedDeath(t *testing.T) {
 	s := parse(t, `
 name: death

@@ -68,6 +68,8 @@ func of(r record.Results, b record.Backend, copies []record.Copy, t scenarios.Th
 		return segments(r, b, copies, t)
 	case scenarios.CacheUse:
 		return cache(b, t)
+	case scenarios.EdgeUse:
+		return edge(b, t)
 	case scenarios.Isolation:
 		return isolation(b, t)
 	}
@@ -124,6 +126,33 @@ func cache(b record.Backend, t scenarios.Threshold) answer {
 		return known(float64(c.StoreReads))
 	case "polls":
 		return known(float64(c.Polls))
+	}
+	return untold("no such figure")
+}
+
+// edge finds how readers' requests fell on the edge and the origin.
+func edge(b record.Backend, t scenarios.Threshold) answer {
+	e := b.Edge
+	if e == nil {
+		return untold("the origin's counts are not known")
+	}
+	switch t.Figure {
+	case "fetches-per-segment":
+		return nullable(e.FetchesPerSegment, "no segment was asked for")
+	case "hit-ratio":
+		a := nullable(e.HitRatio, "nothing was read")
+		a.value *= 100
+		return a
+	case "reads":
+		return share(e.Reads, e.Reads, t.Unit)
+	case "not-found":
+		return share(e.NotFound, e.NotFound, t.Unit)
+	case "not-found-fetched":
+		return share(e.NotFoundFetched, e.NotFound, t.Unit)
+	case "shed":
+		return share(e.Shed, e.Shed, t.Unit)
+	case "shed-fetched":
+		return share(e.ShedFetched, e.Shed, t.Unit)
 	}
 	return untold("no such figure")
 }
@@ -201,7 +230,7 @@ func percentile(parts []part, t scenarios.Threshold) answer {
 			continue
 		}
 		l := map[string]record.Latency{scenarios.Response: p.op.Response, scenarios.Service: p.op.Service, scenarios.Lag: p.op.Lag,
-			scenarios.FirstByte: p.op.FirstByte}[t.Latency]
+			scenarios.FirstByte: p.op.FirstByte, scenarios.AfterAnswer: p.op.AfterAnswer}[t.Latency]
 		v, ok := map[string]*float64{"p50": l.P50, "p90": l.P90, "p99": l.P99, "p99.9": l.P999, "max": l.Max}[t.Figure]
 		if !ok {
 			return untold("no such figure")
