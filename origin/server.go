@@ -44,6 +44,10 @@ const (
 	defaultIdle        = 2 * time.Minute
 )
 
+// wholeRequest bounds a request from its header to its answer's last byte, unless that is a segment, which is bounded by its
+// progress. It is for those who read nothing, and lies far above what a slow packager of long segments needs.
+const wholeRequest = 5 * time.Minute
+
 // unread bounds how long a body may take that no handler reads. Those that do give it deadlines of their own.
 const unread = 5 * time.Second
 
@@ -59,6 +63,7 @@ func NewServer(h http.Handler, limit config.Limit, log *slog.Logger) *Server {
 		Handler:           bodies(h),
 		ReadHeaderTimeout: cmp.Or(limit.HeaderTime, defaultHeaderTime),
 		IdleTimeout:       cmp.Or(limit.Idle, defaultIdle),
+		WriteTimeout:      wholeRequest,
 		MaxHeaderBytes:    cmp.Or(limit.HeaderBytes, defaultHeaderBytes),
 		ErrorLog:          slog.NewLogLogger(logger(log).Handler(), slog.LevelWarn),
 		ConnState:         s.track,
