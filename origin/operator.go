@@ -9,6 +9,7 @@ import (
 	"origin-storm/origin/config"
 	"origin-storm/origin/control"
 	"origin-storm/origin/storage"
+	"origin-storm/origin/stress"
 )
 
 // OperatorConfig is what an operator's listener shows.
@@ -21,6 +22,8 @@ type OperatorConfig struct {
 	Store func() StoreStats
 	// Cache returns what the cache before the store counted; nil if there is none.
 	Cache func() CacheStats
+	// Stress returns how the store bears its reads; nil if nobody watches.
+	Stress func() stress.State
 	// Access guards the publishing side; nil counts nothing.
 	Access *access.Guard
 	// Listeners returns the counts of the node's listeners by name; nil if nobody counts.
@@ -57,6 +60,9 @@ func (c OperatorConfig) Stats() Stats {
 	}
 	if c.Cache != nil {
 		out.Cache = new(c.Cache())
+	}
+	if c.Stress != nil {
+		out.Stress = new(c.Stress())
 	}
 	if c.Access != nil {
 		out.Access = new(c.Access.Stats())

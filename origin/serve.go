@@ -228,7 +228,7 @@ func (s *Serve) decide(r *http.Request, id segment.ID, ev *event) (class string,
 	if chosen {
 		known = policy.Published
 	}
-	d := ev.Decide(now, id.Number, known, s.cfg.Load())
+	d := ev.Decide(now, id.Number, known, s.cfg.Load().For(id, now))
 	switch d.Verdict {
 	case policy.Hold:
 		a, err = s.hold(r.Context(), ev, id)
@@ -284,7 +284,7 @@ func refusalOf(d policy.Answer, id segment.ID, now time.Time) *refusal {
 		f = refuse(http.StatusNotFound, "%v is not published yet", id)
 	case policy.Shed:
 		f = refuse(http.StatusServiceUnavailable, "the store is under stress and %v can wait", id)
-		f.retry = policy.ShedFor
+		f.retry = d.Until.Sub(now)
 	default:
 		f = refuse(http.StatusGone, "%v was never published, or has left the DVR window", id)
 	}

@@ -7,6 +7,7 @@ import (
 	"origin-storm/origin/control"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/storage"
+	"origin-storm/origin/stress"
 )
 
 // Stats is what /stats on the operator's listener answers: counts since the node began. Other programs read these names.
@@ -21,6 +22,8 @@ type Stats struct {
 	Store *StoreStats `json:"store,omitempty"`
 	// Control counts what keeps event control state current; its reads and writes are not among those of Store.
 	Control *control.Stats `json:"control,omitempty"`
+	// Stress says how the store bears its reads; absent where nothing depends on it.
+	Stress *stress.State `json:"stress,omitempty"`
 	// Cache is what the cache before the store counted; absent without a cache.
 	Cache *CacheStats `json:"cache,omitempty"`
 	// Access is what was not let in to publish; absent of a node that does not.

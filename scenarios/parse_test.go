@@ -206,7 +206,7 @@ readers:
     - {name: nyc, rtt: 80ms, share: 0.3}
   behaviour: {aligned: 50ms, early: 0.1, dvr: 2, missing: 0.01}
 windows: {warm-up: 5s, quiet: 4s, storm: 6s, repeat: 2, until: 10}
-origin: {serve: 2, hot: 64MiB, collapse: true}
+origin: {serve: 2, hot: 64MiB, collapse: true, shed: true}
 backends:
   - embedded+cache
   - {name: swept, store: embedded, cache: true, zones: 2, hit-ratio: 25%, profile: netflix-kv-2024, origin: {hot: 1GiB}}
@@ -233,7 +233,7 @@ drivers: 2
 			Behaviour: scenarios.Behaviour{Aligned: 50 * time.Millisecond, Early: 0.1, DVR: 2, Missing: 0.01},
 		},
 		Windows: scenarios.Windows{WarmUp: scenarios.WarmUp(5 * time.Second), Quiet: 4 * time.Second, Storm: 6 * time.Second, Repeat: 2, Until: 10},
-		Origin:  scenarios.Origin{Serve: 2, Hot: 64 << 20, Collapse: true},
+		Origin:  scenarios.Origin{Serve: 2, Hot: 64 << 20, Collapse: true, Shed: true},
 		Backends: []scenarios.Backend{
 			{Name: "embedded+cache", Store: "embedded", Cache: true, Zones: 3, Profile: "none"},
 			{Name: "swept", Store: "embedded", Cache: true, Zones: 2, HitRatio: &quarter, Profile: "netflix-kv-2024", Origin: &scenarios.Origin{Serve: 2, Hot: 1 << 30}},

@@ -184,6 +184,8 @@ type Origin struct {
 	Hot cost.Bytes `yaml:"hot"`
 	// Collapse makes concurrent reads of one segment one read of the store.
 	Collapse bool `yaml:"collapse"`
+	// Shed lets the serving processes send readers who can wait away while the store is under stress.
+	Shed bool `yaml:"shed"`
 }
 
 // The stores that a backend can have.

@@ -27,6 +27,7 @@ import (
 	"origin-storm/origin/kv/remote"
 	"origin-storm/origin/kv/s3/fakes3"
 	"origin-storm/origin/metrics"
+	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 )
 
@@ -101,7 +102,7 @@ func (n *node) listen(name, addr string, h http.Handler, limit config.Limit) (st
 
 // origin sets up publish, serve or both.
 func (n *node) origin(ctx context.Context, cfg config.Node) error {
-	b, err := openBackend(ctx, cfg.Backend, cfg.AllowRemote, n.log)
+	b, err := openBackend(ctx, cfg.Backend, cfg.Serving.Stress, cfg.AllowRemote, n.log)
 	if err != nil {
 		return err
 	}
@@ -152,11 +153,13 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 	if cfg.Role == config.Serve || both {
 		s, err := origin.NewServe(origin.ServeConfig{
 			Events: cfg.Events, Segments: b.segments, Control: keeper, Serving: cfg.Serving, Node: cfg.Name, Region: cfg.Region, Log: n.log,
+			Load: func() policy.Load { return b.state().Load() },
 		})
 		if err != nil {
 			return err
 		}
 		operator.Serve = s
+		operator.Stress = b.state
 		n.closers = append(n.closers, func() error { s.Close(); return nil })
 		if n.ready.Serve, err = n.listen("serve", cfg.Serve, visible(s), cfg.Limits.Serve); err != nil {
 			return err

@@ -24,7 +24,9 @@ import (
 	"origin-storm/origin/kv/pebble"
 	"origin-storm/origin/kv/remote"
 	"origin-storm/origin/kv/s3"
+	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
+	"origin-storm/origin/stress"
 )
 
 // tables is a store that is open: the tables in it, and how to close it.
@@ -103,13 +105,17 @@ type backend struct {
 	caches   []*kv.Cache
 	waits    zoneWaits
 	counts   storeCounts
+	stress   *stress.Meter
 	closers  []func() error
 }
 
 // openBackend opens the stores of cfg and decorates them. From the outside in: the cache, whose misses go to the store; hedges
 // and retries around each operation of the store, so that every chunk has its own; the wire.
-func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, log *slog.Logger) (b *backend, err error) {
-	b = &backend{}
+func openBackend(ctx context.Context, cfg config.Backend, bounds config.Stress, remoteAllowed bool, log *slog.Logger) (b *backend, err error) {
+	if cfg.Store.Kind == "s3" {
+		bounds.Target, bounds.Maximum = cmp.Or(bounds.Target, s3Target), cmp.Or(bounds.Maximum, s3Maximum)
+	}
+	b = &backend{stress: stress.New(bounds)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, b.close())
@@ -136,7 +142,12 @@ func openBackend(ctx context.Context, cfg config.Backend, remoteAllowed bool, lo
 		if err != nil {
 			return nil, nil, fmt.Errorf("table %s: %w", name, err)
 		}
-		s = kv.Observe(s, b.counts.observe)
+		s = kv.Observe(s, func(op kv.Op, took time.Duration, err error) {
+			b.counts.observe(op, took, err)
+			if !op.Write {
+				b.stress.Record(time.Now(), took, op.Size(), stress.EndOf(err))
+			}
+		})
 		if !cfg.Whole {
 			s = kv.Retry(s, kv.RetryConfig{Seed: seed})
 			if immutable { // a Commit may be written twice, and a hedge that lost must not come last
@@ -192,6 +203,16 @@ func (b *backend) answers(ctx context.Context) error {
 // defaultHedge is when an operation gets a second try beside it. It lies above the p99 of a chunk's write into a healthy store
 // (129 ms in the comparison that chose the chunk size), so that hedges stay rare, and far below the 2 s budget.
 const defaultHedge = 200 * time.Millisecond
+
+// What a read of S3 should take, and may: "roughly 100-200 milliseconds" to the first byte are usual (AWS, Performance design
+// patterns for Amazon S3), and the read budget is 2 s.
+const (
+	s3Target  = 200 * time.Millisecond
+	s3Maximum = segment.Budget
+)
+
+// state returns how the store bears its reads.
+func (b *backend) state() stress.State { return b.stress.State(time.Now()) }
 
 // misses turns a share of a cache's reads into misses, keyed so that a run can be repeated.
 func misses(seed uint64, share float64) kv.Intercept {

@@ -122,6 +122,24 @@ type Serving struct {
 	// HoldTime is how long a request may be held, for edges that give up before a segment's deadline (up to two segments after
 	// it was asked for): it is then answered 404, to be asked again at once. 0 means until the deadline.
 	HoldTime time.Duration `yaml:"hold-time,omitempty"`
+	// Stress says when reads that can wait are shed to spare the store.
+	Stress Stress `yaml:"stress,omitempty"`
+}
+
+// Stress says when a store counts as short of capacity. Package stress has the defaults and their sources.
+type Stress struct {
+	// Target is how long a read of the store should take, PerMiB how much longer for each MiB that it brings, and Maximum (and
+	// PerMiB) how long it may take. 0 means 10ms, 20ms and 500ms; of an S3 store 200ms, 20ms and 2s.
+	Target  time.Duration `yaml:"target,omitempty"`
+	PerMiB  time.Duration `yaml:"per-mib,omitempty"`
+	Maximum time.Duration `yaml:"maximum,omitempty"`
+	// Window is over how much time reads are counted, Samples how many it needs. 0 means 4s and 20.
+	Window  time.Duration `yaml:"window,omitempty"`
+	Samples int           `yaml:"samples,omitempty"`
+	// Shed is the share of reads over the target, 0 to 1, above which DVR reads are shed; 0 means 0.4, a negative number never.
+	Shed float64 `yaml:"shed,omitempty"`
+	// ShedLiveEdge is the share of reads over the maximum above which the live edge is shed, too; 0 means never.
+	ShedLiveEdge float64 `yaml:"shed-live-edge,omitempty"`
 }
 
 // Host is what a store process hosts: any number of stores under names, and at most one S3 server.

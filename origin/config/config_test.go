@@ -100,6 +100,11 @@ func TestValidate(t *testing.T) {
 		"zone elsewhere":    {func(n *config.Node) { n.Backend.Zones[0].Addresses = []string{"example.org:1"} }, "backend.zones[0].addresses"},
 		"allowed elsewhere": {func(n *config.Node) { n.AllowRemote, n.Backend.Store.Addresses = true, []string{"192.0.2.1:9042"} }, ""},
 		"miss ratio":        {func(n *config.Node) { n.Backend.MissRatio = 1.5 }, "backend.miss-ratio"},
+		"hold time":         {func(n *config.Node) { n.Serving.HoldTime = -1 }, "serving: hot, holds and hold-time"},
+		"stress":            {func(n *config.Node) { n.Serving.Stress = config.Stress{Target: 1, Shed: -1, ShedLiveEdge: 0.9} }, ""},
+		"stress target":     {func(n *config.Node) { n.Serving.Stress.Target = -1 }, "serving.stress: only shed"},
+		"stress share":      {func(n *config.Node) { n.Serving.Stress.Shed = 40 }, "serving.stress: shed 40"},
+		"live edge share":   {func(n *config.Node) { n.Serving.Stress.ShedLiveEdge = -1 }, "serving.stress: shed 0 and shed-live-edge -1"},
 		"nothing to host":   {func(n *config.Node) { n.Role = config.Store }, "host: a store node needs"},
 		"hosts a memcached": {func(n *config.Node) {
 			n.Role, n.Host.Stores = config.Store, []config.HostedStore{{Name: "x", Store: config.StoreAt{Kind: "memcached"}}}

@@ -219,8 +219,13 @@ func (n Node) Validate() error {
 	if r := n.Backend.MissRatio; !(r >= 0 && r <= 1) {
 		bad("backend.miss-ratio", "%v is not between 0 and 1", r)
 	}
-	if n.Serving.Hot < 0 || n.Serving.Holds < 0 {
-		bad("serving", "hot and holds must not be negative")
+	if n.Serving.Hot < 0 || n.Serving.Holds < 0 || n.Serving.HoldTime < 0 {
+		bad("serving", "hot, holds and hold-time must not be negative")
+	}
+	if s := n.Serving.Stress; min(s.Target, s.PerMiB, s.Maximum, s.Window) < 0 || s.Samples < 0 {
+		bad("serving.stress", "only shed may be negative")
+	} else if !(s.Shed <= 1 && s.ShedLiveEdge >= 0 && s.ShedLiveEdge <= 1) {
+		bad("serving.stress", "shed %v and shed-live-edge %v are shares, 0 to 1", s.Shed, s.ShedLiveEdge)
 	}
 	for i, h := range n.Host.Stores {
 		at := fmt.Sprintf("host.stores[%d]", i)

@@ -6,6 +6,8 @@ package policy
 
 import (
 	"cmp"
+	"fmt"
+	"hash/fnv"
 	"time"
 
 	"origin-storm/origin/segment"
@@ -26,7 +28,7 @@ const DefaultDVR = 2 * time.Hour
 
 // How long answers may be reused that no clock bounds.
 const (
-	// ShedFor is how long an edge keeps the answer Shed: Netflix's origin says 5 s (netflixtechblog.com, "Netflix Live
+	// ShedFor is how long an edge keeps the answer Shed to a read that can wait: Netflix's origin says 5 s (netflixtechblog.com, "Netflix Live
 	// Origin", 2025-12-15).
 	ShedFor = 5 * time.Second
 	// SettleFor is how young a Commit may be and still change: two nodes may have been given different bytes, and a flawed
@@ -51,8 +53,26 @@ const (
 
 // Load is what the node knows of the store's state.
 type Load struct {
-	// Stressed: the store is slow for want of capacity, and what can wait should.
+	// Stressed: the store is slow for want of capacity, and what can wait should, but for the share Admit of it, 0 to 1; For
+	// says what is in that share.
 	Stressed bool
+	Admit    float64
+	// Critical: it is so slow that the live edge is shed, too, as far as answering would need the store; the last thing to do.
+	Critical bool
+}
+
+// For returns l as it is for segment id at now: without stress if id is in the share that is admitted nonetheless. That is drawn
+// for each segment and ShedFor, not for each request, so that all edges are told the same for as long as they keep it.
+func (l Load) For(id segment.ID, now time.Time) Load {
+	if !l.Stressed || l.Admit <= 0 {
+		return l
+	}
+	h := fnv.New64a()
+	fmt.Fprintf(h, "%s %s %d %d", id.Event, id.Rendition, id.Number, now.UnixNano()/int64(ShedFor))
+	x := h.Sum64() * 0x9e3779b97f4a7c15 // FNV's high bits hardly depend on the last bytes
+	x = (x ^ x>>32) * 0x9e3779b97f4a7c15
+	l.Stressed = float64(x>>11)/(1<<53) >= l.Admit
+	return l
 }
 
 // Verdict is what to do with a request.
@@ -69,7 +89,7 @@ const (
 	NotYet
 	// Gone: it was never published, or its time has passed.
 	Gone
-	// Shed: it is of low priority and the store is under stress.
+	// Shed: the store is under stress, and this read is of too low priority for it.
 	Shed
 )
 
@@ -117,14 +137,22 @@ func (r Rendition) Decide(now time.Time, n int64, known Known, load Load) Answer
 	if load.Stressed && r.Low(now, n) {
 		return Answer{Shed, now.Add(ShedFor)}
 	}
+	// The live edge is wanted again within the segment, so that an edge must not keep this answer as long as others.
+	shed := Answer{Shed, now.Add(min(ShedFor, t.Duration()/2))}
 	if known == Published {
+		if load.Critical {
+			return shed
+		}
 		return Answer{Serve, end}
 	}
 	if deadline := t.Deadline(n); now.Before(deadline) {
-		return Answer{Hold, deadline} // whether there is a copy already, the first poll tells
+		return Answer{Hold, deadline} // whether there is a copy already, the first poll tells; polls are few, and not shed
 	}
 	if known == Absent {
 		return Answer{Gone, now.Add(t.Duration())} // a late publication makes it 200 again
+	}
+	if load.Critical {
+		return shed
 	}
 	return Answer{Verdict: Look}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ var clocks = map[string]segment.Template{
 func TestDecide(t *testing.T) {
 	// Segment 10 is the first. Segment 20 begins 20 s after the event, is due at 22 s, and is waited for until 24 s.
 	r := policy.Rendition{Template: segment.Template{Start: start, StartNumber: 10}, DVR: time.Minute}
-	stressed := policy.Load{Stressed: true}
+	stressed, critical := policy.Load{Stressed: true}, policy.Load{Stressed: true, Critical: true}
 	for _, tt := range []struct {
 		name  string
 		at    time.Duration
@@ -58,6 +59,11 @@ func TestDecide(t *testing.T) {
 		{"DVR under stress", 32 * time.Second, 20, policy.Published, stressed, policy.Shed, 37 * time.Second},
 		{"next under stress", 20 * time.Second, 20, policy.Unknown, stressed, policy.Hold, 24 * time.Second},
 		{"not yet under stress", 20*time.Second - 1, 20, policy.Unknown, stressed, policy.NotYet, 20 * time.Second},
+		{"live edge of a store in need", 32 * time.Second, 21, policy.Published, critical, policy.Shed, 33 * time.Second},
+		{"unknown live edge of a store in need", 32 * time.Second, 21, policy.Unknown, critical, policy.Shed, 33 * time.Second},
+		{"next of a store in need", 20 * time.Second, 20, policy.Unknown, critical, policy.Hold, 24 * time.Second},
+		{"DVR of a store in need", 32 * time.Second, 20, policy.Published, critical, policy.Shed, 37 * time.Second},
+		{"init of a store in need", 0, segment.Init, policy.Published, critical, policy.Serve, time.Minute},
 		{"init unknown", -time.Hour, segment.Init, policy.Unknown, stressed, policy.Look, 0},
 		{"init absent", 0, segment.Init, policy.Absent, policy.Load{}, policy.NotYet, 2 * time.Second},
 		{"init published", 0, segment.Init, policy.Published, policy.Load{}, policy.Serve, time.Minute},
@@ -160,7 +166,7 @@ func TestDecideProperties(t *testing.T) {
 				}
 				now = now.Add(time.Duration(rng.IntN(3) - 1))
 				known := policy.Known(rng.IntN(3))
-				load := policy.Load{Stressed: rng.IntN(2) == 0}
+				load := [...]policy.Load{{}, {Stressed: true}, {Stressed: true, Critical: true}}[rng.IntN(3)]
 				check(t, r, now, n, known, load)
 			}
 		})
@@ -205,12 +211,15 @@ func check(t *testing.T, r policy.Rendition, now time.Time, n int64, known polic
 			fail("the store was asked already")
 		}
 	case policy.Serve:
-		if known != policy.Published || load.Stressed && r.Low(now, n) {
+		if known != policy.Published || load.Stressed && r.Low(now, n) || load.Critical && n != segment.Init {
 			fail("it must not be served")
 		}
 	case policy.Shed:
-		if !load.Stressed || !r.Low(now, n) {
+		if !load.Stressed || !r.Low(now, n) && !load.Critical {
 			fail("it has priority")
+		}
+		if !r.Low(now, n) && a.Until.Sub(now) > r.Template.Duration()/2 {
+			fail("an edge keeps it until the segment is old")
 		}
 	case policy.Gone:
 		if known == policy.Published && now.Before(r.End(n)) {
@@ -263,5 +272,48 @@ func TestKeep(t *testing.T) {
 	}
 	if got := (policy.Rendition{Template: segment.Template{Start: start}}).End(0).Sub(start); got != 2*time.Second+policy.DefaultDVR {
 		t.Errorf("End(0) without a window = %v", got)
+	}
+}
+
+// TestAdmit: of what can wait, a share is answered under stress; which segments, changes with the time that a refusal lasts, and
+// not before.
+func TestAdmit(t *testing.T) {
+	const n = 4000
+	shed := func(i int, at time.Time, admit float64) bool {
+		id := segment.ID{Event: "ev", Rendition: "v" + strconv.Itoa(i%20), Number: int64(i / 20)}
+		return policy.Load{Stressed: true, Admit: admit}.For(id, at).Stressed
+	}
+	for _, admit := range []float64{0, 0.02, 0.5, 0.9, 1} {
+		admitted, changed, alike := 0, 0, 0
+		for i := range n {
+			if !shed(i, start, admit) {
+				admitted++
+			}
+			if shed(i, start, admit) == shed((i+1)%n, start, admit) {
+				alike++
+			}
+			if shed(i, start, admit) != shed(i, start.Add(policy.ShedFor-1), admit) {
+				t.Fatalf("admit %v: what is answered to %d changes within %v", admit, i, policy.ShedFor)
+			}
+			if shed(i, start, admit) != shed(i, start.Add(policy.ShedFor), admit) {
+				changed++
+			}
+			if admit < 1 && !shed(i, start, admit) && shed(i, start, admit+0.1) {
+				t.Errorf("%d is admitted at %v, and not at more", i, admit)
+			}
+		}
+		if share := float64(admitted) / n; share < admit-0.03 || share > admit+0.03 {
+			t.Errorf("admit %v: %v are answered", admit, share)
+		}
+		differ := 2 * admit * (1 - admit) * n
+		if float64(changed) < differ*0.8 || float64(changed) > differ*1.2 {
+			t.Errorf("admit %v: after %v %d of %d change, want about %.0f", admit, policy.ShedFor, changed, n, differ)
+		}
+		if float64(n-alike) < differ*0.8 || float64(n-alike) > differ*1.2 {
+			t.Errorf("admit %v: %d of %d neighbours differ, want about %.0f", admit, n-alike, n, differ)
+		}
+	}
+	if (policy.Load{Admit: 0.5}).For(segment.ID{}, start).Stressed {
+		t.Error("For says that there is stress where there is none")
 	}
 }

@@ -315,7 +315,7 @@ func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend)
 	for i := range max(1, on.Serve) {
 		nodes = append(nodes, config.Node{
 			Role: config.Serve, Name: fmt.Sprint("serve-", i+1), Region: "local", Serve: "127.0.0.1:0", Backend: cfg,
-			Serving: config.Serving{Hot: int64(on.Hot), Collapse: on.Collapse},
+			Serving: config.Serving{Hot: int64(on.Hot), Collapse: on.Collapse, Stress: shedding(on.Shed)},
 		})
 	}
 	if u.scenario.Edged() {
@@ -340,6 +340,14 @@ func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend)
 		u.serve, u.probed = started[1:len(started)-1], started[len(started)-1]
 	}
 	return err
+}
+
+// shedding is how a serving process is told whether to shed; what counts as stress is its own affair.
+func shedding(on bool) config.Stress {
+	if on {
+		return config.Stress{}
+	}
+	return config.Stress{Shed: -1}
 }
 
 // close ends the arm in the order in which nobody misses anybody: origin first, then caches and store.
