@@ -23,9 +23,14 @@ func (ev *event) under(st *control.State) *event {
 	return &now
 }
 
-// announce puts into h what an event says with each answer.
-func announce(h http.Header, ev *event, st *control.State, now time.Time) {
-	setNonEmpty(h, HeaderNotices, st.Announced(ev.Template.Next(now)))
+// announce puts into h what an event, if there is one of that name, says with each answer about it.
+func (s *Serve) announce(h http.Header, name string) {
+	ev := s.events[name]
+	if ev == nil {
+		return
+	}
+	st := s.state(name)
+	setNonEmpty(h, HeaderNotices, st.Announced(ev.Template.Next(time.Now())))
 	h.Set(HeaderCacheVersion, strconv.FormatInt(st.CacheVersion, 10))
 }
 

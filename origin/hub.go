@@ -18,7 +18,7 @@ import (
 
 // What Hub.Wait returns other than a segment.
 var (
-	// ErrAbsent: the deadline passed, and the store said after the segment was due that there is no copy.
+	// ErrAbsent: the deadline passed, and the store said after the segment was due that there is no copy; or the event has ended.
 	ErrAbsent = errors.New("origin: not published by its deadline")
 	// ErrHoldsFull: as many requests are held as the node allows, or as it allows this event.
 	ErrHoldsFull = errors.New("origin: too many requests held")
@@ -86,10 +86,11 @@ func NewHub(segments *storage.Segments, c HubConfig) *Hub {
 	}
 }
 
-// Wait returns the copy of segment id, published by one of pipelines, as soon as it can be read. Else it returns ErrAbsent
-// once the deadline has passed; ErrHoldTime when its time is over; ErrHoldsFull at once; ctx's error when ctx is done; and
+// Wait returns the copy of segment id as soon as it can be read. Each poll asks pipelines, which does not wait, whose copies
+// count at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already.
+// Else Wait returns ErrAbsent once the deadline has passed, or with the next poll if it is not to come; ErrHoldTime when its time is over; ErrHoldsFull at once; ctx's error when ctx is done; and
 // another error if the deadline passed while the store could not be asked. The caller has made sure that id is next or overdue.
-func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines []string) (*Segment, error) {
+func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines func() (names []string, coming bool)) (*Segment, error) {
 	if !h.enter(id.Event) {
 		return nil, ErrHoldsFull
 	}
@@ -101,7 +102,7 @@ func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 		defer cancel()
 	}
 	seg, _, err := h.waits.do(within, id, func(ctx context.Context) (*Segment, error) {
-		w := &wait{hub: h, r: r, id: id, pipelines: pipelines, seen: make(chan []*storage.Commit, 1), looked: make(chan struct{})}
+		w := &wait{hub: h, r: r, id: id, pipelines: pipelines, seen: make(chan []*storage.Commit, 1), looked: make(chan struct{}), ended: make(chan struct{})}
 		w.heard, _ = h.heard.get(id, time.Now())
 		return w.run(ctx)
 	})
@@ -240,7 +241,7 @@ func (h *Hub) look(ctx context.Context, batch []*wait) {
 		exchanges.Go(func() {
 			asks := make([]storage.Ask, len(part))
 			for i, w := range part {
-				asks[i] = storage.Ask{ID: w.id, Pipelines: w.pipelines}
+				asks[i] = storage.Ask{ID: w.id, Pipelines: w.candidates()}
 			}
 			// An error is the cache's to count and to log; what it does not answer, the polls of the store behind it find.
 			found, _ := h.segments.Peek(ctx, asks)
@@ -257,9 +258,11 @@ type wait struct {
 	hub       *Hub
 	r         policy.Rendition
 	id        segment.ID
-	pipelines []string
+	pipelines func() (names []string, coming bool)
 	seen      chan []*storage.Commit // what a poll found, if there is something to serve; the first find waits here
 	looked    chan struct{}          // closed when the cache was asked for the first time, and has nothing
+	ended     chan struct{}          // closed when it is no longer to come
+	end       sync.Once              // closes ended
 	peeked    time.Time              // when the last poll of the cache began; guarded by the hub's mu
 
 	mu        sync.Mutex // guards the following
@@ -300,7 +303,7 @@ func (w *wait) run(ctx context.Context) (*Segment, error) {
 	if w.hub.segments.Cached() {
 		defer w.hub.join(w)()
 		pollers.Go(func() { // of its own, as an exchange that is under way may take its time
-			found, _ := w.hub.segments.Peek(polling, []storage.Ask{{ID: w.id, Pipelines: w.pipelines}}) // errors: see look
+			found, _ := w.hub.segments.Peek(polling, []storage.Ask{{ID: w.id, Pipelines: w.candidates()}}) // errors: see look
 			if !w.offer(found[0]) {
 				close(w.looked)
 			}
@@ -320,6 +323,8 @@ func (w *wait) run(ctx context.Context) (*Segment, error) {
 			}
 			w.hub.log.Warn("an awaited segment is published but can not be read", "segment", w.id, "err", err)
 			sleep(polling, fetchAgain)
+		case <-w.ended:
+			return nil, ErrAbsent
 		case <-polling.Done():
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -338,6 +343,15 @@ func (w *wait) verdict() error {
 		return ErrAbsent
 	}
 	return fmt.Errorf("origin: %v: the store was not heard before the deadline: %w", w.id, cmp.Or(w.lastError, context.DeadlineExceeded))
+}
+
+// candidates are the pipelines to ask for now.
+func (w *wait) candidates() []string {
+	names, coming := w.pipelines()
+	if !coming {
+		w.end.Do(func() { close(w.ended) })
+	}
+	return names
 }
 
 // choose puts the copies of found in the order in which they are to be tried.
@@ -413,7 +427,7 @@ func (w *wait) poll(ctx context.Context, source policy.Source) {
 		}
 		began = time.Now()
 		w.begin(began)
-		found, err := w.hub.segments.Candidates(ctx, w.id, w.pipelines)
+		found, err := w.hub.segments.Candidates(ctx, w.id, w.candidates())
 		w.note(began, w.offer(found), err)
 	}
 }

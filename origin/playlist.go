@@ -175,8 +175,9 @@ func (s *Serve) manifest(ctx context.Context, p page) (written, error) {
 
 // write returns p as it is at now; it is generated once for all who ask for it until something changes.
 func (s *Serve) write(ev *event, p page, known *learned, now time.Time) (written, error) {
-	pages := s.pages[ev.name]
+	pages, st := s.pages[ev.name], s.state(ev.name)
 	e := manifest.Event{
+		Ended: st.Ended, Last: st.Last,
 		Template: ev.Template, Window: cmp.Or(ev.DVR, policy.DefaultDVR), Renditions: known.renditions, Began: known.began, Changed: known.changed,
 		Gap: func(rendition string, n int64) bool {
 			_, gap := pages.gaps.get(segment.ID{Event: ev.name, Rendition: rendition, Number: n}, now)
@@ -301,7 +302,7 @@ func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendit
 		g.Go(func() error {
 			id := segment.ID{Event: ev.name, Rendition: r.Name, Number: segment.Init}
 			s.readCount.Add(1)
-			copies, err := s.cfg.Segments.Candidates(ctx, id, ev.pipelines)
+			copies, err := s.cfg.Segments.Candidates(ctx, id, s.state(ev.name).Pipelines(id, ev.pipelines))
 			commits := ranked(copies, false)
 			if err == nil && len(commits) == 0 {
 				return nil
@@ -358,7 +359,7 @@ func (s *Serve) peakRate(ctx context.Context, ev *event, rendition string) int64
 		if id.Number < ev.Template.StartNumber {
 			return 0
 		}
-		found, _ := s.cfg.Segments.Candidates(ctx, id, ev.pipelines) // without an answer there is the usual rate
+		found, _ := s.cfg.Segments.Candidates(ctx, id, s.state(ev.name).Pipelines(id, ev.pipelines)) // without an answer there is the usual rate
 		for _, c := range found {
 			if c != nil {
 				p.measure(rendition, c.Size)

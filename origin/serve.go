@@ -124,6 +124,7 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if p, ok := parsePage(r.URL); ok {
 			var m written
 			class = "manifest"
+			s.announce(h, p.event)
 			m, err = s.manifest(r.Context(), p)
 			s.firstByte.add(class, time.Since(began))
 			if err == nil {
@@ -190,9 +191,7 @@ type served struct {
 func (s *Serve) answer(h http.Header, r *http.Request) (class string, a served, err error) {
 	id, ev, err := s.target(r)
 	if err != nil {
-		if ev := s.events[id.Event]; ev != nil {
-			announce(h, ev, s.state(ev.name), time.Now())
-		}
+		s.announce(h, id.Event)
 		return "unknown", served{}, err
 	}
 	if err := s.ready(); err != nil {
@@ -200,9 +199,8 @@ func (s *Serve) answer(h http.Header, r *http.Request) (class string, a served, 
 	}
 	for {
 		class, a, err = s.decide(r, id, ev.under(s.state(ev.name)))
-		st := s.state(ev.name)
-		if err != nil || !st.Masked(a.ID) { // a copy that was masked while it was read or waited for is not served any more
-			announce(h, ev, st, time.Now())
+		if err != nil || !s.state(ev.name).Masked(a.ID) { // a copy that was masked while it was read or waited for is not served any more
+			s.announce(h, ev.name)
 			return class, a, err
 		}
 	}
@@ -286,7 +284,7 @@ func refusalOf(d policy.Answer, id segment.ID, now time.Time) *refusal {
 		f = refuse(http.StatusServiceUnavailable, "the store is under stress and %v can wait", id)
 		f.retry = d.Until.Sub(now)
 	default:
-		f = refuse(http.StatusGone, "%v was never published, or has left the DVR window", id)
+		f = refuse(http.StatusGone, "%v was never published, has left the DVR window, or comes after the end of the event", id)
 	}
 	f.keep = d.Until.Sub(now)
 	return f
@@ -295,7 +293,10 @@ func refusalOf(d policy.Answer, id segment.ID, now time.Time) *refusal {
 // hold waits in the hub.
 func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, error) {
 	s.held.Add(1)
-	seg, err := s.hub.Wait(ctx, ev.Rendition, id, s.state(ev.name).Pipelines(id, ev.pipelines))
+	seg, err := s.hub.Wait(ctx, ev.Rendition, id, func() ([]string, bool) {
+		st := s.state(ev.name)
+		return st.Pipelines(id, ev.pipelines), !st.Ended || id.Number <= st.Last
+	})
 	now := time.Now()
 	ev = ev.under(s.state(ev.name)) // it may have ended meanwhile
 	switch {

@@ -10,7 +10,6 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
-	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -38,9 +37,9 @@ type Config struct {
 	Limits config.Limits
 	// Credentials are those that may publish; none lets everybody.
 	Credentials []config.Credential
-	// Control is where event control state is kept, in the documents of this node (Node) and those of Writers; nil: there is
-	// none.
+	// Control is where event control state is kept; nil: there is none.
 	Control kv.Store
+	// Writers are the nodes whose documents of it count; nil means Node alone.
 	Writers []string
 	// ChunkSize is storage.Config's.
 	ChunkSize    int
@@ -182,9 +181,11 @@ func startControl(t testing.TB, cfg Config) *control.Keeper {
 	for _, ev := range cfg.Events {
 		events = append(events, ev.Name)
 	}
-	k, err := control.New(control.Config{
-		Store: cfg.Control, Events: events, Node: cfg.Node, Writers: append(slices.Clone(cfg.Writers), cfg.Node), Log: cfg.Log,
-	})
+	writers := cfg.Writers
+	if writers == nil {
+		writers = []string{cfg.Node}
+	}
+	k, err := control.New(control.Config{Store: cfg.Control, Events: events, Node: cfg.Node, Writers: writers, Log: cfg.Log})
 	if err != nil {
 		t.Fatalf("origintest: %v", err)
 	}
