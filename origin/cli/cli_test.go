@@ -22,11 +22,16 @@ import (
 // start runs a node and returns where it listens. stop tells it to end and returns when it has, with what run returned.
 func start(t *testing.T, n config.Node) (ready config.Ready, stop func() error) {
 	t.Helper()
+	return startLogging(t, n, slog.New(slog.DiscardHandler))
+}
+
+func startLogging(t *testing.T, n config.Node, log *slog.Logger) (ready config.Ready, stop func() error) {
+	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
 	r, w := io.Pipe()
 	ended := make(chan error, 1)
 	go func() {
-		err := run(ctx, n, w, slog.New(slog.DiscardHandler))
+		err := run(ctx, n, w, log)
 		w.CloseWithError(err)
 		ended <- err
 	}()
