@@ -93,6 +93,14 @@ func (s *Serve) state(event string) *control.State {
 	return s.cfg.Control.State(event)
 }
 
+// awaited returns what a poll for id asks: whose copies count at the moment, and whether it is still to come.
+func (s *Serve) awaited(ev *event, id segment.ID) func() ([]string, bool) {
+	return func() ([]string, bool) {
+		st := s.state(ev.name)
+		return st.Pipelines(id, ev.pipelines), !st.Ended || id.Number <= st.Last
+	}
+}
+
 // ready refuses requests until it is known what must not be served.
 func (s *Serve) ready() error {
 	if s.cfg.Control == nil {

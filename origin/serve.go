@@ -293,10 +293,7 @@ func refusalOf(d policy.Answer, id segment.ID, now time.Time) *refusal {
 // hold waits in the hub.
 func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, error) {
 	s.held.Add(1)
-	seg, err := s.hub.Wait(ctx, ev.Rendition, id, func() ([]string, bool) {
-		st := s.state(ev.name)
-		return st.Pipelines(id, ev.pipelines), !st.Ended || id.Number <= st.Last
-	})
+	seg, err := s.hub.Wait(ctx, ev.Rendition, id, s.awaited(ev, id))
 	now := time.Now()
 	ev = ev.under(s.state(ev.name)) // it may have ended meanwhile
 	switch {

@@ -184,6 +184,7 @@ func TestOutage(t *testing.T) {
 		if fresh.Ready() != nil || !fresh.State("ev").Masked(id("a", 10)) {
 			t.Errorf("a second after the outage: Ready = %v, State = %+v", fresh.Ready(), fresh.State("ev"))
 		}
+		k.Close()
 		if n := strings.Count(said.String(), "\n"); n != 2 {
 			t.Errorf("%d lines in the log, want one for the outage and one for its end:\n%s", n, &said)
 		}
