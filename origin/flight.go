@@ -7,6 +7,10 @@ import (
 
 // flights makes concurrent calls for one key one call. Its zero value is ready.
 type flights[K comparable, V any] struct {
+	// hold and drop count the holders of a result, if they are set. fn's result has one, the flight, which is none any more when
+	// do returns; whoever is given a result without an error is another, and drops it.
+	hold, drop func(V)
+
 	mu      sync.Mutex // guards current, and the waiters of each flight
 	current map[K]*flight[V]
 	running sync.WaitGroup
@@ -14,6 +18,7 @@ type flights[K comparable, V any] struct {
 
 type flight[V any] struct {
 	waiters int
+	ended   bool // every waiter has become a holder of val, if err is nil
 	cancel  context.CancelFunc
 	done    chan struct{} // closed when val and err are there
 	val     V
@@ -36,7 +41,7 @@ func (f *flights[K, V]) do(ctx context.Context, key K, fn func(context.Context) 
 		f.running.Go(func() {
 			defer cancel()
 			fl.val, fl.err = fn(work)
-			f.forget(key, fl)
+			f.end(key, fl)
 			close(fl.done)
 		})
 	}
@@ -50,6 +55,9 @@ func (f *flights[K, V]) do(ctx context.Context, key K, fn func(context.Context) 
 	}
 	f.mu.Lock()
 	fl.waiters--
+	if fl.ended && fl.err == nil && f.drop != nil {
+		f.drop(fl.val)
+	}
 	last := fl.waiters == 0
 	if last && f.current[key] == fl {
 		delete(f.current, key)
@@ -61,9 +69,17 @@ func (f *flights[K, V]) do(ctx context.Context, key K, fn func(context.Context) 
 	return val, shared, ctx.Err()
 }
 
-func (f *flights[K, V]) forget(key K, fl *flight[V]) {
+// end hands the result to those who wait at this moment. Who leaves later, before it has seen the result, was given it all the same.
+func (f *flights[K, V]) end(key K, fl *flight[V]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	fl.ended = true
+	if fl.err == nil && f.hold != nil {
+		for range fl.waiters {
+			f.hold(fl.val)
+		}
+		f.drop(fl.val)
+	}
 	if f.current[key] == fl {
 		delete(f.current, key)
 	}

@@ -1,6 +1,7 @@
 package origin
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -25,8 +26,8 @@ type hotItem struct {
 	until time.Time
 }
 
-// get returns the copy of id, unless it has to be read again.
-func (h *hot) get(id segment.ID, now time.Time) *Segment {
+// get returns the copy of id, unless it has to be read again, and lends it to the request of ctx.
+func (h *hot) get(ctx context.Context, id segment.ID, now time.Time) *Segment {
 	if h.limit <= 0 {
 		return nil
 	}
@@ -36,6 +37,8 @@ func (h *hot) get(id segment.ID, now time.Time) *Segment {
 	if it == nil || !now.Before(it.until) {
 		return nil
 	}
+	it.seg.hold()
+	lend(ctx, it.seg)
 	return it.seg
 }
 
@@ -54,6 +57,7 @@ func (h *hot) put(id segment.ID, seg *Segment, now time.Time) {
 		h.drop(old)
 	}
 	h.items[id] = it
+	seg.hold()
 	h.order = append(h.order, it)
 	h.bytes += seg.Size
 	for h.bytes > h.limit || h.order[0].seg == nil {
@@ -71,6 +75,7 @@ func (h *hot) drop(it *hotItem) {
 		delete(h.items, it.id)
 	}
 	h.bytes -= it.seg.Size
+	it.seg.drop()
 	it.seg = nil
 }
 

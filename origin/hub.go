@@ -26,12 +26,6 @@ var (
 	ErrHoldTime = errors.New("origin: held for as long as a request may be")
 )
 
-// A Segment is one copy of a segment with its bytes, which nobody changes.
-type Segment struct {
-	*storage.Commit
-	Body []byte
-}
-
 // HubConfig bounds what a Hub holds. Its zero value is right for one event.
 type HubConfig struct {
 	// Limit is how many requests may wait at a time; 0 means 10,000. One half of them is shared out equally among Events, the
@@ -50,6 +44,7 @@ type HubConfig struct {
 // exchange each 5 ms. It is safe for concurrent use; make it with NewHub.
 type Hub struct {
 	segments *storage.Segments
+	loader   *loader
 	c        HubConfig
 	log      *slog.Logger
 	waits    flights[segment.ID, *Segment]
@@ -76,12 +71,17 @@ type HubStats struct {
 	StorePolls, MostStorePolls int64
 }
 
-// NewHub returns a Hub over segments.
+// NewHub returns a Hub over segments, with memory of its own for them.
 func NewHub(segments *storage.Segments, c HubConfig) *Hub {
+	return newHub(newLoader(segments, defaultMemory), c)
+}
+
+func newHub(loader *loader, c HubConfig) *Hub {
 	c.Limit = cmp.Or(c.Limit, 10_000)
 	c.Events = max(c.Events, 1)
 	return &Hub{
-		segments: segments, c: c, log: logger(c.Log),
+		segments: loader.segments, loader: loader, c: c, log: logger(c.Log),
+		waits:  flights[segment.ID, *Segment]{hold: (*Segment).hold, drop: (*Segment).drop},
 		joined: make(chan struct{}, 1), holding: make(map[string]int64), awaited: make(map[*wait]bool),
 	}
 }
@@ -111,6 +111,9 @@ func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 		h.sum.Expired++
 		h.mu.Unlock()
 		return nil, ErrHoldTime
+	}
+	if err == nil {
+		lend(ctx, seg)
 	}
 	return seg, err
 }
@@ -317,9 +320,9 @@ func (w *wait) run(ctx context.Context) (*Segment, error) {
 		case copies := <-w.seen:
 			found = true
 			// Fetching may outlast the deadline by a little: the segment was published before it.
-			seg, err := read(ctx, w.hub.segments, w.choose(copies))
-			if err == nil {
-				return seg, nil
+			seg, err := w.hub.loader.read(ctx, w.choose(copies), nil, false)
+			if err == nil || errors.Is(err, errMemory) {
+				return seg, err
 			}
 			w.hub.log.Warn("an awaited segment is published but can not be read", "segment", w.id, "err", err)
 			sleep(polling, fetchAgain)
@@ -373,21 +376,6 @@ func ranked(found []*storage.Commit, patient bool) []*storage.Commit {
 		copies[i].Present = false
 	}
 	return best
-}
-
-// read returns the first of commits whose body can be read.
-func read(ctx context.Context, segments *storage.Segments, commits []*storage.Commit) (*Segment, error) {
-	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
-	defer cancel()
-	var errs []error
-	for _, c := range commits {
-		body, err := segments.Body(ctx, c)
-		if err == nil {
-			return &Segment{Commit: c, Body: body}, nil
-		}
-		errs = append(errs, err)
-	}
-	return nil, errors.Join(errs...)
 }
 
 // offer hands over what a poll found, and says whether that can be served. It never waits: while one find is being read,

@@ -95,7 +95,7 @@ func TestHot(t *testing.T) {
 	now := time.Now()
 	seg := func(n int64, size int, age time.Duration, flaws policy.Flaws) (segment.ID, *Segment) {
 		id := segment.ID{Event: "ev", Rendition: "v", Number: n}
-		return id, &Segment{&storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, make([]byte, size)}
+		return id, &Segment{Commit: &storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, Body: make([]byte, size)}
 	}
 	h := hot{limit: 100}
 	has := func(when time.Duration, want ...int64) {
@@ -105,7 +105,7 @@ func TestHot(t *testing.T) {
 			in[n] = true
 		}
 		for n := range int64(10) {
-			if got := h.get(segment.ID{Event: "ev", Rendition: "v", Number: n}, now.Add(when)) != nil; got != in[n] {
+			if got := h.get(t.Context(), segment.ID{Event: "ev", Rendition: "v", Number: n}, now.Add(when)) != nil; got != in[n] {
 				t.Errorf("after %v: get(%d) finds something: %v, want %v", when, n, got, in[n])
 			}
 		}
@@ -131,7 +131,7 @@ func TestHot(t *testing.T) {
 	none := hot{}
 	id, s := seg(1, 0, 0, 0)
 	none.put(id, s, now)
-	if none.get(id, now) != nil {
+	if none.get(t.Context(), id, now) != nil {
 		t.Error("a hot copy of no bytes keeps something")
 	}
 }

@@ -66,6 +66,17 @@ const (
 // defaultMaxSegment bounds a segment's body where the event does not: a 4K segment of 2 s takes about 10 MiB.
 const defaultMaxSegment = 32 << 20
 
+// defaultMemory is how many bytes of bodies are in memory at a time beside the hot copy, or are being received: 250 segments of 2 MiB.
+const defaultMemory = 512 << 20
+
+// largest is the most bytes that a segment of one of events may have.
+func largest(events map[string]*event) (most int64) {
+	for _, ev := range events {
+		most = max(most, ev.maxSegment)
+	}
+	return most
+}
+
 // event is one configured event as the handlers look it up.
 type event struct {
 	policy.Rendition // one template for all renditions of the event

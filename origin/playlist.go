@@ -309,8 +309,9 @@ func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendit
 			}
 			if err == nil {
 				var seg *Segment
-				if seg, err = read(ctx, s.cfg.Segments, commits); err == nil {
-					found[i] = &initial{commits, seg.Body}
+				if seg, err = s.loader.read(ctx, commits, nil, false); err == nil {
+					found[i] = &initial{commits, bytes.Clone(seg.Body)}
+					seg.drop()
 					return nil
 				}
 			}
@@ -398,7 +399,7 @@ func (s *Serve) sendManifest(w http.ResponseWriter, r *http.Request, p page, m w
 	h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(policy.MaxAge(keep), 10))
 	h.Set(HeaderTTL, strconv.FormatInt(keep.Milliseconds(), 10)) // not rounded up: half a segment is the most
 	h.Set("Cache-Status", "origin; hit")
-	out := &progressWriter{ResponseWriter: w, rc: http.NewResponseController(w), status: http.StatusOK}
+	out := s.progress(w)
 	http.ServeContent(out, r, "", time.Time{}, bytes.NewReader(m.body))
 	s.bytes.Add(out.sent)
 	return out.status

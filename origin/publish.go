@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -11,6 +12,7 @@ import (
 	"log/slog"
 	"net/http"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -31,7 +33,8 @@ type PublishConfig struct {
 	Events   []config.Event
 	Segments *storage.Segments
 	// Control takes the notices that come with segments; nil means that they are refused.
-	Control *control.Keeper
+	Control    *control.Keeper
+	Publishing config.Publishing
 	// Node and Region go into answers.
 	Node, Region string
 	Log          *slog.Logger // nil discards
@@ -47,6 +50,7 @@ type Publish struct {
 
 	names    memory[standing]
 	busy     keyed
+	memory   *budget
 	requests counter
 	writes   Timer
 	stored, same, kept, replaced,
@@ -72,7 +76,11 @@ func NewPublish(cfg PublishConfig) (*Publish, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Publish{cfg: cfg, events: events, log: logger(cfg.Log)}, nil
+	memory := cmp.Or(cfg.Publishing.Memory, defaultMemory)
+	if least := largest(events); memory < least {
+		return nil, fmt.Errorf("origin: publishing.memory: %d bytes; the largest segment (max-segment) takes %d", memory, least)
+	}
+	return &Publish{cfg: cfg, events: events, log: logger(cfg.Log), memory: newBudget(memory, publishPatience)}, nil
 }
 
 // Drain makes Publish refuse what comes from now on; what is being received and stored is finished. To stop a node, call it
@@ -155,10 +163,11 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if err != nil {
 		return published{}, err
 	}
-	body, err := receive(w, r, ev)
+	body, in, err := p.receive(w, r, ev)
 	if err != nil {
 		return published{}, err
 	}
+	defer in.leave()
 	if len(body) == 0 {
 		return published{}, nil // an ingest source tests the URL (DASH-IF Live Media Ingest)
 	}
@@ -285,6 +294,8 @@ func standingOf(c *storage.Commit) standing {
 func unavailable(err error) *refusal {
 	f := &refusal{status: http.StatusServiceUnavailable, text: "the store can not be used at the moment; try again", retry: time.Second, err: err}
 	switch {
+	case errors.Is(err, errMemory):
+		f.text, f.err = "as many bodies are in memory as this node allows; try another one, or again", nil
 	case errors.Is(err, kv.ErrThrottled):
 		f.text = "the store asks for fewer requests; try again"
 	case errors.Is(err, kv.ErrFull):
@@ -300,23 +311,36 @@ func unavailable(err error) *refusal {
 // How long a body may take. A packager may open its request when a segment begins and send the body when it ends (ffmpeg's
 // DASH muxer does), so a pause of a segment's length is normal, and so is a body that trickles in over one.
 const (
+	// publishPatience is how long a body may wait for memory before it is received: half of the write budget.
+	publishPatience = time.Second
+
 	minPause = 5 * time.Second  // without a byte, or three segments if that is longer
 	minBody  = 30 * time.Second // in all, or six segments
 )
 
-// receive reads the whole body of r, or fails with a refusal. Memory grows with what has arrived, not with what is announced.
-func receive(w http.ResponseWriter, r *http.Request, ev *event) ([]byte, error) {
+// receive reads the whole body of r into memory of the node's budget, or fails with a refusal. It grows with what has arrived,
+// not with what is announced.
+func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event) (_ []byte, _ *lease, err error) {
 	if r.ContentLength > ev.maxSegment {
 		f := refuse(http.StatusRequestEntityTooLarge, "a body of %d bytes: segments of event %q have at most %d", r.ContentLength, ev.name, ev.maxSegment)
 		f.close = true
-		return nil, f
+		return nil, nil, f
 	}
 	const atOnce = 4 << 20 // announced lengths up to this are believed
 	size := int64(256 << 10)
 	if r.ContentLength >= 0 {
 		size = min(r.ContentLength, atOnce)
 	}
-	in := deadlineReader{
+	in, err := p.memory.lease(r.Context(), size, false)
+	if err != nil {
+		return nil, nil, noMemory(err)
+	}
+	defer func() {
+		if err != nil {
+			in.leave()
+		}
+	}()
+	from := deadlineReader{
 		r:     http.MaxBytesReader(w, r.Body, ev.maxSegment),
 		rc:    http.NewResponseController(w),
 		pause: max(minPause, 3*ev.Template.Duration()),
@@ -324,18 +348,29 @@ func receive(w http.ResponseWriter, r *http.Request, ev *event) ([]byte, error) 
 	}
 	body := make([]byte, 0, size+1) // the last byte is for the read that finds the end
 	for {
-		n, err := in.Read(body[len(body):cap(body)])
+		n, err := from.Read(body[len(body):cap(body)])
 		body = body[:len(body)+n]
 		if err == io.EOF {
-			return body, nil
+			return body, in, nil
 		}
 		if err != nil {
-			return nil, brokenOff(err, len(body), ev)
+			return nil, nil, brokenOff(err, len(body), ev)
 		}
 		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+			more := min(int64(len(body)), ev.maxSegment+1-int64(len(body)))
+			if !in.grow(more) {
+				return nil, nil, noMemory(errMemory)
+			}
+			body = slices.Grow(body, int(more))
 		}
 	}
+}
+
+// noMemory is unavailable for a request whose body has not been read.
+func noMemory(err error) *refusal {
+	f := unavailable(err)
+	f.close = true
+	return f
 }
 
 // brokenOff is the refusal of a body that did not arrive as a whole: nothing of it is stored. Usually nobody reads it.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"net/http"
 	"slices"
@@ -42,13 +43,14 @@ type Serve struct {
 	log     *slog.Logger
 	hub     *Hub
 	hot     hot
+	loader  *loader
 	reads   flights[segment.ID, *Segment]
 	choices memory[string]    // the pipeline whose sound copy this node has served; it stays with it
 	pages   map[string]*pages // the manifests, by event
 
-	requests                                           counter
-	firstByte                                          timers
-	held, hotHits, collapsed, readCount, failed, bytes atomic.Int64
+	requests                                                counter
+	firstByte                                               timers
+	held, hotHits, collapsed, readCount, failed, bytes, cut atomic.Int64
 }
 
 var _ http.Handler = (*Serve)(nil)
@@ -68,10 +70,17 @@ func NewServe(cfg ServeConfig) (*Serve, error) {
 	for _, e := range cfg.Events {
 		manifests[e.Name] = newPages(e.Renditions)
 	}
+	memory := cmp.Or(cfg.Serving.Memory, cfg.Serving.Hot+defaultMemory)
+	if least := cfg.Serving.Hot + 2*largest(events); memory < least {
+		return nil, fmt.Errorf("origin: serving.memory: %d bytes; the hot copy and two of the largest segments (max-segment) take %d", memory, least)
+	}
+	cfg.Serving.SlowestReader = cmp.Or(cfg.Serving.SlowestReader, defaultSlowestReader)
+	loader := newLoader(cfg.Segments, memory)
 	return &Serve{
-		cfg: cfg, events: events, log: log, pages: manifests,
-		hub: NewHub(cfg.Segments, HubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
-		hot: hot{limit: cfg.Serving.Hot},
+		cfg: cfg, events: events, log: log, pages: manifests, loader: loader,
+		reads: flights[segment.ID, *Segment]{hold: (*Segment).hold, drop: (*Segment).drop},
+		hub:   newHub(loader, HubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
+		hot:   hot{limit: cfg.Serving.Hot},
 	}, nil
 }
 
@@ -93,6 +102,7 @@ func (s *Serve) Stats() ServeStats {
 		Awaited: hub.Awaited, StorePolls: hub.StorePolls, MaxStorePolls: hub.MostStorePolls,
 		HotHits: s.hotHits.Load(), Collapsed: s.collapsed.Load(), Reads: s.readCount.Load(),
 		Failed: s.failed.Load(), Bytes: s.bytes.Load(), HotBytes: s.hot.size(), FirstByte: s.firstByte.latencies(),
+		Memory: s.loader.budget.snapshot(), IdleBuffers: s.loader.kept(), CutReaders: s.cut.Load(),
 	}
 }
 
@@ -107,6 +117,9 @@ const (
 
 // ServeHTTP answers one request.
 func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	ctx, settle := withLoans(r.Context())
+	defer settle()
+	r = r.WithContext(ctx)
 	h := w.Header()
 	h.Set(HeaderNode, s.cfg.Node)
 	setNonEmpty(h, HeaderRegion, s.cfg.Region)
@@ -212,7 +225,7 @@ func (s *Serve) decide(r *http.Request, id segment.ID, ev *event) (class string,
 	class = classOf(ev, now, id.Number)
 	tags := wantedTags(r.Header)
 	masks := s.state(ev.name)
-	if seg := s.hot.get(id, now); seg != nil && seg.wanted(tags) && !masks.Masked(seg.ID) {
+	if seg := s.hot.get(r.Context(), id, now); seg != nil && seg.wanted(tags) && !masks.Masked(seg.ID) {
 		if d := ev.Decide(now, id.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
 			s.hotHits.Add(1)
 			return class, s.found(ev, seg, now, "hit"), nil
@@ -353,6 +366,7 @@ func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline str
 		}
 		return served{}, refusalOf(d, id, now)
 	}
+	lend(ctx, seg)
 	if len(tags) == 0 {
 		s.keep(ev, id, seg, now)
 	}
@@ -363,11 +377,17 @@ func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline str
 func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (*Segment, error) {
 	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
 	defer cancel()
+	low := ev.Low(time.Now(), id.Number)
 	if pipeline != "" && len(tags) == 0 {
+		in, err := s.loader.room(ctx, 1, low)
+		if err != nil {
+			return nil, err
+		}
+		defer in.leave()
 		found, err := s.cfg.Segments.Candidates(ctx, id, []string{pipeline})
 		if err == nil && found[0] != nil && found[0].Sound() {
 			var seg *Segment
-			if seg, err = read(ctx, s.cfg.Segments, found); err == nil {
+			if seg, err = s.loader.read(ctx, found, in, low); err == nil {
 				return seg, nil
 			}
 		}
@@ -376,7 +396,13 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 			return nil, err
 		}
 	}
-	found, err := s.cfg.Segments.Candidates(ctx, id, s.state(ev.name).Pipelines(id, ev.pipelines))
+	pipelines := s.state(ev.name).Pipelines(id, ev.pipelines)
+	in, err := s.loader.room(ctx, len(pipelines), low)
+	if err != nil {
+		return nil, err
+	}
+	defer in.leave()
+	found, err := s.cfg.Segments.Candidates(ctx, id, pipelines)
 	commits := ranked(found, false)
 	there := false
 	for i, c := range commits {
@@ -388,7 +414,7 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 	if len(commits) == 0 || len(tags) > 0 && !there && err != nil { // the copy that is asked for may be the one that could not be read
 		return nil, err
 	}
-	return read(ctx, s.cfg.Segments, commits)
+	return s.loader.read(ctx, commits, in, low)
 }
 
 // keep remembers what was served of id, as far as the node is configured to.

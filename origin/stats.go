@@ -68,6 +68,8 @@ type PublishStats struct {
 	Bytes      int64    `json:"bytes"`                 // stored
 	// WriteSeconds is how long the store took, from the last byte of the body.
 	WriteSeconds Latency `json:"write_seconds"`
+	// Memory is what bodies take that are being received or stored.
+	Memory MemoryStats `json:"memory"`
 }
 
 // ServeStats counts what a Serve did.
@@ -91,6 +93,11 @@ type ServeStats struct {
 	HotBytes      int64 `json:"hot_bytes" metric:"gauge"` // in the hot copy now
 	// FirstByte is how long requests waited for an answer's first byte, by class; those of the live edge are held.
 	FirstByte map[string]Latency `json:"first_byte_seconds" label:"class"`
+	// Memory is what bodies take that are being read, kept hot or sent. IdleBuffers is what is kept beside it for the next ones, an
+	// eighth of Memory.Limit at most.
+	Memory      MemoryStats `json:"memory"`
+	IdleBuffers int64       `json:"idle_buffer_bytes" metric:"gauge"`
+	CutReaders  int64       `json:"cut_readers"` // readers that were cut off because they read too slowly
 }
 
 // counter counts answers. Its zero value is ready.
@@ -130,5 +137,6 @@ func (p *Publish) Stats() PublishStats {
 		Requests: p.requests.snapshot(), Active: p.active.Load(),
 		Stored: p.stored.Load(), Replaced: p.replaced.Load(), Same: p.same.Load(), Kept: p.kept.Load(),
 		Failed: p.failed.Load(), SlowWrites: p.slow.Load(), Bytes: p.bytes.Load(), WriteSeconds: p.writes.Latency(),
+		Memory: p.memory.snapshot(),
 	}
 }

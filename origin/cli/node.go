@@ -133,7 +133,7 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 	}
 	both := cfg.Role == config.All
 	if cfg.Role == config.Publish || both {
-		p, err := origin.NewPublish(origin.PublishConfig{Events: cfg.Events, Segments: b.segments, Control: keeper, Node: cfg.Name, Region: cfg.Region, Log: n.log})
+		p, err := origin.NewPublish(origin.PublishConfig{Events: cfg.Events, Segments: b.segments, Control: keeper, Publishing: cfg.Publishing, Node: cfg.Name, Region: cfg.Region, Log: n.log})
 		if err != nil {
 			return err
 		}

@@ -78,6 +78,8 @@ func settings() []setting {
 
 		{"hot", "bytes", "67108864", "bytes of the newest segments that a serving node keeps in memory; 0 for none", serving, byteCount(func(d *draft) *int64 { return &d.Serving.Hot })},
 		{"collapse", "bool", "true", "make concurrent reads of one segment one read of the store", serving, boolean(func(d *draft) *bool { return &d.Serving.Collapse })},
+		{"serving-memory", "bytes", "", "bytes of bodies that are kept hot, read or sent at a time [512 MiB more than --hot]", serving, byteCount(func(d *draft) *int64 { return &d.Serving.Memory })},
+		{"publishing-memory", "bytes", "", "bytes of bodies that are received or stored at a time [512 MiB]", publishing, byteCount(func(d *draft) *int64 { return &d.Publishing.Memory })},
 
 		{"drain-delay", "duration", "", "how long a node that stops says so on /readyz before it refuses anything", nil, duration(func(d *draft) *time.Duration { return &d.DrainDelay })},
 		{"drain-time", "duration", "5s", "how long what is in flight may take after that", nil, duration(func(d *draft) *time.Duration { return &d.DrainTime })},

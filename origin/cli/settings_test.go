@@ -29,7 +29,8 @@ insecure: false
 events:
   - {name: file, pipelines: [file], renditions: [file], dvr: 1m, template: {start: 1970-01-01T00:00:00Z, ticks: 1, timescale: 1, publish-delay: 1m}}
 backend: {store: {kind: pebble, dir: file, namespace: file}, zones: [{kind: memcached, addresses: ['127.0.0.1:1001'], namespace: file}]}
-serving: {hot: 1, collapse: false}
+serving: {hot: 1, collapse: false, memory: 1}
+publishing: {memory: 1}
 access: {publish: [{user: file, password: 'env:FILE'}]}
 allow-remote: false
 drain-delay: 1m
@@ -78,6 +79,8 @@ var precedence = []struct {
 	}, "", "127.0.0.1:1001", "127.0.0.1:2", "127.0.0.1:3,127.0.0.1:4", nil},
 	{"allow-remote", func(n config.Node) string { return fmt.Sprint(n.AllowRemote) }, "false", "false", "true", "false", nil},
 	{"hot", func(n config.Node) string { return fmt.Sprint(n.Serving.Hot) }, "67108864", "1", "2", "3", nil},
+	{"serving-memory", func(n config.Node) string { return fmt.Sprint(n.Serving.Memory) }, "0", "1", "2", "3", nil},
+	{"publishing-memory", func(n config.Node) string { return fmt.Sprint(n.Publishing.Memory) }, "0", "1", "2", "3", nil},
 	{"collapse", func(n config.Node) string { return fmt.Sprint(n.Serving.Collapse) }, "true", "false", "true", "false", nil},
 	{"drain-delay", func(n config.Node) string { return n.DrainDelay.String() }, "0s", "1m0s", "2s", "3s", nil},
 	{"drain-time", func(n config.Node) string { return n.DrainTime.String() }, "5s", "1m0s", "2s", "3s", nil},

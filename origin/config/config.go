@@ -52,9 +52,10 @@ type Node struct {
 	// Empty means this node alone.
 	Writers []string `yaml:"writers,omitempty"`
 
-	Events  []Event `yaml:"events,omitempty"`
-	Backend Backend `yaml:"backend,omitempty"`
-	Serving Serving `yaml:"serving"`
+	Events     []Event    `yaml:"events,omitempty"`
+	Backend    Backend    `yaml:"backend,omitempty"`
+	Serving    Serving    `yaml:"serving"`
+	Publishing Publishing `yaml:"publishing,omitempty"`
 	// Host is what a node of role Store hosts.
 	Host Host `yaml:"host,omitempty"`
 	// AllowRemote permits stores that are not on loopback.
@@ -124,6 +125,13 @@ type Serving struct {
 	HoldTime time.Duration `yaml:"hold-time,omitempty"`
 	// Stress says when reads that can wait are shed to spare the store.
 	Stress Stress `yaml:"stress,omitempty"`
+	// Memory bounds the bytes of bodies that are kept hot, being read from the store, or being sent, each counted once however many
+	// it is sent to; 0 means 512 MiB more than Hot. What does not fit waits for a moment and is then answered 503; the last quarter
+	// is for the live edge alone. Idle buffers take up to an eighth more, and the kernel's socket buffers are not in it.
+	Memory int64 `yaml:"memory,omitempty"`
+	// SlowestReader is how many bytes a second a reader has to take on average, 10 s of grace apart, not to be cut off; 0 means
+	// 64,000.
+	SlowestReader int64 `yaml:"slowest-reader,omitempty"`
 }
 
 // Stress says when a store counts as short of capacity. Package stress has the defaults and their sources.
@@ -140,6 +148,13 @@ type Stress struct {
 	Shed float64 `yaml:"shed,omitempty"`
 	// ShedLiveEdge is the share of reads over the maximum above which the live edge is shed, too; 0 means never.
 	ShedLiveEdge float64 `yaml:"shed-live-edge,omitempty"`
+}
+
+// Publishing tunes a publishing node.
+type Publishing struct {
+	// Memory bounds the bytes of bodies that are being received or stored, each counted with the buffer that was set up for it; 0
+	// means 512 MiB. What does not fit is answered 503. Nothing that is read takes from it.
+	Memory int64 `yaml:"memory,omitempty"`
 }
 
 // Host is what a store process hosts: any number of stores under names, and at most one S3 server.

@@ -100,7 +100,7 @@ func TestValidate(t *testing.T) {
 		"zone elsewhere":    {func(n *config.Node) { n.Backend.Zones[0].Addresses = []string{"example.org:1"} }, "backend.zones[0].addresses"},
 		"allowed elsewhere": {func(n *config.Node) { n.AllowRemote, n.Backend.Store.Addresses = true, []string{"192.0.2.1:9042"} }, ""},
 		"miss ratio":        {func(n *config.Node) { n.Backend.MissRatio = 1.5 }, "backend.miss-ratio"},
-		"hold time":         {func(n *config.Node) { n.Serving.HoldTime = -1 }, "serving: hot, holds and hold-time"},
+		"hold time":         {func(n *config.Node) { n.Serving.HoldTime = -1 }, "serving: hot, holds, hold-time, memory and slowest-reader"},
 		"stress":            {func(n *config.Node) { n.Serving.Stress = config.Stress{Target: 1, Shed: -1, ShedLiveEdge: 0.9} }, ""},
 		"stress target":     {func(n *config.Node) { n.Serving.Stress.Target = -1 }, "serving.stress: only shed"},
 		"stress share":      {func(n *config.Node) { n.Serving.Stress.Shed = 40 }, "serving.stress: shed 40"},

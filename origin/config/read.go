@@ -219,8 +219,11 @@ func (n Node) Validate() error {
 	if r := n.Backend.MissRatio; !(r >= 0 && r <= 1) {
 		bad("backend.miss-ratio", "%v is not between 0 and 1", r)
 	}
-	if n.Serving.Hot < 0 || n.Serving.Holds < 0 || n.Serving.HoldTime < 0 {
-		bad("serving", "hot, holds and hold-time must not be negative")
+	if n.Serving.Hot < 0 || n.Serving.Holds < 0 || n.Serving.HoldTime < 0 || n.Serving.Memory < 0 || n.Serving.SlowestReader < 0 {
+		bad("serving", "hot, holds, hold-time, memory and slowest-reader must not be negative")
+	}
+	if n.Publishing.Memory < 0 {
+		bad("publishing.memory", "must not be negative")
 	}
 	if s := n.Serving.Stress; min(s.Target, s.PerMiB, s.Maximum, s.Window) < 0 || s.Samples < 0 {
 		bad("serving.stress", "only shed may be negative")

@@ -44,6 +44,7 @@ type Config struct {
 	// ChunkSize is storage.Config's.
 	ChunkSize    int
 	Serving      config.Serving
+	Publishing   config.Publishing
 	Node, Region string
 	Load         func() policy.Load
 	Log          *slog.Logger
@@ -110,7 +111,7 @@ func Start(t testing.TB, cfg Config) *Origin {
 		o.Control = startControl(t, cfg)
 	}
 	o.Publish, err = origin.NewPublish(origin.PublishConfig{
-		Events: cfg.Events, Segments: o.Segments, Control: o.Control, Node: cfg.Node, Region: cfg.Region, Log: cfg.Log,
+		Events: cfg.Events, Segments: o.Segments, Control: o.Control, Publishing: cfg.Publishing, Node: cfg.Node, Region: cfg.Region, Log: cfg.Log,
 	})
 	if err != nil {
 		t.Fatalf("origintest: %v", err)

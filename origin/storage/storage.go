@@ -283,7 +283,13 @@ func decodeOf(id segment.ID, val []byte) (*Commit, error) {
 // Body returns the bytes of c, all of them and each verified, or an error that wraps ErrTorn, ErrCorrupt or the store's. A
 // chunk whose bytes do not match is read once more past the cache. The caller does not change the result.
 func (s *Segments) Body(ctx context.Context, c *Commit) ([]byte, error) {
-	body, err := s.body(ctx, c)
+	return s.BodyInto(ctx, c, nil)
+}
+
+// BodyInto is Body with the bytes of chunks put into buf, if it has room for them. Once it has returned, with an error too, nothing
+// of it writes to buf any more. A body that is inline stays where its Commit is.
+func (s *Segments) BodyInto(ctx context.Context, c *Commit, buf []byte) ([]byte, error) {
+	body, err := s.body(ctx, c, buf)
 	if err != nil {
 		return nil, fmt.Errorf("storage: body of %v: %w", c.ID, err)
 	}
@@ -291,7 +297,7 @@ func (s *Segments) Body(ctx context.Context, c *Commit) ([]byte, error) {
 	return body, nil
 }
 
-func (s *Segments) body(ctx context.Context, c *Commit) ([]byte, error) {
+func (s *Segments) body(ctx context.Context, c *Commit, body []byte) ([]byte, error) {
 	if len(c.chunks) == 0 {
 		if sumOf(c.inline) == c.sum {
 			return c.inline, nil
@@ -306,7 +312,10 @@ func (s *Segments) body(ctx context.Context, c *Commit) ([]byte, error) {
 		s.stats.repaired.Add(1)
 		return again.inline, nil
 	}
-	body := make([]byte, c.Size)
+	if int64(len(body)) < c.Size {
+		body = make([]byte, c.Size)
+	}
+	body = body[:c.Size]
 	offsets := make([]int64, len(c.chunks))
 	for i := 1; i < len(c.chunks); i++ {
 		offsets[i] = offsets[i-1] + c.chunks[i-1].size
