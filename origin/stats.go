@@ -48,7 +48,7 @@ type StoreStats struct {
 type CacheStats struct {
 	kv.CacheStats
 	// ZoneWaitP99 is how long writes waited for cache zones after the durable store had the value, in ms, of ZoneWaits writes.
-	ZoneWaitP99 float64 `json:"zone_wait_p99_ms" metric:"gauge"`
+	ZoneWaitP99 float64 `json:"zone_wait_p99_ms"`
 	ZoneWaits   int64   `json:"zone_waits"`
 }
 

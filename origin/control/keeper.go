@@ -82,6 +82,8 @@ type Stats struct {
 	Reads   int64 `json:"reads"`   // documents asked for
 	Failed  int64 `json:"failed"`  // reads and rewrites that failed
 	Changes int64 `json:"changes"` // documents of this node that were changed
+	// Versions are by event the versions of its documents, added up: nodes with equal ones know the same.
+	Versions map[string]int64 `json:"versions" metric:"gauge" label:"event"`
 }
 
 // New returns a Keeper that polls until Close is called, or what is wrong with cfg. It returns before anything was read.
@@ -171,7 +173,16 @@ func (k *Keeper) Wait(ctx context.Context) error {
 
 // Stats returns the counts so far.
 func (k *Keeper) Stats() Stats {
-	return Stats{Reads: k.reads.Load(), Failed: k.failed.Load(), Changes: k.changes.Load()}
+	s := Stats{Reads: k.reads.Load(), Failed: k.failed.Load(), Changes: k.changes.Load(), Versions: make(map[string]int64, len(k.events))}
+	for name := range k.events {
+		s.Versions[name] = 0
+		for _, d := range k.Documents(name) {
+			if d != nil {
+				s.Versions[name] += d.Version
+			}
+		}
+	}
+	return s
 }
 
 // run polls until ctx ends.

@@ -23,8 +23,8 @@ import (
 // Handler returns the handler of /metrics for a node whose statistics stats returns, which is called once per request and at any
 // time. With them come the node's name and build, and the process's and runtime's own metrics. A nil log discards.
 //
-// A number of origin.Stats is a counter, called origin_, its path in JSON and _total, such as origin_publish_stored_total; a field
-// with the tag `metric:"gauge"` is a gauge, without _total. An origin.Latency is a histogram. Answers are counted with the labels
+// An integer of origin.Stats is a counter, called origin_, its path in JSON and _total, such as origin_publish_stored_total. A field
+// with the tag `metric:"gauge"` is a gauge, without _total, and so are fractions and booleans (1 is true). An origin.Latency is a histogram. Answers are counted with the labels
 // class and status, and a map's keys are a label that its tag names.
 func Handler(stats func() origin.Stats, log *slog.Logger) http.Handler {
 	registry := prometheus.NewPedanticRegistry()
@@ -82,7 +82,7 @@ func (w walker) walk(path []string, v reflect.Value, tag reflect.StructTag, labe
 		return
 	}
 	kind := prometheus.CounterValue
-	if tag.Get("metric") == "gauge" {
+	if tag.Get("metric") == "gauge" || v.Kind() == reflect.Float64 || v.Kind() == reflect.Bool {
 		kind = prometheus.GaugeValue
 	} else {
 		name += "_total"
@@ -109,7 +109,7 @@ func (w walker) walk(path []string, v reflect.Value, tag reflect.StructTag, labe
 		if v.Bool() {
 			n = 1
 		}
-		w.send(strings.TrimSuffix(name, "_total"), help, prometheus.GaugeValue, n, labels...)
+		w.send(name, help, kind, n, labels...)
 	case reflect.Int, reflect.Int64:
 		w.send(name, help, kind, float64(v.Int()), labels...)
 	case reflect.Uint, reflect.Uint64:

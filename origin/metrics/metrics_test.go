@@ -11,8 +11,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil/promlint"
 
 	"origin-storm/origin"
+	"origin-storm/origin/control"
 	"origin-storm/origin/metrics"
 	"origin-storm/origin/storage"
+	"origin-storm/origin/stress"
 )
 
 func scrape(t *testing.T, s origin.Stats) string {
@@ -36,6 +38,8 @@ func stats() origin.Stats {
 			Requests: origin.Requests{"live-edge": {200: 9}}, Holding: 3, MaxHolding: 5,
 			FirstByte: map[string]origin.Latency{"dvr": write.Latency()},
 		},
+		Stress:    &stress.State{Stressed: true, Admit: 0.5},
+		Control:   &control.Stats{Versions: map[string]int64{"ev": 8}},
 		Storage:   storage.Stats{Puts: 7},
 		Listeners: map[string]origin.ListenerStats{"serve": {Open: 4, Refused: 6}},
 	}
@@ -58,6 +62,9 @@ func TestHandler(t *testing.T) {
 		`origin_serve_holding 3`,
 		`origin_serve_max_holding 5`,
 		`origin_storage_puts_total 7`,
+		`origin_stress_stressed 1`,
+		`origin_stress_admit 0.5`,
+		`origin_control_versions{event="ev"} 8`,
 		`origin_listeners_open{listener="serve"} 4`,
 		`origin_listeners_refused_total{listener="serve"} 6`,
 		`go_goroutines `, `process_open_fds `, `origin_build_info{`,

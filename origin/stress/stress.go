@@ -80,7 +80,7 @@ func EndOf(err error) End {
 
 // State is what a Meter says of its store at an instant.
 type State struct {
-	Reads int64 `json:"reads"` // in the window
+	Reads int64 `json:"reads" metric:"gauge"` // in the window
 	// Slow and Over are the shares of them that took longer than the target and than the maximum, 0 to 1.
 	Slow float64 `json:"slow"`
 	Over float64 `json:"over_maximum"`
