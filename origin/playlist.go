@@ -196,8 +196,8 @@ func (s *Serve) write(ev *event, p page, known *learned, now time.Time) (written
 		f := refuse(http.StatusNotFound, "event %q begins at %v", ev.name, opens.UTC().Format(time.RFC3339))
 		f.keep = min(opens.Sub(now), ev.Template.Duration())
 		return written{}, f
-	case p.name != manifest.MediaName && !b.over: // these list no numbers
-		b.first, b.last, b.lacks = 0, 0, 0
+	case p.name == manifest.MasterName: // it lists no numbers
+		b = basis{learned: known}
 	}
 	pages.mu.Lock()
 	defer pages.mu.Unlock()

@@ -14,8 +14,8 @@ import (
 	"origin-storm/origin/config"
 )
 
-// MPD returns the event's DASH manifest (ISO/IEC 23009-1) at now. While the event lives it is dynamic, and the same from one
-// segment to the next: players compute numbers from the clock. When it is over it is static: what the window still holds.
+// MPD returns the event's DASH manifest (ISO/IEC 23009-1) at now. While the event lives it is dynamic, and once the event is
+// as old as the window the same from one segment to the next: players compute numbers from the clock. When it is over it is static: what the window still holds.
 //
 // A segment counts as available when it is due, so the publish delay is a part of the availability start time, and players
 // ask for no segment that is not there. A segment that was never published cannot be expressed; players find it gone. It is an
@@ -46,13 +46,20 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 			{Scheme: "urn:mpeg:dash:utc:http-head:2014", Value: "../time"},
 		},
 	}
-	start := e.begin()
+	// The live period begins with the template, not with the event: ffmpeg's demuxer counts from the availability start time, and
+	// would ask for the same segment over and over. Where the event begins is said by how far back players may go.
+	start := e.Template.StartNumber
+	if begin := e.begin(); first == begin {
+		doc.TimeShiftBufferDepth = seconds(max(1, last+1-first)*ticks, scale)
+		doc.PublishTime = dateTime(later(e.Changed, e.Template.Due(max(first, last))))
+	}
 	if e.Over(now) {
 		// The period begins with the first segment that is left, and who comes late need not look for what has left the window.
 		start = first
 		doc.Type, doc.MinimumUpdatePeriod, doc.TimeShiftBufferDepth, doc.SuggestedDelay, doc.UTCTiming = "static", "", "", "", nil
 		doc.PublishTime = dateTime(later(e.Changed, e.Template.Due(last)))
 		doc.MediaPresentationDuration = seconds((last+1-e.Template.StartNumber)*ticks, scale)
+		doc.Period.Duration = seconds((last+1-first)*ticks, scale)
 	}
 	// A segment's presentation time is how long after the template's start it begins, wherever the period starts, so that who
 	// plays need not seek when that changes. On the media's own clock segment n begins at n durations.
@@ -130,6 +137,7 @@ type mpd struct {
 type period struct {
 	ID             string           `xml:"id,attr"`
 	Start          string           `xml:"start,attr"`
+	Duration       string           `xml:"duration,attr,omitempty"`
 	AdaptationSets []*adaptationSet `xml:"AdaptationSet"`
 }
 
