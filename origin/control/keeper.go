@@ -177,9 +177,7 @@ func (k *Keeper) Stats() Stats {
 	for name := range k.events {
 		s.Versions[name] = 0
 		for _, d := range k.Documents(name) {
-			if d != nil {
-				s.Versions[name] += d.Version
-			}
+			s.Versions[name] += d.Version
 		}
 	}
 	return s
