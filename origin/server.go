@@ -46,7 +46,7 @@ const (
 
 // wholeRequest bounds a request from its header to its answer's last byte, unless that is a segment, which is bounded by its
 // progress. It is for those who read nothing, and lies far above what a slow packager of long segments needs.
-const wholeRequest = 5 * time.Minute
+const wholeRequest = 10 * time.Minute
 
 // unread bounds how long a body may take that no handler reads. Those that do give it deadlines of their own.
 const unread = 5 * time.Second

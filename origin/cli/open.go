@@ -46,6 +46,9 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 	plain := func(table func(string) kv.Store) func(string) (kv.Store, error) {
 		return func(name string) (kv.Store, error) { return table(name), nil }
 	}
+	if name, ok := strings.CutPrefix(at.Secret, config.SecretEnv); ok {
+		at.Secret = os.Getenv(name)
+	}
 	switch at.Kind {
 	case "mem":
 		var mu sync.Mutex

@@ -230,7 +230,7 @@ func setStore(d *draft, v string) error {
 	case addresses == "":
 	case kind == "s3": // a URL, of which there is one, and a segment is one object
 		d.Backend.Store.Addresses, d.Backend.ChunkSize = []string{addresses}, -1
-		d.Backend.Store.User, d.Backend.Store.Secret = os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY")
+		d.Backend.Store.User, d.Backend.Store.Secret = os.Getenv("AWS_ACCESS_KEY_ID"), config.SecretEnv+"AWS_SECRET_ACCESS_KEY"
 	default:
 		d.Backend.Store.Addresses = strings.Split(addresses, ",")
 	}

@@ -239,7 +239,7 @@ func TestPrintConfig(t *testing.T) {
 		return out.String()
 	}
 	text := command("publish", "--event", "ev", "--renditions", "v", "--store", "s3:http://127.0.0.1:9000", "--print-config")
-	for _, want := range []string{"role: publish", "name: ev", "env:" + envPublishBearer, `secret: "***"`} {
+	for _, want := range []string{"role: publish", "name: ev", "env:" + envPublishBearer, "secret: env:AWS_SECRET_ACCESS_KEY"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("--print-config lacks %q:\n%s", want, text)
 		}

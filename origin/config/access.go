@@ -128,7 +128,7 @@ func (n Node) Masked() Node {
 }
 
 func (s StoreAt) masked() StoreAt {
-	if s.Secret != "" {
+	if s.Secret != "" && !strings.HasPrefix(s.Secret, SecretEnv) {
 		s.Secret = mask
 	}
 	s.Addresses = slices.Clone(s.Addresses)

@@ -104,7 +104,7 @@ type StoreAt struct {
 	Namespace string `yaml:"namespace,omitempty"`
 	Dir       string `yaml:"dir,omitempty"` // of pebble
 	User      string `yaml:"user,omitempty"`
-	Secret    string `yaml:"secret,omitempty"`
+	Secret    string `yaml:"secret,omitempty"` // or "env:" and the name of an environment variable that holds it
 	// Replicas is Cassandra's replication factor when the keyspace has to be created; 0 means min(3, nodes).
 	Replicas int `yaml:"replicas,omitempty"`
 	// Limit bounds what a mem store holds, in bytes; 0 means no bound.

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -60,7 +61,7 @@ func decode(b []byte, n *Node) (err error) {
 	if err == nil || errors.Is(err, io.EOF) { // an empty file says nothing
 		return nil
 	}
-	text := yaml.FormatError(err, false, true)
+	text := secretField.ReplaceAllString(yaml.FormatError(err, false, true), "$1 "+mask)
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok && unknown.Token != nil {
 		if near := Nearest(unknown.Token.Value, fieldNames(reflect.TypeFor[Node]())); near != "" {
 			text = fmt.Sprintf("did you mean %q? %s", near, text)
@@ -68,6 +69,9 @@ func decode(b []byte, n *Node) (err error) {
 	}
 	return errors.New(text)
 }
+
+// secretField is a field that may have a secret in it, in an excerpt of a file.
+var secretField = regexp.MustCompile(`((?:secret|password|bearer)["']?:)[^\n]*`)
 
 // fieldNames returns the names of all fields in a tree of structs as they are in files.
 func fieldNames(t reflect.Type) (names []string) {
