@@ -45,6 +45,7 @@ func writeMarkdown(w io.Writer, p page, drawn []drawing) error {
 	section("Faults and deaths", p.Happens)
 	section("Segments", p.Fates)
 	section("Edges", p.Edges)
+	section("Processors", p.Cores)
 	section("Cache and store", p.Cache)
 	section("Every class of request", p.Classes)
 	if len(p.Notes) > 0 {

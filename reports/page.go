@@ -26,6 +26,7 @@ type page struct {
 	Classes grid // every class of request
 	Happens grid // faults, deaths
 	Cache   grid
+	Cores   grid // how busy processors were; without rows where nothing is pinned
 	Edges   grid // what edges between readers and origin did; without rows where no backend has one
 
 	Notes       []string // warnings that travel with the figures
@@ -66,7 +67,7 @@ func newPage(run Run) page {
 		p.Table.Rows = append(append(p.Table.Rows, []string{g.name}), g.rows...)
 	}
 	p.Limits = limits(r)
-	p.Fates, p.Classes, p.Cache, p.Edges = segmentFates(r), classes(r), caches(r), edges(r)
+	p.Fates, p.Classes, p.Cache, p.Edges, p.Cores = segmentFates(r), classes(r), caches(r), edges(r), cores(r)
 	p.Happens = happenings(run)
 	p.Notes = notes(run)
 	p.Cannot = cannot(r)

@@ -209,7 +209,7 @@ func Table(r record.Results) string {
 			write(row)
 		}
 	}
-	for _, line := range edgeLines(r) {
+	for _, line := range append(edgeLines(r), coreLines(r)...) {
 		b.WriteString(wrapped(line))
 	}
 	if t.alike {

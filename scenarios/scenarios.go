@@ -38,7 +38,8 @@ type Scenario struct {
 	Faults []Fault `yaml:"faults,omitempty"`
 	// Thresholds are what must hold for the run to pass.
 	Thresholds []Threshold `yaml:"thresholds,omitempty"`
-	// Drivers is over how many processes the requests are spread.
+	// Drivers is over how many processes the requests are spread. Of two or more, the first has the packagers and the others share
+	// the readers.
 	Drivers int `yaml:"drivers"`
 }
 
@@ -227,8 +228,46 @@ type Backend struct {
 	// Edge is the HTTP cache between the readers and the origin, a program of its own: nginx or varnish; left out: none. Where one
 	// backend of a scenario has an edge, the run's own reader asks a serving process of its own, with each of them.
 	Edge string `yaml:"edge,omitempty"`
+	// Cores pins the backend's processes to processors.
+	Cores *Cores `yaml:"cores,omitempty"`
 	// Origin takes the place of the scenario's origin settings; serve may be left out.
 	Origin *Origin `yaml:"origin,omitempty"`
+}
+
+// Cores says on which of the machine's processors, counted from 0, the processes of a backend and of its load run; what is left
+// out runs wherever the system puts it. Linux only, and neither for containers nor for what was running before.
+type Cores struct {
+	// Packagers is where the driver process of the packagers runs; it takes drivers: 2 or more.
+	Packagers *int `yaml:"packagers,omitempty"`
+	// Publish is where the publishing process runs.
+	Publish *int `yaml:"publish,omitempty"`
+	// Store is where the store process, or Cassandra's nodes, run.
+	Store *int `yaml:"store,omitempty"`
+	// Cache is where the cache zones run.
+	Cache *int `yaml:"cache,omitempty"`
+	// Serve is where the serving processes run, and the edge.
+	Serve *int `yaml:"serve,omitempty"`
+	// Readers is where the driver processes of the readers run; it takes drivers: 2 or more.
+	Readers *int `yaml:"readers,omitempty"`
+}
+
+// Each returns the cores that are given, by the names of their fields.
+func (c *Cores) Each() map[string]int {
+	all := map[string]int{}
+	if c == nil {
+		return all
+	}
+	for name, n := range map[string]*int{"packagers": c.Packagers, "publish": c.Publish, "store": c.Store, "cache": c.Cache, "serve": c.Serve, "readers": c.Readers} {
+		if n != nil {
+			all[name] = *n
+		}
+	}
+	return all
+}
+
+// Pinned reports whether a backend of s pins processes.
+func (s Scenario) Pinned() bool {
+	return slices.ContainsFunc(s.Backends, func(b Backend) bool { return b.Cores != nil })
 }
 
 // Edged reports whether a backend of s has an edge.

@@ -3,6 +3,7 @@ package scenarios
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ const (
 	maxRenditions = 1000
 	maxEdges      = 100_000_000
 	maxProcesses  = 64
+	maxCores      = 1024 // what a set of processors holds on Linux
 	maxRepeat     = 100_000
 	minRate       = 1000     // bits per second of a rendition
 	maxSegment    = 32 << 20 // bytes: the origin's bound
@@ -184,12 +186,24 @@ func (c *checker) backends(s Scenario) {
 			c.that(*b.HitRatio >= 0 && *b.HitRatio <= 1, at+".hit-ratio", "%v: must be 0 to 1", float64(*b.HitRatio))
 		}
 		c.profile(at+".profile", b)
+		c.cores(at+".cores", b, s.Drivers)
 		edges := []string{Nginx, Varnish}
 		c.hinted(b.Edge == "" || slices.Contains(edges, b.Edge), at+".edge", hint(b.Edge, edges), "no edge is called %q", b.Edge)
 		c.hinted(b.Edge == "" || s.Readers.Viewers == 0, at+".edge", "leave one of them out", "readers.viewers makes each reader an edge already")
 		if b.Origin != nil {
 			c.origin(at+".origin", *b.Origin)
 		}
+	}
+}
+
+// cores checks that b has what is to be pinned. Whether the machine has the processors is for those who start something there.
+func (c *checker) cores(at string, b Backend, drivers int) {
+	each := b.Cores.Each()
+	for _, name := range slices.Sorted(maps.Keys(each)) {
+		n, field := each[name], at+"."+name
+		c.that(n >= 0 && n < maxCores, field, "%d: processors are counted from 0 to %d", n, maxCores-1)
+		c.hinted(name != "packagers" && name != "readers" || drivers >= 2, field, "add drivers: 2", "packagers and readers are one process")
+		c.hinted(name != "cache" || b.Cache, field, "add cache: true", "there is no cache to pin")
 	}
 }
 

@@ -351,6 +351,13 @@ func (c *contained) stop() error {
 	})
 }
 
+func (c *contained) pin(processors []int) error {
+	if len(processors) == 0 {
+		return nil
+	}
+	return errors.New("a container is not ours to pin: use native servers")
+}
+
 func (c *contained) resume() error {
 	return c.ask(func(ctx context.Context, id string) error {
 		_, err := c.engine.api.ContainerUnpause(ctx, id, client.ContainerUnpauseOptions{})

@@ -82,7 +82,8 @@ type process struct {
 	log    string // the file that its output is appended to
 	reaper *Reaper
 	nice   int
-	pid    int // of the last start
+	pid    int   // of the last start
+	on     []int // processors; empty: all that this process may use
 }
 
 var _ runner = (*process)(nil)
@@ -98,7 +99,7 @@ func (p *process) start(context.Context) (<-chan struct{}, error) {
 	cmd.Stdout, cmd.Stderr = log, log
 	// A group of its own, so that a terminal's Ctrl-C ends the run in its order and not the servers first.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
-	if err := cmd.Start(); err != nil {
+	if err := StartOn(cmd, p.on...); err != nil {
 		return nil, err
 	}
 	// The group, since threads have nice values of their own. Where this is not permitted the server runs as its parent does.
@@ -118,6 +119,20 @@ func (p *process) start(context.Context) (<-chan struct{}, error) {
 	}
 	p.pid = cmd.Process.Pid
 	return ended, nil
+}
+
+func (p *process) pin(processors []int) error {
+	p.on = processors
+	if len(processors) == 0 {
+		var err error
+		if processors, err = Processors(); err != nil {
+			return err
+		}
+	}
+	if err := pin(p.pid, processors); !errors.Is(err, os.ErrNotExist) { // one that has ended gets them when it is started again
+		return err
+	}
+	return nil
 }
 
 // kill ends the group: nginx and Varnish answer from child processes.

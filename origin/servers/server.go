@@ -38,6 +38,8 @@ type runner interface {
 	kill() error
 	stop() error
 	resume() error
+	// pin confines what runs, and what is started again, to processors; none: wherever this process may run.
+	pin(processors []int) error
 	// discard removes what is left of it; it must have ended.
 	discard() error
 	// tail returns the last lines it wrote.
@@ -178,6 +180,17 @@ func (s *Server) Continue() error {
 	defer s.mu.Unlock()
 	if err := s.run.resume(); err != nil {
 		return fmt.Errorf("servers: continue %s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// Pin confines the server to the processors of these numbers, also after a Restart; without numbers it may run wherever this
+// process may. It fails for a container.
+func (s *Server) Pin(processors ...int) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.run.pin(processors); err != nil {
+		return fmt.Errorf("servers: pin %s to processors %v: %w", s.Name, processors, err)
 	}
 	return nil
 }

@@ -69,7 +69,7 @@ With --target it storms an origin that is already running instead, yours for ins
 	s.StringVar(&f.at.Bucket, "s3-bucket", "origin-storm", "bucket at that endpoint; only keys under this run's own prefix are touched")
 	s.StringArrayVar(&f.set, "set", nil, "override a value of the scenario, such as readers.edges=80; may be repeated")
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same requests")
-	s.IntVar(&f.drivers, "drivers", 0, "spread the requests over so many driver processes (default: the scenario's)")
+	s.IntVar(&f.drivers, "drivers", 0, "spread the requests over so many driver processes, of two or more the first for the packagers (default: the scenario's)")
 	s.StringVar(&f.out, "out", "", "run folder to write (default runs/<time>-<scenario>)")
 	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")

@@ -32,7 +32,7 @@ type Config struct {
 	// Windows are what is measured; nil means Windows(Scenario). WarmUp gives those of a warm-up.
 	Windows []storm.Window
 	// Share of Shares is the part of the clients that is planned, counted from 0; zero Shares means all of them. The plans of
-	// all shares together are the plan of the whole.
+	// all shares together are the plan of the whole. Of several, the first has the packagers, and they have it alone.
 	Share, Shares int
 }
 
@@ -176,7 +176,14 @@ func clients(c Config) func(from string) storm.Client {
 	}
 }
 
-// mine reports whether a client is in c's share.
+// mine reports whether a client is in c's share. Packagers and readers are never in one: what reads take of a process or its
+// processor is not taken from the packagers.
 func (c Config) mine(from string) bool {
-	return int(cost.Draw(0, "share", from, 0)*float64(c.Shares)) == c.Share
+	switch {
+	case c.Shares == 1:
+		return true
+	case strings.HasPrefix(from, packager+"/"):
+		return c.Share == 0
+	}
+	return 1+int(cost.Draw(0, "share", from, 0)*float64(c.Shares-1)) == c.Share
 }

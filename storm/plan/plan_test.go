@@ -411,6 +411,9 @@ func TestAnyPlan(t *testing.T) {
 				mine[r.From] = append(mine[r.From], r)
 			}
 			for from, requests := range mine {
+				if packs := strings.HasPrefix(from, "packager/"); c.Shares > 1 && packs != (c.Share == 0) {
+					t.Fatalf("%+v: %s is in share %d of %d; the first has the packagers, and nobody else", s, from, c.Share, c.Shares)
+				}
 				if !slices.Equal(requests, whole[from]) {
 					t.Fatalf("%+v: share %d of %d has %d requests of %s, want the %d of the whole, each client in one share", s, c.Share, c.Shares, len(requests), from, len(whole[from]))
 				}

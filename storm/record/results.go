@@ -49,6 +49,7 @@ type Backend struct {
 	Segments   Segments        `json:"segments"`
 	Cache      Cache           `json:"cache"`
 	Edge       *Edge           `json:"edge"`                // null where no backend of the scenario has one
+	Cores      []Core          `json:"cores,omitempty"`     // where a backend of the scenario pins processes
 	Published  *Reference      `json:"published,omitempty"` // published figures of this kind of store, for comparison
 	Notes      []string        `json:"notes"`               // warnings that travel with the figures
 }
@@ -175,6 +176,15 @@ type Edge struct {
 	NotFoundFetched int64 `json:"not_found_fetched"`
 	Shed            int64 `json:"shed"`
 	ShedFetched     int64 `json:"shed_fetched"`
+}
+
+// Core is how busy one of the machine's processors was, with whatever ran there: parts of the time, from 0 to 1. null where the
+// phase has no windows.
+type Core struct {
+	Core  int      `json:"core"`
+	Runs  []string `json:"runs"` // what was pinned there: packagers, publish, store, cache, serve, readers
+	Quiet *float64 `json:"quiet_busy"`
+	Storm *float64 `json:"storm_busy"`
 }
 
 // Driver is the driver's account of itself.

@@ -42,6 +42,8 @@ type Target struct {
 	Publish, Serve live.Target
 	// Probes are where the run's own reader asks; empty: where all readers do.
 	Probes []string
+	// Packagers and Readers are the processors on which the driver processes of each run; empty: wherever the system puts them.
+	Packagers, Readers []int
 	// Facts are what the report says of the arm, whatever is measured: provenance, servers, profile, published figures.
 	Facts record.Backend
 	// Fault carries out, or undoes, a fault on one of the arm's processes.
@@ -101,6 +103,7 @@ type uplift struct {
 	note   func(kind, text string)
 	prefix string // of names that only this run uses
 	facts  record.Backend
+	cores  scenarios.Cores
 
 	publish, store *process
 	serve          []*process
@@ -119,6 +122,9 @@ func (u *uplift) up(ctx context.Context) (*Target, error) {
 	spawn.dir = dir
 	spawn.died = func(name string, err error) { u.note("death", fmt.Sprintf("the %s process died: %v", name, err)) }
 	u.facts = record.Backend{Name: u.be.Name, Provenance: "measured", Published: &publishedKV}
+	if u.be.Cores != nil {
+		u.cores = *u.be.Cores
+	}
 	cfg := config.Backend{Name: u.be.Name, Seed: u.seed}
 	if err := u.durable(ctx, &spawn, &cfg); err != nil {
 		return nil, err
@@ -135,7 +141,7 @@ func (u *uplift) up(ctx context.Context) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{Facts: u.facts, Fault: u.fault, Stats: u.stats, Close: u.close}
+	t := &Target{Facts: u.facts, Fault: u.fault, Stats: u.stats, Close: u.close, Packagers: processors(u.cores.Packagers), Readers: processors(u.cores.Readers)}
 	t.Publish.URLs = []string{"http://" + u.publish.ready.Publish}
 	for _, addr := range at {
 		t.Serve.URLs = append(t.Serve.URLs, "http://"+addr)
@@ -162,6 +168,9 @@ func (u *uplift) serving(ctx context.Context, spawn *spawner) (addresses []strin
 		return nil, err
 	}
 	u.closers = append([]func() error{c.Close}, u.closers...) // before its directory goes
+	if err := u.pin(c.Edge, u.cores.Serve); err != nil {
+		return nil, err
+	}
 	u.facts.Edge = &record.Edge{Program: u.be.Edge + " " + c.Edge.Version}
 	u.facts.Servers = append(u.facts.Servers, u.facts.Edge.Program+" as edge")
 	return []string{c.Edge.Addr}, nil
@@ -205,6 +214,9 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 		addresses := u.at.Cassandra
 		if len(addresses) == 0 {
 			for _, s := range u.cluster.Cassandra {
+				if err := u.pin(s, u.cores.Store); err != nil {
+					return err
+				}
 				addresses = append(addresses, s.Addr)
 			}
 			u.facts.Servers = append(u.facts.Servers, u.cluster.Versions()[0])
@@ -223,7 +235,7 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 			u.facts.Notes = append(u.facts.Notes, "The profile "+profile.Name+" has no published figure for reads: they take the host's own time.")
 		}
 	}
-	p, err := spawn.start(ctx, "store", host)
+	p, err := spawn.at(u.cores.Store).start(ctx, "store", host)
 	u.store = p
 	if err != nil {
 		return err
@@ -234,6 +246,14 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 		cfg.Store = config.StoreAt{Kind: "remote", Addresses: []string{p.ready.Host}, Namespace: "segments"}
 	}
 	return nil
+}
+
+// pin puts a server that arms share where this one wants it. Where no arm pins anything it is left alone.
+func (u *uplift) pin(s *servers.Server, core *int) error {
+	if !u.scenario.Pinned() {
+		return nil
+	}
+	return s.Pin(processors(core)...)
 }
 
 // dropWait bounds how long what a run wrote into somebody's store may take to remove.
@@ -278,6 +298,9 @@ func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend)
 		u.facts.Servers = append(u.facts.Servers, fmt.Sprintf("memcached x%d at %s", len(zones), strings.Join(zones, ", ")))
 	} else if u.be.Store == scenarios.Cassandra && u.cluster != nil && len(u.cluster.Memcached) > 0 {
 		for _, s := range u.cluster.Memcached[:min(len(u.cluster.Memcached), u.be.Zones)] {
+			if err := u.pin(s, u.cores.Cache); err != nil {
+				return err
+			}
 			zones = append(zones, s.Addr)
 		}
 		v := u.cluster.Versions()
@@ -290,7 +313,7 @@ func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend)
 		return nil
 	}
 	for i := range u.be.Zones {
-		p, err := spawn.start(ctx, fmt.Sprint("cache-", i+1), config.Node{Role: config.Store, Host: config.Host{
+		p, err := spawn.at(u.cores.Cache).start(ctx, fmt.Sprint("cache-", i+1), config.Node{Role: config.Store, Host: config.Host{
 			Listen: "127.0.0.1:0", Stores: []config.HostedStore{{Name: "zone", Store: config.StoreAt{Kind: "mem", Limit: zoneLimit}}},
 		}})
 		u.zones = append(u.zones, p)
@@ -329,8 +352,12 @@ func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend)
 	for i, n := range nodes {
 		n.Writers = []string{nodes[0].Name}
 		n.Events, n.Operator, n.AllowRemote = u.events, "127.0.0.1:0", u.remote
+		core := u.cores.Serve
+		if n.Role == config.Publish {
+			core = u.cores.Publish
+		}
 		g.Go(func() (err error) {
-			started[i], err = spawn.start(ctx, n.Name, n)
+			started[i], err = spawn.at(core).start(ctx, n.Name, n)
 			return err
 		})
 	}

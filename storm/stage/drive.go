@@ -14,6 +14,7 @@ import (
 
 	"origin-storm/origin/config"
 	"origin-storm/origin/segment"
+	"origin-storm/origin/servers"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
 	"origin-storm/storm/live"
@@ -45,7 +46,7 @@ type account struct {
 
 // drive has the plan executed by several driver processes and merges what they recorded. Faults of the target's processes are
 // carried out here; those of pipelines by the drivers that play them.
-func (m *measurement) drive(ctx context.Context, j job, fault func(f storm.Fault, undo bool)) (sum live.Stats, err error) {
+func (m *measurement) drive(ctx context.Context, j job, target *Target, fault func(f storm.Fault, undo bool)) (sum live.Stats, err error) {
 	if j.Scenario, err = m.scenario.Marshal(); err != nil {
 		return sum, fmt.Errorf("stage: %w", err)
 	}
@@ -69,7 +70,11 @@ func (m *measurement) drive(ctx context.Context, j job, fault func(f storm.Fault
 		share := j
 		share.Share = i
 		drivers.Go(func() {
-			part, a, err := m.driver(ctx, share)
+			on := target.Readers
+			if share.Share == 0 {
+				on = target.Packagers // which package plan puts there
+			}
+			part, a, err := m.driver(ctx, share, on)
 			if err != nil {
 				stop() // a part of the load is no load to go on with
 			}
@@ -96,28 +101,18 @@ func (m *measurement) drive(ctx context.Context, j job, fault func(f storm.Fault
 
 // timed carries one fault out when its time has come, and undoes it when that is over, or at once when ctx ends.
 func timed(ctx context.Context, start time.Time, f storm.Fault, do func(storm.Fault, bool)) {
-	wait := func(d time.Duration) bool {
-		t := time.NewTimer(d)
-		defer t.Stop()
-		select {
-		case <-t.C:
-			return true
-		case <-ctx.Done():
-			return false
-		}
-	}
-	if !wait(time.Until(start.Add(f.At))) {
+	if !sleep(ctx, time.Until(start.Add(f.At))) {
 		return
 	}
 	do(f, false)
 	if f.For > 0 {
-		wait(time.Until(start.Add(f.At + f.For)))
+		sleep(ctx, time.Until(start.Add(f.At+f.For)))
 		do(f, true)
 	}
 }
 
-// driver runs one driver process to its end, which is that of the plan or soon after ctx's.
-func (m *measurement) driver(ctx context.Context, j job) (*record.Recording, account, error) {
+// driver runs one driver process, on these processors, to its end, which is that of the plan or soon after ctx's.
+func (m *measurement) driver(ctx context.Context, j job, on []int) (*record.Recording, account, error) {
 	var a account
 	in, err := json.Marshal(j)
 	if err != nil {
@@ -130,7 +125,7 @@ func (m *measurement) driver(ctx context.Context, j job) (*record.Recording, acc
 	cmd.Stderr = &complaint
 	out, err := cmd.StdoutPipe()
 	if err == nil {
-		err = cmd.Start()
+		err = servers.StartOn(cmd, on...)
 	}
 	if err != nil {
 		return nil, a, fmt.Errorf("stage: driver %d: %w", j.Share+1, err)

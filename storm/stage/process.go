@@ -25,6 +25,7 @@ type spawner struct {
 	dir     string   // for configuration files and logs
 	reaper  *servers.Reaper
 	nice    int
+	on      []int                        // processors; empty: wherever the system puts it
 	died    func(name string, err error) // a process ended that nobody asked to
 }
 
@@ -39,6 +40,20 @@ type process struct {
 	cmd    *exec.Cmd
 	ended  chan struct{} // closed when cmd has ended
 	wanted bool          // it is meant to run: an end is a death
+}
+
+// at returns a spawner like s whose processes run on a core, if one is given.
+func (s spawner) at(core *int) *spawner {
+	s.on = processors(core)
+	return &s
+}
+
+// processors is a core as those want it who start something there.
+func processors(core *int) []int {
+	if core == nil {
+		return nil
+	}
+	return []int{*core}
 }
 
 // start brings up node and returns when it answers.
@@ -73,7 +88,7 @@ func (p *process) up(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("stage: %s: %w", p.name, err)
 	}
-	if err := cmd.Start(); err != nil {
+	if err := servers.StartOn(cmd, p.s.on...); err != nil {
 		return fmt.Errorf("stage: %s: %w", p.name, err)
 	}
 	renice(cmd.Process.Pid, p.s.nice)

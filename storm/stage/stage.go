@@ -115,6 +115,9 @@ func Check(s scenarios.Scenario) error {
 	if err := s.Live(cost.Bytes(memory)); err != nil {
 		return &verdict.Error{Err: fmt.Errorf("this machine cannot carry %s: %w", s.Name, err), Code: verdict.Usage}
 	}
+	if err := checkCores(s); err != nil {
+		return &verdict.Error{Err: err, Code: verdict.Usage}
+	}
 	for _, b := range s.Backends {
 		if b.Edge == "" {
 			continue
@@ -126,7 +129,7 @@ func Check(s scenarios.Scenario) error {
 	// A process of the run that has no files left drops requests, which says no more than that the machine was too small.
 	const others = 64 // files beside the connections of readers
 	var files syscall.Rlimit
-	need := s.Needs().Connections/int64(max(1, min(s.Origin.Serve, s.Drivers))) + others
+	need := s.Needs().Connections/int64(max(1, min(s.Origin.Serve, s.Drivers-1))) + others
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && uint64(need) > uint64(files.Cur) {
 		return &verdict.Error{Code: verdict.Usage, Err: fmt.Errorf(
 			"this machine cannot carry %s: readers.edges: %d edges need %d open files in one process, %d are allowed: raise the limit (ulimit -n), or lower readers.edges",
@@ -305,6 +308,7 @@ type measurement struct {
 	later     time.Duration // what comes after this arm
 	account   *record.Driver
 	recording *record.Recording
+	cores     *cores // nil where nothing is pinned
 
 	mu    sync.Mutex // guards start
 	start time.Time  // of the measured part; zero before it
@@ -496,8 +500,12 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 	}
 	stop := m.watch(j.Start)
 	defer stop()
+	if m.scenario.Pinned() {
+		m.cores = watchCores(j.Start, m.windows)
+		defer m.cores.stop()
+	}
 	if m.scenario.Drivers > 1 {
-		return m.drive(ctx, j, fault)
+		return m.drive(ctx, j, target, fault)
 	}
 	return j.execute(ctx, m.scenario, fault, m.recording)
 }
@@ -543,6 +551,12 @@ func (m *measurement) result(target *Target, x live.Stats) *record.Backend {
 	b.Name, b.Provenance, b.Profile, b.Servers, b.Published, b.Edge = m.arm.Name, f.Provenance, f.Profile, f.Servers, f.Published, f.Edge
 	b.Notes = append(b.Notes, f.Notes...)
 	b.Isolation = verdict.Isolation(m.recording.Ticks(scenarios.QuietPhase), m.recording.Ticks(scenarios.StormPhase), m.cfg.Seed)
+	if m.cores != nil {
+		var err error
+		if b.Cores, err = m.cores.figures(m.backend()); err != nil {
+			m.note(m.arm.Name, "warning", m.elapsed(), "how busy the processors were could not be read to the end: "+err.Error())
+		}
+	}
 	lag := m.recording.Lag()
 	if lag.P99 != nil && (m.account.LagP99 == nil || *m.account.LagP99 < *lag.P99) {
 		m.account.LagP99 = lag.P99
@@ -553,6 +567,15 @@ func (m *measurement) result(target *Target, x live.Stats) *record.Backend {
 		m.note(m.arm.Name, "warning", m.elapsed(), "the machine's clock was stepped by "+m.stepped)
 	}
 	return &b
+}
+
+// backend is the scenario's backend that the arm is made of.
+func (m *measurement) backend() scenarios.Backend {
+	i := slices.IndexFunc(m.scenario.Backends, func(b scenarios.Backend) bool { return b.Name == m.arm.Name })
+	if i < 0 {
+		return scenarios.Backend{} // a target that was running before
+	}
+	return m.scenario.Backends[i]
 }
 
 // clockStep is how far the wall clock may drift from the monotonic one in a run before it counts as stepped: NTP slews by at

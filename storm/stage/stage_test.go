@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"testing"
@@ -271,6 +273,95 @@ thresholds: ["nginx: edge fetches-per-segment == 1", "varnish: edge fetches-per-
 			}
 		}
 	}
+}
+
+// What a backend pins runs on its processor from the first thread to the last, and the report says how busy that was.
+func TestProcessesArePinned(t *testing.T) {
+	have, err := servers.Processors()
+	if err != nil {
+		t.Skip(err)
+	}
+	first, last := have[0], have[len(have)-1]
+	s := parse(t, fmt.Sprintf(`
+name: pinned
+event: {renditions: {count: 2, total: 1Mbit/s}}
+readers: {edges: 4}
+windows: {warm-up: 0s, quiet: 2s, storm: 4s}
+drivers: 2
+backends: [{name: embedded+cache, zones: 1, cores: {packagers: %d, publish: %[1]d, store: %[1]d, cache: %[2]d, serve: %[2]d, readers: %[2]d}}]
+`, first, last))
+	if err := stage.Check(s); err != nil {
+		t.Fatal(err)
+	}
+	tmp := ""
+	var mu sync.Mutex // guards seen
+	seen := map[string]int{}
+	res, _ := carry(t, t.Context(), s, func(c *stage.Config) {
+		tmp = os.Getenv("TMPDIR")
+		c.Progress = func(p stage.Progress) {
+			if p.Phase == "" {
+				return
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			for name, pin := range map[string]int{"publish-1.yaml": first, "store.yaml": first, "cache-1.yaml": last, "serve-1.yaml": last} {
+				for _, line := range processes(t, tmp) {
+					if strings.Contains(line, name) && allowed(t, line) == fmt.Sprint(pin) {
+						seen[name]++
+					}
+				}
+			}
+			drivers, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", os.Getpid()))
+			for _, file := range drivers {
+				children, _ := os.ReadFile(file)
+				for _, pid := range strings.Fields(string(children)) {
+					line := "/proc/" + pid + "/cmdline"
+					if text, _ := os.ReadFile(line); strings.HasSuffix(string(text), "\x00drive\x00") {
+						seen["drive on "+allowed(t, line)]++
+					}
+				}
+			}
+		}
+	})
+	sound(t, res)
+	for _, name := range []string{"publish-1.yaml", "store.yaml", "cache-1.yaml", "serve-1.yaml", fmt.Sprint("drive on ", first), fmt.Sprint("drive on ", last)} {
+		if seen[name] == 0 {
+			t.Errorf("%s was never seen on its processor: %v", name, seen)
+		}
+	}
+	cores := res.Backends[0].Cores
+	if len(cores) < len(have) {
+		t.Fatalf("%d processors are reported, want %d", len(cores), len(have))
+	}
+	for _, c := range cores {
+		if c.Core == first && !slices.Contains(c.Runs, "publish") || c.Core == last && !slices.Contains(c.Runs, "serve") || c.Quiet == nil || c.Storm == nil || *c.Storm <= 0 || *c.Storm > 1 {
+			t.Errorf("processor %+v, want what was pinned there and how busy it was", c)
+		}
+	}
+	s.Backends[0].Cores.Serve = new(1000)
+	if err := stage.Check(s); err == nil || !strings.Contains(err.Error(), "cores.serve: there is no processor 1000") {
+		t.Errorf("Check with a processor 1000 = %v, want it refused by name", err)
+	}
+}
+
+// allowed returns which processors the threads of a process may use, if all may use the same; cmdline begins with the process's file of that name.
+func allowed(t *testing.T, cmdline string) string {
+	t.Helper()
+	dir, _, _ := strings.Cut(cmdline, "/cmdline")
+	threads, _ := filepath.Glob(dir + "/task/*/status")
+	list := ""
+	for _, file := range threads {
+		text, _ := os.ReadFile(file) // empty of a thread that has ended
+		for line := range strings.Lines(string(text)) {
+			if l, ok := strings.CutPrefix(line, "Cpus_allowed_list:"); ok {
+				if l = strings.TrimSpace(l); list != "" && l != list {
+					return list + " and " + l
+				}
+				list = l
+			}
+		}
+	}
+	return list
 }
 
 func TestUnaskedDeath(t *testing.T) {
