@@ -46,6 +46,7 @@ type Publish struct {
 	cfg      PublishConfig
 	events   map[string]*event
 	log      *slog.Logger
+	began    time.Time // when the node was started
 	draining atomic.Bool
 
 	names    memory[standing]
@@ -80,7 +81,7 @@ func NewPublish(cfg PublishConfig) (*Publish, error) {
 	if least := largest(events); memory < least {
 		return nil, fmt.Errorf("origin: publishing.memory: %d bytes; the largest segment (max-segment) takes %d", memory, least)
 	}
-	return &Publish{cfg: cfg, events: events, log: logger(cfg.Log), memory: newBudget(memory, publishPatience)}, nil
+	return &Publish{cfg: cfg, began: time.Now(), events: events, log: logger(cfg.Log), memory: newBudget(memory, publishPatience)}, nil
 }
 
 // Drain makes Publish refuse what comes from now on; what is being received and stored is finished. To stop a node, call it
@@ -235,13 +236,11 @@ func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta st
 	defer p.busy.unlock(id)
 
 	first, known := p.names.get(id, time.Now())
-	if !known && onlyNew {
-		// Only who says If-None-Match pays for a read before the write.
-		found, err := p.cfg.Segments.Candidates(ctx, id.Asked(), []string{id.Pipeline})
-		if err != nil {
+	if !known && (onlyNew || p.mayStand(id, meta)) {
+		switch c, err := p.look(ctx, id); {
+		case err != nil && onlyNew:
 			return published{}, unavailable(err)
-		}
-		if c := found[0]; c != nil {
+		case c != nil: // a look that failed is no reason not to write
 			first, known = standingOf(c), true
 			p.remember(id, c)
 		}
@@ -280,6 +279,20 @@ func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta st
 	p.stored.Add(1)
 	a.status = http.StatusCreated
 	return a, nil
+}
+
+// mayStand reports whether another node, or this one before it was started, may well have been given a copy of id, so that a read
+// before the write is worth its time. At the live edge it is not: packagers send a segment to one node, once.
+func (p *Publish) mayStand(id segment.ID, meta storage.Meta) bool {
+	return !meta.Flaws.Sound() || id.Number == segment.Init || p.events[id.Event].Template.Begins(id.Number).Before(p.began)
+}
+
+// look returns the copy of id that the store has; nil if it has none.
+func (p *Publish) look(ctx context.Context, id segment.ID) (*storage.Commit, error) {
+	ctx, cancel := context.WithTimeout(ctx, segment.Budget/4) // the write needs the rest
+	defer cancel()
+	found, err := p.cfg.Segments.Candidates(ctx, id.Asked(), []string{id.Pipeline})
+	return found[0], err
 }
 
 func (p *Publish) remember(id segment.ID, c *storage.Commit) {

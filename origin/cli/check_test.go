@@ -27,7 +27,7 @@ func check(t *testing.T, args ...string) (string, error) {
 	return out.String(), err
 }
 
-// The contract is kept in real time by processes that share a store and a cache zone: one that publishes and two that serve.
+// The contract is kept in real time by processes that share a store and a cache zone: two that publish and two that serve.
 func TestCheck(t *testing.T) {
 	t.Parallel()
 	store, _ := start(t, config.Node{Role: config.Store, Host: config.Host{Listen: "127.0.0.1:0", Stores: []config.HostedStore{
@@ -52,9 +52,9 @@ func TestCheck(t *testing.T) {
 		ready, _ := start(t, n)
 		return ready
 	}
-	publish, one, two := as(config.Publish, "p"), as(config.Serve, "s1"), as(config.Serve, "s2")
+	publish, other, one, two := as(config.Publish, "p1"), as(config.Publish, "p2"), as(config.Serve, "s1"), as(config.Serve, "s2")
 	out, err := check(t, "--event", "ev", "--renditions", "v1,v2,v3,v4,v5,v6,v7,v8", "--max-segment", "65536", "--holds", "200", "--json",
-		"--publish", "http://"+publish.Publish, "--serve", "http://"+one.Serve+"/", "--serve", "http://"+two.Serve)
+		"--publish", "http://"+publish.Publish, "--publish", "http://"+other.Publish, "--serve", "http://"+one.Serve+"/", "--serve", "http://"+two.Serve)
 	if err != nil {
 		t.Errorf("origin check: %v", err)
 	}

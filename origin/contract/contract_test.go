@@ -1,6 +1,7 @@
 package contract_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,8 +19,9 @@ import (
 	"origin-storm/origin/storage"
 )
 
-// deployment is an origin of one publish and two serve nodes, and how the suite reaches it.
-func deployment(t *testing.T, cached bool, change func(*origintest.Config)) contract.Target {
+// deployment is an origin of two publish and two serve nodes, and how the suite reaches it.
+// change spoils all nodes, each one of them; nil: not at all.
+func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)) contract.Target {
 	renditions := []string{"v1", "v2", "v3", "v4"}
 	start := time.Now().Add(-20 * time.Minute).Truncate(time.Second)
 	cfg := origintest.Config{
@@ -28,7 +30,7 @@ func deployment(t *testing.T, cached bool, change func(*origintest.Config)) cont
 			Template: segment.Template{Start: start, StartNumber: 7},
 		}},
 		Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 1000, Network: &origintest.Network{},
-		Node: "n1", Region: "east", Serving: config.Serving{Holds: 100, Hot: 1 << 20, Collapse: true},
+		Region: "east", Serving: config.Serving{Holds: 100, Hot: 1 << 20, Collapse: true},
 	}
 	if cached {
 		cfg.Zones = []kv.Store{&mem.Store{}}
@@ -36,11 +38,18 @@ func deployment(t *testing.T, cached bool, change func(*origintest.Config)) cont
 	if change != nil {
 		change(&cfg)
 	}
-	one := origintest.Start(t, cfg)
-	cfg.Node = "n2"
-	two := origintest.Start(t, cfg)
+	nodes := make([]*origintest.Origin, 2)
+	for i := range nodes {
+		cfg := cfg
+		cfg.Node = fmt.Sprint("n", i+1)
+		if each != nil {
+			each(&cfg)
+		}
+		nodes[i] = origintest.Start(t, cfg)
+	}
+	one, two := nodes[0], nodes[1]
 	return contract.Target{
-		Publish: []string{one.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL},
+		Publish: []string{one.PublishURL, two.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL},
 		Event: "ev", Pipelines: []string{"a", "b"}, Renditions: renditions, Template: cfg.Events[0].Template,
 		DVR: cfg.Events[0].DVR, MaxSegment: cfg.Events[0].MaxSegment, Holds: cfg.Serving.Holds,
 		Client: one.Client, Dial: cfg.Network.DialContext, Slack: 50 * time.Millisecond,
@@ -51,7 +60,7 @@ func deployment(t *testing.T, cached bool, change func(*origintest.Config)) cont
 func run(t *testing.T, cached bool, change func(*origintest.Config)) (results []contract.Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
-		target := deployment(t, cached, change)
+		target := deployment(t, cached, change, nil)
 		var err error
 		if results, err = contract.Run(t.Context(), target, contract.Cases()); err != nil {
 			t.Fatal(err)
@@ -124,5 +133,45 @@ func TestMutants(t *testing.T) {
 		if !broken[c.Row] {
 			t.Errorf("no mutant breaks %s (%s): nothing shows that its case can fail", c.Row, c.Says)
 		}
+	}
+}
+
+// Nodes agree also where each has a nearest zone of its own, and the zones get to know of two publications in another order than the
+// store does.
+func TestZonesOutOfOrder(t *testing.T) {
+	for name, late := range map[string]time.Duration{
+		"by a little": 8 * time.Millisecond, "by more than a write waits for": 300 * time.Millisecond, "by all that a zone is given": 990 * time.Millisecond,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				east, west := &mem.Store{}, &mem.Store{}
+				far := func(zone kv.Store) kv.Store {
+					return kv.Inject(zone, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+						if op.Write {
+							sleep(ctx, late)
+						}
+						return do(ctx)
+					})
+				}
+				target := deployment(t, false, nil, func(cfg *origintest.Config) {
+					cfg.Zones = []kv.Store{east, far(west)}
+					if cfg.Node == "n2" {
+						cfg.Zones = []kv.Store{west, far(east)}
+					}
+				})
+				cases := slices.DeleteFunc(contract.Cases(), func(c contract.Case) bool { return !strings.HasPrefix(c.Row, "D") })
+				results, err := contract.Run(t.Context(), target, slices.Repeat(cases, 5))
+				if err != nil {
+					t.Fatal(err)
+				}
+				for _, r := range results {
+					for _, f := range r.Findings {
+						t.Errorf("%s (%s): %v", r.Row, r.Says, f)
+					}
+				}
+				target.Client.Transport.(*http.Transport).CloseIdleConnections()
+			})
+		})
 	}
 }

@@ -301,7 +301,7 @@ func clean(r *http.Request) {
 	r.URL.Path, r.URL.RawPath = path.Clean(r.URL.Path), ""
 }
 
-var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants)
+var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants, nodeMutants)
 
 var nameMutants = []mutant{
 	{name: "paths are cleaned at serve", rows: "N1", serve: always(before(clean))},
@@ -336,7 +336,7 @@ var publishMutants = []mutant{
 			a.status = 200
 		}
 	}))},
-	{name: "the second node reads a second late", rows: "P2 P7 S14 C1 C11 C12 C15", serve: func(w *world) handling {
+	{name: "the second node reads a second late", rows: "P2 P7 S14 C1 C11 C12 C15 D2 D3 D5", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
 			sent := w.of(r.URL.Path)
 			if a.header.Get("Origin-Node") == "n2" && a.took == 0 && len(sent) > 0 && time.Since(sent[len(sent)-1].at) < time.Second {
@@ -344,7 +344,7 @@ var publishMutants = []mutant{
 			}
 		})
 	}},
-	{name: "a copy that stands has no ETag", rows: "P3", publish: always(change(func(_ *http.Request, a *answered) {
+	{name: "a copy that stands has no ETag", rows: "P3 D1", publish: always(change(func(_ *http.Request, a *answered) {
 		if a.status == 200 && a.header.Get("Origin-Kept") == "" {
 			a.header.Del("ETag")
 		}
@@ -363,7 +363,7 @@ var publishMutants = []mutant{
 		})
 	}},
 	{name: "it is not said that the first copy was kept", rows: "P6", publish: always(without("Origin-Kept"))},
-	{name: "other bytes are a conflict", rows: "P6 P10 P28", publish: always(change(func(_ *http.Request, a *answered) {
+	{name: "other bytes are a conflict", rows: "P6 P10 P28 D5", publish: always(change(func(_ *http.Request, a *answered) {
 		if a.header.Get("Origin-Kept") != "" {
 			a.refuse(409)
 		}
@@ -380,33 +380,8 @@ var publishMutants = []mutant{
 		})
 	}},
 	{name: "If-None-Match is ignored", rows: "P8", publish: always(dropping("If-None-Match"))},
-	{name: "nothing replaces a flawed copy", rows: "P9", publish: func(w *world) handling {
-		return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
-			id, err := segment.ParsePublish(r.URL.Path)
-			if err != nil || r.Method != http.MethodPut {
-				return false
-			}
-			for _, p := range w.of(id.Asked().String()) {
-				if p.id == id && p.flawed() && r.Header.Get("Origin-Defects") == "" {
-					rw.Header().Set("ETag", p.etag)
-					rw.Header().Set("Origin-Kept", "?1")
-					return true
-				}
-			}
-			return false
-		})
-	}},
-	{name: "a flawed copy replaces another", rows: "P10", publish: func(w *world) handling {
-		return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
-			body := w.peek(r)
-			a := ask(next, rw, r)
-			if a.header.Get("Origin-Kept") != "" && r.Header.Get("Origin-Defects") != "" {
-				w.put(r, body)
-			}
-			a.send(r)
-			return true
-		})
-	}},
+	{name: "nothing replaces a flawed copy", rows: "P9 D4", publish: func(w *world) handling { return w.keepsFlawed("") }},
+	{name: "a flawed copy replaces another", rows: "P10 D5", publish: func(w *world) handling { return w.takesFlawed("") }},
 	{name: "publishing to an unknown event is a bad request", rows: "P11", publish: always(status(404, 400, func(r *http.Request) bool {
 		return under("/no-such-event/")(r) && r.ContentLength > 0
 	}))},
@@ -718,6 +693,37 @@ func (w *world) peek(r *http.Request) []byte {
 	return body
 }
 
+// keepsFlawed is a publish node, or all of them, where no sound copy replaces a flawed one.
+func (w *world) keepsFlawed(node string) handling {
+	return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
+		id, err := segment.ParsePublish(r.URL.Path)
+		if err != nil || r.Method != http.MethodPut || !strings.HasSuffix(r.Host, node) {
+			return false
+		}
+		for _, p := range w.of(id.Asked().String()) {
+			if p.id == id && p.flawed() && r.Header.Get("Origin-Defects") == "" {
+				rw.Header().Set("ETag", p.etag)
+				rw.Header().Set("Origin-Kept", "?1")
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// takesFlawed is a publish node, or all of them, where a flawed copy replaces any.
+func (w *world) takesFlawed(node string) handling {
+	return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
+		body := w.peek(r)
+		a := ask(next, rw, r)
+		if a.header.Get("Origin-Kept") != "" && r.Header.Get("Origin-Defects") != "" && strings.HasSuffix(r.Host, node) {
+			w.put(r, body)
+		}
+		a.send(r)
+		return true
+	})
+}
+
 var candidateMutants = []mutant{
 	{name: "the last pipeline is preferred", rows: "C1", config: func(cfg *origintest.Config) {
 		cfg.Events = slices.Clone(cfg.Events)
@@ -730,8 +736,9 @@ var candidateMutants = []mutant{
 	}))},
 	{name: "the preferred pipeline is always returned to", rows: "C3", serve: func(w *world) handling {
 		return before(func(r *http.Request) {
-			for _, p := range w.of(r.URL.Path) {
-				if p.id.Pipeline == "a" && !p.flawed() && r.Method == http.MethodGet && r.Header.Get("If-Match")+r.Header.Get("Range")+r.Header.Get("If-None-Match") == "" {
+			sent := w.of(r.URL.Path)
+			for _, p := range sent {
+				if sent[0].id.Pipeline == "b" && p.id.Pipeline == "a" && !p.flawed() && r.Method == http.MethodGet && r.Header.Get("If-Match")+r.Header.Get("Range")+r.Header.Get("If-None-Match") == "" {
 					r.Header.Set("If-Match", p.etag)
 				}
 			}
@@ -754,7 +761,7 @@ var candidateMutants = []mutant{
 			a.header.Set("Cache-Control", "public, max-age=600, immutable")
 		}
 	}))},
-	{name: "a node stays with a flawed choice", rows: "C8 P9", serve: func(w *world) handling {
+	{name: "a node stays with a flawed choice", rows: "C8 P9 D4", serve: func(w *world) handling {
 		var mu sync.Mutex
 		kept := map[string][]byte{}
 		return change(func(r *http.Request, a *answered) {
@@ -945,4 +952,42 @@ var httpMutants = []mutant{
 	{name: "some refusals have no lifetime", rows: "H20", serve: always(without("Cache-Control", 405, 412))},
 	{name: "answers set a cookie", rows: "H21", serve: always(with("Set-Cookie", "seen=1", 200))},
 	{name: "errors do not name their node", rows: "H22", serve: always(without("Origin-Node", 404, 410))},
+}
+
+var nodeMutants = []mutant{
+	{name: "each publish node has ETags of its own", rows: "D1", publish: always(change(func(r *http.Request, a *answered) {
+		if tag := a.header.Get("ETag"); r.Host == "publish.n2" && tag != "" {
+			a.header.Set("ETag", strings.TrimSuffix(tag, `"`)+`-2"`)
+		}
+	}))},
+	{name: "a node never forgets what it has read", rows: "D2", serve: func(w *world) handling {
+		var mu sync.Mutex
+		kept := map[string]*answered{}
+		return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
+			a := ask(next, rw, r)
+			mu.Lock()
+			defer mu.Unlock()
+			key := r.Host + r.URL.Path
+			if r.Host != "serve.n2" || r.Method != http.MethodGet || a.status != 200 || a.header.Get("Origin-Defects")+a.header.Get("Origin-Slate")+r.Header.Get("If-Match") != "" {
+				a.send(r)
+				return true
+			}
+			if kept[key] == nil {
+				kept[key] = a
+			}
+			a.setBody(kept[key].body.Bytes())
+			a.header.Set("ETag", kept[key].header.Get("ETag"))
+			a.send(r)
+			return true
+		})
+	}},
+	{name: "what came at once is torn", rows: "D3", serve: func(w *world) handling {
+		return change(func(r *http.Request, a *answered) {
+			if s := w.of(r.URL.Path); len(s) == 2 && s[0].id == s[1].id && s[0].at.Equal(s[1].at) && s[0].etag != s[1].etag && !s[0].flawed() && !s[1].flawed() && a.status == 200 {
+				a.setBody(append(bytes.Clone(s[0].body[:1000]), s[1].body[1000:]...))
+			}
+		})
+	}},
+	{name: "a sound copy given to the second node is not taken for a flawed one", rows: "D4", publish: func(w *world) handling { return w.keepsFlawed(".n2") }},
+	{name: "a flawed copy given to the second node replaces any", rows: "D5", publish: func(w *world) handling { return w.takesFlawed(".n2") }},
 }

@@ -85,11 +85,15 @@ func (r Rendition) Patient(now time.Time, n int64) bool { return now.Before(r.Te
 // the first copy stays: it may have been served, and one name must not have two contents.
 func Replaces(next, first Flaws) bool { return next.Sound() && !first.Sound() }
 
-// Settled returns for how long, at most, a copy may be kept outside the store that was published so long ago: as long as it
-// is served if it is sound and older than SettleFor, else SettleFor.
+// Settled returns for how long, at most, a copy may be kept outside the store that was published so long ago: a sound one until it
+// has settled, and then as long as it is served; a flawed one for half of SettleFor, for a node's memory and a cache zone stand
+// one behind the other, and a sound copy that replaces it has to be seen through both.
 func Settled(age time.Duration, flaws Flaws, left time.Duration) time.Duration {
-	if flaws.Sound() && age > SettleFor {
+	switch {
+	case !flaws.Sound():
+		return min(left, SettleFor/2)
+	case age > SettleFor:
 		return left
 	}
-	return min(left, SettleFor)
+	return min(left, SettleFor-age)
 }

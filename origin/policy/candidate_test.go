@@ -106,9 +106,10 @@ func TestSettled(t *testing.T) {
 		want  time.Duration
 	}{
 		{0, 0, time.Hour, 5 * time.Second},
-		{5 * time.Second, 0, time.Hour, 5 * time.Second},
+		{4 * time.Second, 0, time.Hour, time.Second},
+		{5 * time.Second, 0, time.Hour, 0},
 		{5*time.Second + 1, 0, time.Hour, time.Hour},
-		{time.Hour, policy.Short, time.Hour, 5 * time.Second},
+		{time.Hour, policy.Short, time.Hour, 2500 * time.Millisecond},
 		{0, 0, time.Second, time.Second},
 		{time.Hour, 0, -1, -1},
 	} {

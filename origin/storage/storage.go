@@ -358,8 +358,13 @@ func (ch chunk) matches(val []byte) bool {
 	return int64(len(val)) == ch.size && sumOf(val) == ch.sum
 }
 
-// CommitKeep says how long a cache keeps a commit: until it ends if it is sound and has settled, else for at most
-// policy.SettleFor. A value that is no Commit is not kept. It has the form of kv.CacheConfig's Keep.
+// zoneLate is how long a write to a cache zone may be under way (package kv gives it a second), and how much longer than asked a zone
+// keeps a value that counts in whole seconds: a Commit that another one has
+// overtaken meanwhile must have left the zone by the time it counts as settled.
+const zoneLate = time.Second
+
+// CommitKeep says how long a cache keeps a commit: until it ends if it is sound and has settled, until a second before it settles if
+// it is younger, and for half of policy.SettleFor if it is flawed. A value that is no Commit is not kept. It has the form of kv.CacheConfig's Keep.
 func CommitKeep(_ kv.Key, val []byte, asked time.Duration) time.Duration {
 	c, err := decode(val)
 	if err != nil {
@@ -370,7 +375,7 @@ func CommitKeep(_ kv.Key, val []byte, asked time.Duration) time.Duration {
 	if asked > 0 {
 		left = min(left, asked)
 	}
-	return policy.Settled(now.Sub(c.Published), c.Meta.Flaws, left)
+	return policy.Settled(now.Sub(c.Published)+zoneLate, c.Meta.Flaws, left)
 }
 
 // ChunkKeep says how long a cache keeps a chunk: as long as it was asked to be kept, and one that was read from the store

@@ -402,12 +402,12 @@ func TestCommitKeep(t *testing.T) {
 				t.Errorf("CommitKeep %s, asked for %v = %v, want %v", when, asked, got, want)
 			}
 		}
-		want("when written", sound, time.Hour, 5*time.Second)
-		want("when written, flawed", flawed, time.Hour, 5*time.Second)
+		want("when written", sound, time.Hour, 4*time.Second)
+		want("when written, flawed", flawed, time.Hour, 2500*time.Millisecond)
 		want("of what is no Commit", []byte("x"), time.Hour, 0)
 		time.Sleep(6 * time.Second)
 		want("once settled", sound, 0, time.Hour-6*time.Second)
-		want("once settled, flawed", flawed, 0, 5*time.Second)
+		want("once settled, flawed", flawed, 0, 2500*time.Millisecond)
 		time.Sleep(time.Hour - 8*time.Second)
 		want("near its end", flawed, 0, 2*time.Second)
 		if got := storage.ChunkKeep(kv.Key{}, nil, time.Minute); got != time.Minute {
