@@ -336,7 +336,7 @@ var publishMutants = []mutant{
 			a.status = 200
 		}
 	}))},
-	{name: "the second node reads a second late", rows: "P2 P7 S14 C1 C11 C12 C15 D2 D3 D5", serve: func(w *world) handling {
+	{name: "the second node reads a second late", rows: "P2 P7 S14 C1 C11 C12 C15 D2 D5", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
 			sent := w.of(r.URL.Path)
 			if a.header.Get("Origin-Node") == "n2" && a.took == 0 && len(sent) > 0 && time.Since(sent[len(sent)-1].at) < time.Second {
