@@ -20,6 +20,7 @@ import (
 
 	"origin-storm/origin/bmff"
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/manifest"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
@@ -106,6 +107,7 @@ type basis struct {
 	lacks       int64
 	first, last int64
 	over        bool
+	state       *control.State
 }
 
 func newPages(renditions []config.Rendition) *pages {
@@ -180,11 +182,12 @@ func (s *Serve) write(ev *event, p page, known *learned, now time.Time) (written
 		Ended: st.Ended, Last: st.Last,
 		Template: ev.Template, Window: cmp.Or(ev.DVR, policy.DefaultDVR), Renditions: known.renditions, Began: known.began, Changed: known.changed,
 		Gap: func(rendition string, n int64) bool {
-			_, gap := pages.gaps.get(segment.ID{Event: ev.name, Rendition: rendition, Number: n}, now)
-			return gap
+			id := segment.ID{Event: ev.name, Rendition: rendition, Number: n}
+			_, gap := pages.gaps.get(id, now)
+			return gap || len(st.Pipelines(id, ev.pipelines)) == 0 // all are masked
 		},
 	}
-	b := basis{learned: known, lacks: pages.lacks.Load(), over: e.Over(now)}
+	b := basis{learned: known, lacks: pages.lacks.Load(), over: e.Over(now), state: st}
 	b.first, b.last = e.Span(now)
 	switch {
 	case b.over && b.last < b.first:
@@ -192,7 +195,7 @@ func (s *Serve) write(ev *event, p page, known *learned, now time.Time) (written
 		f.keep = overFor
 		return written{}, f
 	case p.name == manifest.MediaName && b.last < b.first:
-		opens := ev.Template.Due(ev.Template.StartNumber)
+		opens := ev.Template.Due(b.first)
 		f := refuse(http.StatusNotFound, "event %q begins at %v", ev.name, opens.UTC().Format(time.RFC3339))
 		f.keep = min(opens.Sub(now), ev.Template.Duration())
 		return written{}, f

@@ -43,8 +43,9 @@ const (
 const (
 	// behind is how many segments behind the live edge players should play: the three of RFC 8216 section 6.3.3.
 	behind = 3
-	// refresh is after how many segments players look for a new MPD. It changes only when the event ends, or a rendition does.
-	refresh = 5
+	// refresh is after how many segments players look for a new MPD, so that they learn of the event's end before they have
+	// played what they knew of.
+	refresh = 2
 	// margin is how long before a segment leaves the window manifests stop listing it, but at most a quarter of the window: a
 	// player at the far end of the window has its manifest from an edge and fetches a few segments ahead of what it shows.
 	margin = 30 * time.Second

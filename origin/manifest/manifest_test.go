@@ -42,6 +42,9 @@ var cases = map[string]manifest.Event{
 		Template: ntsc, Window: 20 * time.Second, Renditions: append(video[:1:1], audio), Changed: now.Add(-time.Hour),
 		Ended: true, Last: ntsc.Next(now) - 3,
 	},
+	"ending": {
+		Template: ntsc, Window: 20 * time.Second, Renditions: video[:1], Changed: now.Add(-time.Hour), Ended: true, Last: ntsc.Next(now) + 1,
+	},
 	"audio": {Template: epoch, Window: 20 * time.Second, Renditions: []config.Rendition{audio, low}, Changed: now.Add(-time.Hour)},
 	// Nothing but what the origin makes up is known.
 	"bare": {Template: epoch, Window: 20 * time.Second, Renditions: []config.Rendition{{Name: "v", Kind: config.Video, Bandwidth: 1e6}}, Changed: now},

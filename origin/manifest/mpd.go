@@ -15,7 +15,8 @@ import (
 )
 
 // MPD returns the event's DASH manifest (ISO/IEC 23009-1) at now. While the event lives it is dynamic, and once the event is
-// as old as the window the same from one segment to the next: players compute numbers from the clock. When it is over it is static: what the window still holds.
+// as old as the window the same from one segment to the next: players compute numbers from the clock. It says where the event
+// ends as soon as that is known; when the event is over it is static, and lists what the window still holds.
 //
 // A segment counts as available when it is due, so the publish delay is a part of the availability start time, and players
 // ask for no segment that is not there. A segment that was never published cannot be expressed; players find it gone. It is an
@@ -26,8 +27,8 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 	switch over := e.Over(now); {
 	case over && last < first:
 		return nil, errors.New("manifest: MPD: the event is over and nothing of it is left")
-	case max(e.begin(), last+1) > math.MaxInt64/ticks:
-		return nil, fmt.Errorf("manifest: MPD: segment %d of %d ticks begins beyond any media time: number from a smaller start number", max(e.begin(), last+1), ticks)
+	case max(e.begin(), last+1, e.Last) >= math.MaxInt64/ticks:
+		return nil, fmt.Errorf("manifest: MPD: segment %d of %d ticks begins beyond any media time: number from a smaller start number", max(e.begin(), last+1, e.Last), ticks)
 	}
 	doc := mpd{
 		Xmlns: "urn:mpeg:dash:schema:mpd:2011", Profiles: "urn:mpeg:dash:profile:isoff-live:2011",
@@ -49,16 +50,19 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 	// The live period begins with the template, not with the event: ffmpeg's demuxer counts from the availability start time, and
 	// would ask for the same segment over and over. Where the event begins is said by how far back players may go.
 	start := e.Template.StartNumber
-	if begin := e.begin(); first == begin {
+	if first == e.begin() {
 		doc.TimeShiftBufferDepth = seconds(max(1, last+1-first)*ticks, scale)
-		doc.PublishTime = dateTime(later(e.Changed, e.Template.Due(max(first, last))))
+	}
+	if first == e.begin() || e.Ended { // it is another one with each segment
+		doc.PublishTime = dateTime(later(e.Changed, e.Template.Due(last)))
+	}
+	if e.Ended { // players that know it do not ask beyond
+		doc.MediaPresentationDuration = seconds((e.Last+1-e.Template.StartNumber)*ticks, scale)
 	}
 	if e.Over(now) {
 		// The period begins with the first segment that is left, and who comes late need not look for what has left the window.
 		start = first
 		doc.Type, doc.MinimumUpdatePeriod, doc.TimeShiftBufferDepth, doc.SuggestedDelay, doc.UTCTiming = "static", "", "", "", nil
-		doc.PublishTime = dateTime(later(e.Changed, e.Template.Due(last)))
-		doc.MediaPresentationDuration = seconds((last+1-e.Template.StartNumber)*ticks, scale)
 		doc.Period.Duration = seconds((last+1-first)*ticks, scale)
 	}
 	// A segment's presentation time is how long after the template's start it begins, wherever the period starts, so that who

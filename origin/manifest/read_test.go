@@ -280,7 +280,7 @@ func TestMPDReads(t *testing.T) {
 		switch c.Type {
 		case "dynamic":
 			newest = s.StartNumber + whole(new(big.Rat).Sub(sinceStart, periodStart)) - 1
-			if c.Length != "" || c.Update == "" || c.Depth == "" || len(c.UTC) == 0 {
+			if (c.Length != "") != e.Ended || c.Update == "" || c.Depth == "" || len(c.UTC) == 0 {
 				t.Errorf("a dynamic MPD of length %q, update %q, depth %q, %d clocks", c.Length, c.Update, c.Depth, len(c.UTC))
 			}
 			depth := duration(t, c.Depth)
@@ -356,6 +356,8 @@ func each(t *testing.T, check func(t *testing.T, e manifest.Event, at time.Time)
 					check(t, e, at)
 					over := e
 					over.Ended, over.Last = true, n-1
+					check(t, over, at)
+					over.Last = n + 1
 					check(t, over, at)
 				}
 			}

@@ -21,7 +21,9 @@ import (
 
 	"origin-storm/origin"
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/kv/kvtest"
+	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/origintest"
 )
 
@@ -38,7 +40,7 @@ func TestPlayers(t *testing.T) {
 	browser := startBrowser(t)
 	ev := channel()
 	o := origintest.Start(t, origintest.Config{
-		Events: []config.Event{ev}, Serving: config.Serving{Hot: 64 << 20, Collapse: true}, Loopback: true,
+		Events: []config.Event{ev}, Control: &mem.Store{}, Node: "n1", Serving: config.Serving{Hot: 64 << 20, Collapse: true}, Loopback: true,
 	})
 	a := startPackager(t, o.PublishURL+"/ev/a", 3*time.Minute)
 	startPackager(t, o.PublishURL+"/ev/b", 3*time.Minute)
@@ -67,6 +69,15 @@ func TestPlayers(t *testing.T) {
 	for _, p := range pages {
 		t.Run(p.player, func(t *testing.T) { p.check(t, lost) })
 	}
+	endEvent(t, o, ev)
+	late := []*watched{}
+	for _, p := range pages {
+		t.Run(p.player+" to the end", func(t *testing.T) { p.awaitEnd(t) })
+		late = append(late, watch(t, browser, o, scripts, p.player, p.path))
+	}
+	for _, p := range late {
+		t.Run(p.player+" afterwards", func(t *testing.T) { p.checkLate(t) })
+	}
 	demuxing.Wait()
 	t.Run("ffmpeg", func(t *testing.T) {
 		asked := map[string]int{}
@@ -87,6 +98,19 @@ func TestPlayers(t *testing.T) {
 			}
 		}
 	})
+}
+
+// endEvent says that the event ends four segments from now.
+func endEvent(t *testing.T, o *origintest.Origin, ev config.Event) {
+	t.Helper()
+	last := ev.Template.Next(time.Now()) + 3
+	err := o.Control.Change(t.Context(), ev.Name, func(d *control.Document) error {
+		d.Last = &last
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
 }
 
 // players returns the directory with the players' packages, in the versions of deploy/players/package-lock.json.
@@ -211,8 +235,8 @@ func (w *statusWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 // watched is a page in which a player plays.
 type watched struct {
 	*recorder
-	player string
-	page   context.Context
+	player, path string // what plays, and which manifest
+	page         context.Context
 }
 
 // page.html plays what its query says and keeps account of it in window.account.
@@ -223,7 +247,7 @@ var pageHTML []byte
 // watch opens a page in which player plays the manifest at path.
 func watch(t *testing.T, browser context.Context, o *origintest.Origin, scripts, player, path string) *watched {
 	t.Helper()
-	w := &watched{recorder: record(t, o), player: player}
+	w := &watched{recorder: record(t, o), player: player, path: path}
 	mux := http.NewServeMux()
 	mux.HandleFunc("/", func(rw http.ResponseWriter, _ *http.Request) {
 		rw.Header().Set("Content-Type", "text/html; charset=utf-8")
@@ -249,6 +273,7 @@ func watch(t *testing.T, browser context.Context, o *origintest.Origin, scripts,
 // account is what a page says of its playing. Times are in seconds, those of events since playing began.
 type account struct {
 	Playing    bool
+	Ended      bool
 	Played     float64 // by the wall clock, since playing began
 	Advanced   float64 // by the media clock
 	Longest    float64 // the longest time in which the media clock stood still
@@ -315,6 +340,36 @@ func (w *watched) check(t *testing.T, lost time.Time) {
 	}
 	if from["a before"] == 0 || from["b after"] == 0 || from["a after"] > 0 {
 		t.Errorf("segments were served from %v, want a until it was lost, and then b", from)
+	}
+}
+
+// awaitEnd returns when the player has played all there is, which it has to do without an error.
+func (w *watched) awaitEnd(t *testing.T) {
+	deadline := time.Now().Add(30 * time.Second)
+	for {
+		a := w.account(t)
+		if len(a.Errors) > 0 || time.Now().After(deadline) {
+			t.Fatalf("30 s after the end was announced: %+v, want no errors and the end\n%v", a, w.visits())
+		}
+		if a.Ended {
+			return
+		}
+		wait(t, 200*time.Millisecond)
+	}
+}
+
+// checkLate checks that what is left of an event plays after its end.
+func (w *watched) checkLate(t *testing.T) {
+	w.awaitPlaying(t)
+	wait(t, 4*time.Second)
+	a := w.account(t)
+	if a.Advanced < 3 || len(a.Stalls)+len(a.Seeks)+len(a.Errors) > 0 {
+		t.Errorf("after %.1f s of playing: %+v, want it to play without a stall", a.Played, a)
+	}
+	for _, v := range w.visits() {
+		if v.status >= 400 {
+			t.Errorf("%s was answered %d", v.path, v.status)
+		}
 	}
 }
 
