@@ -22,8 +22,9 @@ import (
 
 // The header fields that the origin adds to HTTP's own; their values are structured fields (RFC 9651).
 const (
-	// HeaderDefects lists what a packager found wrong with its segment, as tokens: short, discontinuity, missing. It comes
-	// with a PUT, and with an answer that serves such a copy for want of a better one.
+	// HeaderDefects lists what is wrong with a segment, as tokens: short, discontinuity, missing. It comes with a PUT where the
+	// packager found it, with the answer to a PUT as it is stored, which is what the node found as well, and with an answer that
+	// serves such a copy for want of a better one.
 	HeaderDefects = "Origin-Defects"
 	// HeaderSlate is ?1 on a filler that stands in for the programme, in both directions.
 	HeaderSlate = "Origin-Slate"
@@ -32,6 +33,9 @@ const (
 	// HeaderTTL is how long an answer other than 200 may be reused, in milliseconds. Cache-Control says the same in whole
 	// seconds, rounded down, which is long against a 2 s segment.
 	HeaderTTL = "Origin-TTL-Ms"
+	// HeaderEnded lists the pipelines, as strings, of which a publishing node has been told that their last segment has come; on
+	// answers to packagers.
+	HeaderEnded = "Origin-Ended"
 	// HeaderPipeline, HeaderRegion and HeaderNode say where an answer comes from.
 	HeaderPipeline = "Origin-Pipeline"
 	HeaderRegion   = "Origin-Region"
@@ -83,7 +87,11 @@ type event struct {
 	name             string
 	pipelines        []string // in order of preference
 	renditions       map[string]bool
+	times            map[string]int64 // of renditions whose names are times: their timescale
 	maxSegment       int64
+	inspect          bool             // bodies are looked into
+	headerFirst      bool             // media are refused until their header is there
+	feeds            map[string]*feed // of a publishing node, by pipeline
 }
 
 func newEvents(cfg []config.Event) (map[string]*event, error) {
@@ -96,14 +104,20 @@ func newEvents(cfg []config.Event) (map[string]*event, error) {
 			return nil, fmt.Errorf("origin: event %q is configured twice", c.Name)
 		}
 		ev := &event{
-			Rendition:  policy.Rendition{Template: c.Template, DVR: c.DVR},
-			name:       c.Name,
-			pipelines:  slices.Clone(c.Pipelines),
-			renditions: make(map[string]bool, len(c.Renditions)),
-			maxSegment: cmp.Or(c.MaxSegment, defaultMaxSegment),
+			Rendition:   policy.Rendition{Template: c.Template, DVR: c.DVR},
+			name:        c.Name,
+			pipelines:   slices.Clone(c.Pipelines),
+			renditions:  make(map[string]bool, len(c.Renditions)),
+			times:       make(map[string]int64),
+			maxSegment:  cmp.Or(c.MaxSegment, defaultMaxSegment),
+			inspect:     c.Inspect == nil || *c.Inspect,
+			headerFirst: c.HeaderFirst,
 		}
 		for _, r := range c.Renditions {
 			ev.renditions[r.Name] = true
+			if r.TimeNames {
+				ev.times[r.Name] = r.Timescale
+			}
 		}
 		events[c.Name] = ev
 	}
@@ -112,13 +126,14 @@ func newEvents(cfg []config.Event) (map[string]*event, error) {
 
 // A refusal is any answer but success, as an error. What the client may know is in text, what only the log may in err.
 type refusal struct {
-	status int
-	text   string
-	keep   time.Duration // how long the answer may be reused; 0: not at all
-	again  bool          // it may be asked again at once: keep is 0, and the client is told so
-	retry  time.Duration // when to try again, if the client should; rounded up to seconds
-	close  bool          // the connection can not be used any further
-	err    error         // of this process or its stores, for the log
+	status  int
+	text    string
+	keep    time.Duration // how long the answer may be reused; 0: not at all
+	again   bool          // it may be asked again at once: keep is 0, and the client is told so
+	retry   time.Duration // when to try again, if the client should; rounded up to seconds
+	close   bool          // the connection can not be used any further
+	started bool          // some of the request's body has been read
+	err     error         // of this process or its stores, for the log
 }
 
 func (f *refusal) Error() string { return f.text }
@@ -201,6 +216,20 @@ func logger(log *slog.Logger) *slog.Logger {
 		return slog.New(slog.DiscardHandler)
 	}
 	return log
+}
+
+// number returns the number of the segment whose name is value: value itself, or where names are times that of the segment
+// which begins nearest to it, as audio begins early by its priming.
+func (ev *event) number(rendition string, value int64) (int64, error) {
+	timescale, byTime := ev.times[rendition]
+	if !byTime {
+		return value, segment.CheckNumber(value)
+	}
+	n, _, ok := ev.Template.At(value, timescale)
+	if !ok {
+		return 0, fmt.Errorf("%w: %d at %d ticks a second is beyond all times", segment.ErrName, value, timescale)
+	}
+	return n, nil
 }
 
 func (ev *event) hasPipeline(name string) bool { return slices.Contains(ev.pipelines, name) }

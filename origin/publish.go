@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"mime"
 	"net/http"
 	"os"
 	"slices"
@@ -40,8 +41,29 @@ type PublishConfig struct {
 	Log          *slog.Logger // nil discards
 }
 
-// Publish is the http.Handler of the packagers' side: PUT or POST of a segment, DELETE as a courtesy. It is safe for
-// concurrent use; make it with NewPublish.
+// Publish is the http.Handler of the packagers' side: PUT or POST of a segment or a manifest, DELETE as a courtesy, with the paths
+// of segment.ParsePublication. It is safe for concurrent use; make it with NewPublish.
+//
+// These are its answers; where DASH-IF Live Media Ingest 1.2 asks for another one, the reason stands beside it.
+//
+//	201  stored under a new name, or a manifest's first time
+//	200  the same bytes again; or other bytes, of which none were stored (HeaderKept: an encoder that is told 4xx repeats them);
+//	     or a sound copy in place of a flawed one; a manifest again; an empty body, which tests the URL; a DELETE, which changes
+//	     nothing: what leaves a packager's window is in ours yet
+//	400  the path is not a segment's name, the number is ahead of any clock, a header field is wrong, the body broke off, its digest
+//	     is another one, a part of a body (Content-Range), a whole track as one body (Streams)
+//	403  the path is outside of a publishing point or of the prefix, or the credentials are not for it
+//	404  no such event, pipeline or rendition
+//	405  another method than PUT, POST and DELETE
+//	408  the body stalled
+//	409  other bytes under If-None-Match: *
+//	410  the segment has left the DVR window
+//	412  a media segment whose header is not there, where the event demands it first
+//	413  too large
+//	415  a type of media that is not taken, by extension or Content-Type; an encoded body
+//	503, 504, 507  the store's or the node's trouble: try again, elsewhere
+//
+// What is wrong with a segment in itself is no reason to refuse it: it is looked into, stored, and marked with what was found.
 type Publish struct {
 	cfg      PublishConfig
 	events   map[string]*event
@@ -77,6 +99,13 @@ func NewPublish(cfg PublishConfig) (*Publish, error) {
 	if err != nil {
 		return nil, err
 	}
+	for _, c := range cfg.Events {
+		ev := events[c.Name]
+		ev.feeds = make(map[string]*feed, len(c.Pipelines))
+		for _, name := range c.Pipelines {
+			ev.feeds[name] = newFeed(c.Renditions)
+		}
+	}
 	memory := cmp.Or(cfg.Publishing.Memory, defaultMemory)
 	if least := largest(events); memory < least {
 		return nil, fmt.Errorf("origin: publishing.memory: %d bytes; the largest segment (max-segment) takes %d", memory, least)
@@ -107,12 +136,13 @@ func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		if f.err != nil {
 			p.log.Error("publishing failed", "path", r.URL.Path, "status", f.status, "err", f.err)
 		}
-		f.write(w)
+		f.writeEarly(w, r)
 	} else {
 		if a.status != 0 {
 			status = a.status
 		}
 		setNonEmpty(h, "ETag", a.etag)
+		formatFlaws(h, a.flaws)
 		if a.kept {
 			h.Set(HeaderKept, "?1")
 		}
@@ -124,10 +154,11 @@ func (p *Publish) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // published is the outcome of a request that was not refused; zero: 200, and nothing to say.
 type published struct {
-	status int    // 0: 200
-	etag   string // of the copy that stands
-	kept   bool   // another copy stands than the one that came
-	wrote  bool   // the store was written to, successfully or not,
+	status int          // 0: 200
+	etag   string       // of the copy that stands
+	flaws  policy.Flaws // of that copy
+	kept   bool         // another copy stands than the one that came
+	wrote  bool         // the store was written to, successfully or not,
 	took   time.Duration
 }
 
@@ -143,7 +174,7 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 		w.Header().Set("Allow", "PUT, POST, DELETE")
 		return published{}, refuse(http.StatusMethodNotAllowed, "%.20q: segments are published with PUT or POST", r.Method)
 	}
-	id, ev, keep, err := p.target(r)
+	pub, ev, err := p.target(r)
 	if err != nil {
 		return published{}, err
 	}
@@ -153,8 +184,28 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
 		return published{}, refuse(http.StatusUnsupportedMediaType, "Content-Encoding: %.40q: segments are stored and served as they are; send them unencoded", coding)
 	}
+	if err := checkType(r.Header.Get("Content-Type"), pub.Object); err != nil {
+		return published{}, refuse(http.StatusUnsupportedMediaType, "%v", err)
+	}
 	if r.Header.Get("Content-Range") != "" {
 		return published{}, refuse(http.StatusBadRequest, "Content-Range: a segment is published as a whole")
+	}
+	if pub.Object == segment.MPD || pub.Object == segment.Playlist {
+		body, in, err := p.receive(w, r, ev, maxManifest)
+		if err != nil {
+			return published{}, err
+		}
+		defer in.leave()
+		if len(body) == 0 {
+			return published{}, nil
+		}
+		a := p.receiveManifest(ev, pub, body)
+		ev.formatEnded(w.Header())
+		return a, nil
+	}
+	id, keep, err := p.name(r.Context(), ev, pub)
+	if err != nil {
+		return published{}, err
 	}
 	flaws, err := parseFlaws(r.Header)
 	if err != nil {
@@ -164,7 +215,7 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if err != nil {
 		return published{}, err
 	}
-	body, in, err := p.receive(w, r, ev)
+	body, in, err := p.receive(w, r, ev, ev.maxSegment)
 	if err != nil {
 		return published{}, err
 	}
@@ -178,46 +229,93 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	// The sender may be gone by now, which takes nothing back.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), segment.Budget)
 	defer cancel()
+	flaws |= p.inspect(ctx, ev, id, body)
 	a, err := p.store(ctx, id, body, storage.Meta{Flaws: flaws}, keep, r.Header.Get("If-None-Match") == "*")
+	ev.formatEnded(w.Header())
 	if err == nil {
 		err = p.announce(ctx, w.Header(), ev.name, notices)
 	}
 	return a, err
 }
 
-// target returns what r names and how long it has to be kept, or a refusal.
-func (p *Publish) target(r *http.Request) (id segment.ID, ev *event, keep time.Duration, err error) {
-	id, err = parsePath(r, segment.ParsePublish)
-	if err != nil {
-		return id, nil, 0, refuse(http.StatusBadRequest, "%v", err)
+// target returns what r names, or a refusal.
+func (p *Publish) target(r *http.Request) (pub segment.Publication, ev *event, err error) {
+	path, below := strings.CutPrefix(r.URL.Path, p.cfg.Publishing.Prefix)
+	switch {
+	case !below || path != "" && path[0] != '/':
+		return pub, nil, refuse(http.StatusForbidden, "%.100q is not below %s, where all is published here", r.URL.Path, p.cfg.Publishing.Prefix)
+	case r.URL.RawPath != "": // one segment has one spelling
+		return pub, nil, refuse(http.StatusBadRequest, "%.100q: the path of what is published has no escapes", r.URL.RawPath)
 	}
-	if !access.Permit(r.Context(), id.Event, id.Pipeline) { // before anything is said about which events there are
-		return id, nil, 0, forbidden()
+	pub, err = segment.ParsePublication(path)
+	switch {
+	case errors.Is(err, segment.ErrOutside):
+		return pub, nil, refuse(http.StatusForbidden, "%v", err)
+	case errors.Is(err, segment.ErrType):
+		return pub, nil, refuse(http.StatusUnsupportedMediaType, "%v", err)
+	case err != nil:
+		return pub, nil, refuse(http.StatusBadRequest, "%v", err)
 	}
-	ev = p.events[id.Event]
+	if !access.Permit(r.Context(), pub.Event, pub.Pipeline) { // before anything is said about which events there are
+		return pub, nil, forbidden()
+	}
+	ev = p.events[pub.Event]
 	switch {
 	case ev == nil:
-		return id, nil, 0, refuse(http.StatusNotFound, "there is no event %q here", id.Event)
-	case !ev.hasPipeline(id.Pipeline):
-		return id, nil, 0, refuse(http.StatusNotFound, "event %q has no pipeline %q", id.Event, id.Pipeline)
-	case !ev.renditions[id.Rendition]:
-		return id, nil, 0, refuse(http.StatusNotFound, "event %q has no rendition %q", id.Event, id.Rendition)
+		return pub, nil, refuse(http.StatusNotFound, "there is no event %q here", pub.Event)
+	case !ev.hasPipeline(pub.Pipeline):
+		return pub, nil, refuse(http.StatusNotFound, "event %q has no pipeline %q", pub.Event, pub.Pipeline)
+	case pub.Rendition != "" && !ev.renditions[pub.Rendition]:
+		return pub, nil, refuse(http.StatusNotFound, "event %q has no rendition %q", pub.Event, pub.Rendition)
 	}
-	if r.Method == http.MethodDelete {
-		return id, ev, 0, nil
-	}
-	now := time.Now()
-	if id.Number != segment.Init && id.Number < ev.Template.StartNumber {
-		return id, nil, 0, refuse(http.StatusBadRequest, "segment %d: event %q begins with %d", id.Number, id.Event, ev.Template.StartNumber)
+	return pub, ev, nil
+}
+
+// name returns the segment that pub is and how long it has to be kept, or a refusal.
+func (p *Publish) name(ctx context.Context, ev *event, pub segment.Publication) (id segment.ID, keep time.Duration, err error) {
+	id, now := pub.ID(), time.Now()
+	if id.Number != segment.Init {
+		if id.Number, err = ev.number(id.Rendition, pub.Value); err != nil {
+			return id, 0, refuse(http.StatusBadRequest, "%v", err)
+		}
+		if id.Number < ev.Template.StartNumber {
+			return id, 0, refuse(http.StatusBadRequest, "segment %d: event %q begins with %d", id.Number, id.Event, ev.Template.StartNumber)
+		}
 	}
 	if ev.TooEarly(now, id.Number) {
-		return id, nil, 0, refuse(http.StatusBadRequest, "segment %d is due at %v, it is %v now: check the packager's clock and numbering",
+		return id, 0, refuse(http.StatusBadRequest, "segment %d is due at %v, it is %v now: check the packager's clock and numbering",
 			id.Number, ev.Template.Due(id.Number).UTC().Format(time.RFC3339), now.UTC().Format(time.RFC3339))
 	}
 	if keep = ev.Keep(now, id.Number); keep == 0 {
-		return id, nil, 0, refuse(http.StatusGone, "segment %d has left the DVR window; it would never be served", id.Number)
+		return id, 0, refuse(http.StatusGone, "segment %d has left the DVR window; it would never be served", id.Number)
 	}
-	return id, ev, keep, nil
+	if ev.headerFirst && id.Number != segment.Init && !p.hasHeader(ctx, ev, id) {
+		return id, 0, refuse(http.StatusPreconditionFailed, "rendition %q of pipeline %q has no initialisation segment yet; publish it first", id.Rendition, id.Pipeline)
+	}
+	return id, keep, nil
+}
+
+// checkType returns why a body of a Content-Type is not taken as object, or nil. Most packagers send none or a general one, and
+// boxes look alike whatever they carry, so the extension decides and only what contradicts it is refused.
+func checkType(contentType string, object segment.Object) error {
+	if contentType == "" {
+		return nil
+	}
+	media, _, err := mime.ParseMediaType(contentType)
+	ok := err == nil && media == "application/octet-stream"
+	switch object {
+	case segment.MPD:
+		ok = ok || media == "application/dash+xml" || media == "application/xml" || media == "text/xml"
+	case segment.Playlist:
+		ok = ok || strings.Contains(media, "mpegurl") || media == "text/plain"
+	default:
+		kind, _, _ := strings.Cut(media, "/")
+		ok = ok || media != "video/mp2t" && (kind == "video" || kind == "audio") || media == "application/mp4"
+	}
+	if !ok {
+		return fmt.Errorf("Content-Type: %.60q does not go with the path's extension; leave it out, or send video/mp4, audio/mp4 or application/mp4 with a segment", contentType)
+	}
+	return nil
 }
 
 // forbidden is the refusal of who may publish, but not this. The body is not read.
@@ -250,12 +348,12 @@ func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta st
 		switch {
 		case sha256.Sum256(body) == first.digest:
 			p.same.Add(1)
-			return published{etag: first.etag}, nil
+			return published{etag: first.etag, flaws: first.flaws}, nil
 		case onlyNew:
 			return published{}, refuse(http.StatusConflict, "%v was published before, with other bytes (ETag %s)", id, first.etag)
 		}
 		p.kept.Add(1)
-		return published{etag: first.etag, kept: true}, nil
+		return published{etag: first.etag, flaws: first.flaws, kept: true}, nil
 	}
 
 	began := time.Now()
@@ -271,7 +369,7 @@ func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta st
 	}
 	p.remember(id, c)
 	p.bytes.Add(c.Size)
-	a.etag = c.ETag()
+	a.etag, a.flaws = c.ETag(), meta.Flaws
 	if replaces {
 		p.replaced.Add(1)
 		return a, nil
@@ -331,11 +429,11 @@ const (
 	minBody  = 30 * time.Second // in all, or six segments
 )
 
-// receive reads the whole body of r into memory of the node's budget, or fails with a refusal. It grows with what has arrived,
-// not with what is announced.
-func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event) (_ []byte, _ *lease, err error) {
-	if r.ContentLength > ev.maxSegment {
-		f := refuse(http.StatusRequestEntityTooLarge, "a body of %d bytes: segments of event %q have at most %d", r.ContentLength, ev.name, ev.maxSegment)
+// receive reads the whole body of r, of at most limit bytes, into memory of the node's budget, or fails with a refusal. It grows
+// with what has arrived, not with what is announced.
+func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event, limit int64) (_ []byte, _ *lease, err error) {
+	if r.ContentLength > limit {
+		f := refuse(http.StatusRequestEntityTooLarge, "a body of %d bytes: those of event %q have at most %d", r.ContentLength, ev.name, limit)
 		f.close = true
 		return nil, nil, f
 	}
@@ -354,7 +452,7 @@ func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event) (_ 
 		}
 	}()
 	from := deadlineReader{
-		r:     http.MaxBytesReader(w, r.Body, ev.maxSegment),
+		r:     http.MaxBytesReader(w, r.Body, limit),
 		rc:    http.NewResponseController(w),
 		pause: max(minPause, 3*ev.Template.Duration()),
 		end:   time.Now().Add(max(minBody, 6*ev.Template.Duration())),
@@ -370,9 +468,11 @@ func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event) (_ 
 			return nil, nil, brokenOff(err, len(body), ev)
 		}
 		if len(body) == cap(body) {
-			more := min(int64(len(body)), ev.maxSegment+1-int64(len(body)))
+			more := min(int64(len(body)), limit+1-int64(len(body)))
 			if !in.grow(more) {
-				return nil, nil, noMemory(errMemory)
+				f := noMemory(errMemory)
+				f.started = true
+				return nil, nil, f
 			}
 			body = slices.Grow(body, int(more))
 		}
@@ -392,12 +492,36 @@ func brokenOff(err error, got int, ev *event) *refusal {
 	var tooLarge *http.MaxBytesError
 	switch {
 	case errors.As(err, &tooLarge):
-		f = refuse(http.StatusRequestEntityTooLarge, "segments of event %q have at most %d bytes", ev.name, ev.maxSegment)
+		f = refuse(http.StatusRequestEntityTooLarge, "bodies of event %q have at most %d bytes here", ev.name, tooLarge.Limit)
+		f.started = true
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		f = refuse(http.StatusRequestTimeout, "the body stalled after %d bytes; nothing was stored", got)
 	}
 	f.close = true
 	return f
+}
+
+// How much of a refused body is read, and for how long. A connection that is closed with bytes unread is reset, and a sender that
+// is still writing never sees why; after all were read it can send its next segment on the same connection.
+const (
+	discardBytes = 64 << 20
+	discardTime  = time.Second
+)
+
+// writeEarly sends f, and then reads what still comes of r's body, within bounds. What has not begun to be sent, because its sender
+// waits to be told to continue, is not waited for.
+func (f *refusal) writeEarly(w http.ResponseWriter, r *http.Request) {
+	if r.Body == http.NoBody || r.Header.Get("Expect") != "" && !f.started {
+		f.write(w)
+		return
+	}
+	rc := http.NewResponseController(w)
+	_ = rc.EnableFullDuplex() // or the server would look for the end of the body before it writes; HTTP/2 needs no leave
+	f.write(w)
+	if rc.Flush() != nil || rc.SetReadDeadline(time.Now().Add(discardTime)) != nil {
+		return
+	}
+	_, _ = io.CopyN(io.Discard, r.Body, discardBytes) // whatever ends it, the server sees to the connection
 }
 
 // deadlineReader gives each read a pause to end in, and all reads together an end. The server sets the connection's deadline

@@ -72,7 +72,7 @@ func TestPublishAnswers(t *testing.T) {
 			{"unknown rendition", "PUT", "/ev/a/v3/1.m4s", one, nil, 404, "", "", 0},
 			{"delete of an unknown event", "DELETE", "/other/a/v1/1.m4s", nil, nil, 404, "", "", 0},
 			{"no pipeline", "PUT", "/ev/v1/1.m4s", one, nil, 400, "", "", 0},
-			{"dots", "PUT", "/ev/../a/v1/1.m4s", one, nil, 400, "", "", 0},
+			{"dots", "PUT", "/ev/../a/v1/1.m4s", one, nil, 403, "", "", 0},
 			{"escapes", "PUT", "/ev/a/v1%2F1.m4s", one, nil, 400, "", "", 0},
 			{"over-long", "PUT", "/" + strings.Repeat("x", 5000), one, nil, 400, "", "", 0},
 			{"huge number", "PUT", "/ev/a/v1/123456789012345678901234567890.m4s", one, nil, 400, "", "", 0},

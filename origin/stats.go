@@ -70,6 +70,31 @@ type PublishStats struct {
 	WriteSeconds Latency `json:"write_seconds"`
 	// Memory is what bodies take that are being received or stored.
 	Memory MemoryStats `json:"memory"`
+	// Feeds is what was seen of each pipeline that published to this node, by event/pipeline.
+	Feeds map[string]FeedStats `json:"feeds,omitempty" label:"feed"`
+}
+
+// FeedStats is what a publishing node has seen of one pipeline of an event. Bodies count, also those that were sent again.
+type FeedStats struct {
+	Inspected int64 `json:"inspected"` // media segments that were looked into
+	Unlocked  int64 `json:"unlocked"`  // of these, without a header that told their timescale: not compared with the clock
+	Foreign   int64 `json:"foreign"`   // media segments that are not ISO BMFF, and were taken as they are
+	Malformed int64 `json:"malformed"` // media segments whose boxes make no sense, likewise
+
+	// Flaws that were found in media segments, whether or not their packager said so.
+	Short           int64 `json:"short"`
+	Discontinuities int64 `json:"discontinuities"`
+	Slates          int64 `json:"slates"`
+	Missing         int64 `json:"missing"`
+
+	// OffsetMS is how much later than its number's instant each rendition's last segment began, in milliseconds; audio begins
+	// early by its priming.
+	OffsetMS map[string]float64 `json:"offset_ms,omitempty" label:"rendition" metric:"gauge"`
+	// Ended: the pipeline has said that Last is the number of its last segment.
+	Ended bool  `json:"ended,omitempty"`
+	Last  int64 `json:"last,omitempty" metric:"gauge"`
+	// Received are the manifests that it published, by their path below the pipeline.
+	Received map[string]Received `json:"received,omitempty" label:"manifest"`
 }
 
 // ServeStats counts what a Serve did.
@@ -133,10 +158,19 @@ func (c *counter) snapshot() Requests {
 
 // Stats returns the counts so far.
 func (p *Publish) Stats() PublishStats {
+	feeds := make(map[string]FeedStats)
+	for name, ev := range p.events {
+		for pipeline, f := range ev.feeds {
+			s := f.snapshot()
+			if s.Inspected+s.Foreign+s.Malformed > 0 || len(s.Received) > 0 {
+				feeds[name+"/"+pipeline] = s
+			}
+		}
+	}
 	return PublishStats{
 		Requests: p.requests.snapshot(), Active: p.active.Load(),
 		Stored: p.stored.Load(), Replaced: p.replaced.Load(), Same: p.same.Load(), Kept: p.kept.Load(),
 		Failed: p.failed.Load(), SlowWrites: p.slow.Load(), Bytes: p.bytes.Load(), WriteSeconds: p.writes.Latency(),
-		Memory: p.memory.snapshot(),
+		Memory: p.memory.snapshot(), Feeds: feeds,
 	}
 }

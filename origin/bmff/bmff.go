@@ -100,8 +100,8 @@ func Inspect(b []byte, init *Init) (Segment, error) {
 		}
 	}
 	switch {
-	case s.err != nil && seg.Fragments > 0:
-		seg.Truncated = true // a header that was cut off
+	case s.err != nil && s.cut && seg.Fragments > 0:
+		seg.Truncated = true
 	case s.err != nil:
 		return seg, s.err
 	case seg.Fragments == 0:

@@ -137,6 +137,7 @@ func TestInspectBoxes(t *testing.T) {
 			bmff.Segment{Truncated: true, Sequence: 9, Fragments: 1, Media: 4, Tracks: []bmff.Span{{Track: 1, Decode: 100, Timed: true}}}, nil},
 		{"cut off in a header", join(fragment(9, 1, 100), mdat[:6]),
 			bmff.Segment{Truncated: true, Sequence: 9, Fragments: 1, Tracks: []bmff.Span{{Track: 1, Decode: 100, Timed: true}}}, nil},
+		{"nonsense after the media", join(fragment(9, 1, 100), mdat, words(3), mdat), bmff.Segment{}, bmff.ErrMalformed},
 		{"empty", nil, bmff.Segment{}, bmff.ErrForeign},
 		{"MPEG-2 TS", bytes.Repeat([]byte("G\x40\x11\x10\x00BBB"), 400), bmff.Segment{}, bmff.ErrForeign},
 		{"no fragment", styp("cmfs"), bmff.Segment{}, bmff.ErrMalformed},

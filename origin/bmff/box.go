@@ -30,7 +30,7 @@ type boxes struct {
 
 	kind fourCC
 	body []byte // after the header
-	// cut: the box ends beyond the bytes at hand; body is what there is of it.
+	// cut: the box ends beyond the bytes at hand; body is what there is of it. Where not even its header is there, err is set, too.
 	cut bool
 	err error
 }
@@ -41,6 +41,7 @@ func (s *boxes) next() bool {
 		return false
 	}
 	if len(s.rest) < 8 {
+		s.cut = true
 		s.err = fmt.Errorf("%w: %d bytes after the last box", ErrMalformed, len(s.rest))
 		return false
 	}
@@ -51,6 +52,7 @@ func (s *boxes) next() bool {
 		size = uint64(len(s.rest))
 	case 1:
 		if len(s.rest) < 16 {
+			s.cut = true
 			s.err = fmt.Errorf("%w: box %q ends within its header", ErrMalformed, s.kind)
 			return false
 		}

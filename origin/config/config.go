@@ -73,6 +73,10 @@ type Event struct {
 	DVR time.Duration `yaml:"dvr,omitempty"`
 	// MaxSegment bounds a segment's body in bytes; 0 means 32 MiB.
 	MaxSegment int64 `yaml:"max-segment,omitempty"`
+	// Inspect looks into the boxes of what is published, and marks what the packager did not; nil means true.
+	Inspect *bool `yaml:"inspect,omitempty"`
+	// HeaderFirst refuses media segments until their initialisation segment has been published.
+	HeaderFirst bool `yaml:"header-first,omitempty"`
 }
 
 // Backend is where a node keeps segments.
@@ -155,6 +159,9 @@ type Publishing struct {
 	// Memory bounds the bytes of bodies that are being received or stored, each counted with the buffer that was set up for it; 0
 	// means 512 MiB. What does not fit is answered 503. Nothing that is read takes from it.
 	Memory int64 `yaml:"memory,omitempty"`
+	// Prefix stands ahead of all paths of the publish listener, such as /ingest, and what is not below it is refused; empty: nothing
+	// does.
+	Prefix string `yaml:"prefix,omitempty"`
 }
 
 // Host is what a store process hosts: any number of stores under names, and at most one S3 server.

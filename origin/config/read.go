@@ -179,6 +179,14 @@ func (n Node) Validate() error {
 	if len(n.Writers) > 0 && (n.Role == Publish || n.Role == All) && !slices.Contains(n.Writers, n.Identity()) {
 		bad("writers", "a publishing node is a writer: add its name, %q, here and on the other nodes", n.Identity())
 	}
+	if n.Publishing.Prefix != "" {
+		for i, part := range strings.Split(n.Publishing.Prefix, "/") {
+			if err := segment.CheckName(part); (part == "") != (i == 0) || i > 0 && err != nil {
+				bad("publishing.prefix", "%q is not a path such as /ingest", n.Publishing.Prefix)
+				break
+			}
+		}
+	}
 	names := map[string]bool{}
 	for i, e := range n.Events {
 		at := fmt.Sprintf("events[%d]", i)

@@ -27,6 +27,9 @@ type Rendition struct {
 	Language string `yaml:"language,omitempty"`
 	// Timescale is how many ticks a second the media's own clock has.
 	Timescale int64 `yaml:"timescale,omitempty"`
+	// TimeNames says that packagers name segments by the decode time they begin with, in ticks of Timescale ($Time$ of DASH),
+	// instead of by number.
+	TimeNames bool `yaml:"time-names,omitempty"`
 }
 
 // Kind is what a rendition carries.
@@ -82,6 +85,9 @@ func (r Rendition) validate(at string, bad func(field, format string, a ...any))
 	}
 	if r.Bandwidth < 0 || r.Width < 0 || r.Height < 0 || r.SampleRate < 0 || r.Channels < 0 || r.Timescale < 0 {
 		bad(at, "bandwidth, width, height, sample-rate, channels and timescale must not be negative")
+	}
+	if r.TimeNames && (r.Timescale < 1 || r.Timescale > 10_000_000) {
+		bad(at+".time-names", "times need a timescale of 1 to 10,000,000 ticks a second, not %d", r.Timescale)
 	}
 	for _, c := range []struct {
 		field, value string

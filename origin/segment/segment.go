@@ -66,16 +66,6 @@ func ParseServe(path string) (ID, error) {
 	return ID{Event: parts[0], Rendition: parts[1], Number: n}, err
 }
 
-// ParsePublish returns what a path of the packagers' side names: /event/pipeline/rendition/number.m4s.
-func ParsePublish(path string) (ID, error) {
-	parts, err := split(path, 4)
-	if err != nil {
-		return ID{}, err
-	}
-	n, err := number(path, parts[3])
-	return ID{Event: parts[0], Pipeline: parts[1], Rendition: parts[2], Number: n}, err
-}
-
 // CheckName returns why s cannot name an event, a pipeline or a rendition, or nil. Names are 1 to 64 letters, digits,
 // dots, dashes and underscores, and begin with a letter or digit, so that they are safe in paths, keys and file names.
 func CheckName(s string) error {
