@@ -157,7 +157,8 @@ func makeRun(backends []backend) Run {
 		}
 		bk.Segments = record.Segments{Published: 396, Acknowledged: 393, Read: reads, Verified: reads, Late: int64(len(b.late)), Missed: int64(len(b.missed)),
 			LongestGap: 2 * float64(len(b.missed)), SlackP50: ptr(640.0), SlackP1: ptr(-220.0)}
-		bk.Cache = record.Cache{StoreReads: reads, Polls: 2310, PollKeys: 4620, Collapse: ptr(1.02), StoreBytes: ptr(19.6)}
+		bk.Phases[1].Holds, bk.Phases[2].Holds = latency([]float64{2.1, 2.8, 3.4}), latency([]float64{3.3, 4.1, 17})
+		bk.Cache = record.Cache{StoreReads: reads, Polls: 2310, PollKeys: 4620, Awaited: 198, StorePolls: 590, MostStorePolls: 7, Collapse: ptr(1.02), StoreBytes: ptr(19.6)}
 		if b.hit > 0 {
 			bk.Cache.Reads, bk.Cache.Hits = reads, int64(float64(reads)*b.hit)
 			bk.Cache.HitRatio, bk.Cache.Collapse, bk.Cache.StoreBytes = ptr(b.hit), ptr(1/(1-b.hit)), ptr(0.52)

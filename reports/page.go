@@ -27,6 +27,7 @@ type page struct {
 	Happens grid // faults, deaths
 	Cache   grid
 	Cores   grid // how busy processors were; without rows where nothing is pinned
+	Holds   grid // how soon after a publication who waited was answered; without rows where nobody did
 	Edges   grid // what edges between readers and origin did; without rows where no backend has one
 
 	Notes       []string // warnings that travel with the figures
@@ -67,7 +68,7 @@ func newPage(run Run) page {
 		p.Table.Rows = append(append(p.Table.Rows, []string{g.name}), g.rows...)
 	}
 	p.Limits = limits(r)
-	p.Fates, p.Classes, p.Cache, p.Edges, p.Cores = segmentFates(r), classes(r), caches(r), edges(r), cores(r)
+	p.Fates, p.Classes, p.Cache, p.Holds, p.Edges, p.Cores = segmentFates(r), classes(r), caches(r), holds(r), edges(r), cores(r)
 	p.Happens = happenings(run)
 	p.Notes = notes(run)
 	p.Cannot = cannot(r)
@@ -139,7 +140,7 @@ func segmentFates(r record.Results) grid {
 // caches lists how the reads fell on cache and store.
 func caches(r record.Results) grid {
 	g := grid{Heads: []string{"backend", "read through cache", "hits", "hit ratio", "store reads", "reads per store read", "store bytes per published byte",
-		"polls", "wait for slowest zone p99"}}
+		"polls", "segments awaited", "store polls for them", "for one at most", "wait for slowest zone p99"}}
 	for _, b := range r.Backends {
 		c := b.Cache
 		hit := unknown
@@ -147,7 +148,27 @@ func caches(r record.Results) grid {
 			hit = percent(v)
 		}
 		g.Rows = append(g.Rows, []string{kind(b), count(c.Reads), count(c.Hits), hit, count(c.StoreReads), orUnknown(c.Collapse, ""), orUnknown(c.StoreBytes, ""),
-			count(c.Polls), orUnknown(c.ZoneWaitP99, " ms")})
+			count(c.Polls), count(c.Awaited), count(c.StorePolls), count(c.MostStorePolls), orUnknown(c.ZoneWaitP99, " ms")})
+	}
+	return g
+}
+
+// holds lists how long after a publication who waited for it was answered.
+func holds(r record.Results) grid {
+	g := grid{Heads: []string{"backend", "phase", "segments", "p50 ms", "p90 ms", "p99 ms", "95 % interval", "p99.9 ms", "max ms"}}
+	for _, b := range r.Backends {
+		for _, p := range b.Phases {
+			l := p.Holds
+			if l.Count == 0 {
+				continue
+			}
+			interval := unknown
+			if l.P99CI != nil {
+				interval = number(l.P99CI[0]) + " to " + number(l.P99CI[1])
+			}
+			g.Rows = append(g.Rows, []string{kind(b), p.Name, count(l.Count), orUnknown(l.P50, ""), orUnknown(l.P90, ""), orUnknown(l.P99, ""), interval,
+				orUnknown(l.P999, ""), orUnknown(l.Max, "")})
+		}
 	}
 	return g
 }

@@ -42,7 +42,7 @@ func TestLibrary(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"smoke", "comparison", "published", "large-segments", "s3-throttle", "cassandra-node-down", "cache-zone-lost",
-		"cache-hit-sweep", "origin-layers", "pipeline-lost", "process-restarts"} {
+		"cache-hit-sweep", "origin-layers", "pipeline-lost", "process-restarts", "holds"} {
 		if !names[want] {
 			t.Errorf("the library has no %s", want)
 		}

@@ -22,7 +22,7 @@ import (
 type Threshold struct {
 	Backend string // empty: each backend
 	Phase   string // quiet, storm or warm-up; empty: the whole measured run
-	Subject string // a class of requests, reads (all that count), segments, cache, edge, write-isolation or driver
+	Subject string // a class of requests, reads (all that count), segments, holds, cache, edge, write-isolation or driver
 	Latency string // of a percentile of a class: response, service, lag, first-byte or after-answer; else empty
 	Figure  string // p50, errors, lost, hit-ratio, …
 	Op      string // < <= == != >= >
@@ -34,6 +34,7 @@ type Threshold struct {
 const (
 	AllReads  = "reads"           // live-edge, early and dvr together
 	Segments  = "segments"        // what became of the published segments
+	Holds     = "holds"           // from the acknowledgement of a copy to the first byte for who waited for it
 	CacheUse  = "cache"           // how reads fell on cache and store
 	EdgeUse   = "edge"            // how readers' requests fell on the edge and the origin
 	Isolation = "write-isolation" // publish response in the storm over that in quiet
@@ -86,7 +87,9 @@ var (
 	}
 	cacheFigures = map[string]kind{
 		"hit-ratio": percent, "collapse-factor": number, "store-bytes": number, "store-reads": number, "polls": number, "zone-wait-p99": span,
+		"awaited": number, "store-polls": number, "most-store-polls": number,
 	}
+	holdFigures = map[string]kind{"count": number, "p50": span, "p90": span, "p99": span, "p99.9": span, "max": span}
 	edgeFigures = map[string]kind{
 		"fetches-per-segment": number, "hit-ratio": percent, "reads": count, "not-found": count, "not-found-fetched": count, "shed": count, "shed-fetched": count,
 	}
@@ -101,6 +104,8 @@ func figuresOf(subject string) (figures map[string]kind, phased bool) {
 		return requestFigures, true
 	case Segments:
 		return segmentFigures, true
+	case Holds:
+		return holdFigures, true
 	case CacheUse:
 		return cacheFigures, false
 	case EdgeUse:
@@ -134,7 +139,7 @@ func subjects() []string {
 	for c := range storm.Classes {
 		names = append(names, c.String())
 	}
-	return append(names, AllReads, Segments, CacheUse, EdgeUse, Isolation, Drivers)
+	return append(names, AllReads, Segments, Holds, CacheUse, EdgeUse, Isolation, Drivers)
 }
 
 // ParseThreshold reads a threshold. Whether its backend and phase exist is for Scenario.Validate to say.

@@ -30,9 +30,11 @@ type fate struct {
 	sent         time.Duration // of a segment: when the read was begun that first found it
 	acknowledged time.Duration
 	readable     time.Duration
+	probe        [2]time.Duration // of a segment: when the run's own reader sent the try that was answered, and the answer's first byte
 	is           mark
 	phase        int16 // of the publish
 	served       int32 // of a segment: which name's copy was read first
+	probed       int32 // of a segment: which name's copy the run's own reader was answered with
 	failure      int32 // index into words
 }
 
@@ -51,6 +53,7 @@ const (
 	awaited // the run's own reader asked for the segment: somebody expects it
 	readable
 	asked // readers asked for the segment
+	probed
 )
 
 func newFates() fates {
@@ -92,6 +95,10 @@ func (f *fates) record(s *storm.Sample, phase int) {
 		c := f.of[p]
 		if s.Class == storm.Probe {
 			c.is |= awaited
+			if s.OK() && s.First > 0 && (c.is&probed == 0 || s.First < c.probe[1]) {
+				c.is |= probed
+				c.probe, c.probed = [2]time.Duration{s.Sent, s.First}, f.name(s.ID.Asked().Candidate(s.Pipeline))
+			}
 		} else {
 			c.is |= asked
 		}
@@ -177,6 +184,9 @@ func (f *fates) merge(o *fates) {
 		}
 		if d.is&readable != 0 && (c.is&readable == 0 || d.readable < c.readable) {
 			c.readable, c.sent, c.served = d.readable, d.sent, f.name(o.names[d.served])
+		}
+		if d.is&probed != 0 && (c.is&probed == 0 || d.probe[1] < c.probe[1]) {
+			c.probe, c.probed = d.probe, f.name(o.names[d.probed])
 		}
 		if c.failure == 0 {
 			c.failure = f.word(o.words[d.failure])
@@ -264,6 +274,9 @@ func (r *Recording) settle() ([]Copy, Segments) {
 			}
 			if whole.is&readable != 0 {
 				out.Readable, out.Served = new(seconds(whole.readable)), f.names[whole.served].Pipeline
+			}
+			if whole.is&probed != 0 && f.names[whole.probed].Pipeline == id.Pipeline && c.is&acknowledged != 0 && whole.probe[0] < c.acknowledged {
+				out.Held = new(seconds(whole.probe[1] - c.acknowledged))
 			}
 			return out
 		}

@@ -140,10 +140,11 @@ type fateLine struct {
 	Phase   int16            `json:"phase"`
 	Served  int32            `json:"served,omitempty"`
 	Failure int32            `json:"failure,omitempty"`
-	At      [3]time.Duration `json:"at_ns"` // sent, acknowledged, readable
+	Probed  int32            `json:"probed,omitempty"`
+	At      [5]time.Duration `json:"at_ns"` // sent, acknowledged, readable, probe
 }
 
-const encoding = 2
+const encoding = 3
 
 // Encode writes all that r counted to w, as lines of JSON with histograms in HdrHistogram's V2 form, for a Recording in
 // another process to Decode and Merge.
@@ -192,7 +193,7 @@ func (r *Recording) Encode(w io.Writer) error {
 		put(entry{Word: &s})
 	}
 	for p, c := range r.fates.of {
-		put(entry{Fate: &fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, [3]time.Duration{c.sent, c.acknowledged, c.readable}}})
+		put(entry{Fate: &fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, c.probed, [5]time.Duration{c.sent, c.acknowledged, c.readable, c.probe[0], c.probe[1]}}})
 	}
 	put(entry{End: &lines})
 	if failed == nil {
@@ -279,10 +280,10 @@ func (r *Recording) apply(e entry) error {
 	case e.Fate != nil:
 		f := e.Fate
 		names, words := int32(len(r.fates.names)), int32(len(r.fates.words))
-		if f.Name < 0 || f.Name >= names || f.Served < 0 || f.Served >= names || f.Failure < 0 || f.Failure >= words || int(f.Phase) >= len(r.phases) {
+		if f.Name < 0 || f.Name >= names || f.Served < 0 || f.Served >= names || f.Probed < 0 || f.Probed >= names || f.Failure < 0 || f.Failure >= words || int(f.Phase) >= len(r.phases) {
 			return errRange
 		}
-		r.fates.of[place{f.Name, f.Number}] = fate{f.At[0], f.At[1], f.At[2], f.Is, f.Phase, f.Served, f.Failure}
+		r.fates.of[place{f.Name, f.Number}] = fate{f.At[0], f.At[1], f.At[2], [2]time.Duration(f.At[3:]), f.Is, f.Phase, f.Served, f.Probed, f.Failure}
 	}
 	return nil
 }

@@ -350,8 +350,19 @@ func (r *Recording) Backend() Backend {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	b := Backend{Name: r.c.Backend, Servers: []string{}, Notes: []string{}, Phases: []Phase{}}
+	var copies []Copy
+	copies, b.Segments = r.settle()
+	holds := make(map[string]*histogram, len(r.phases))
 	for _, p := range r.phases {
-		out := Phase{Name: p.name, Operations: []Operation{}}
+		holds[p.name] = &histogram{}
+	}
+	for _, c := range copies {
+		if h := holds[c.Phase]; h != nil && c.Held != nil {
+			h.add(time.Duration(*c.Held * float64(time.Second)))
+		}
+	}
+	for _, p := range r.phases {
+		out := Phase{Name: p.name, Operations: []Operation{}, Holds: holds[p.name].latency()}
 		for _, w := range r.c.Windows {
 			if w.Name == p.name {
 				out.Seconds += seconds(max(0, min(w.To, r.end)-w.From))
@@ -368,7 +379,6 @@ func (r *Recording) Backend() Backend {
 		}
 		b.Phases = append(b.Phases, out)
 	}
-	_, b.Segments = r.settle()
 	return b
 }
 

@@ -290,6 +290,38 @@ func TestCopyInstants(t *testing.T) {
 	}
 }
 
+// TestHolds: the time from a copy's acknowledgement to the first byte for the run's own reader counts, by the phase of the publish,
+// where that reader was waiting; what was there when it asked, or another reader was given, tells nothing.
+func TestHolds(t *testing.T) {
+	probe := func(n int64, at, first time.Duration) storm.Sample {
+		return with(get(storm.Probe, n, at, first-at+ms), func(s *storm.Sample) { s.First = first })
+	}
+	r := recorded(config(),
+		put("a", 2, 5*second, 20*ms), probe(2, 4*second, 5*second+30*ms), // 10 ms
+		get(storm.Early, 2, 4*second, 900*ms),
+		probe(3, 6*second, 7*second+50*ms), put("b", 3, 7*second, 10*ms), put("a", 3, 7*second, 20*ms), // 30 ms after the copy that was served
+		put("a", 4, 9*second, 20*ms), probe(4, 8*second, 9*second+15*ms), // before the packager heard of it
+		put("a", 5, 10*second, 20*ms), probe(5, 10*second+30*ms, 10*second+90*ms), // it was there
+		put("a", 6, 12*second, 20*ms), get(storm.Early, 6, 11*second, 1100*ms), // no probe
+		put("a", 7, 15*second, 20*ms), probe(7, 14*second, 15*second+120*ms), // 100 ms, in the storm
+	)
+	quiet, loaded := r.Backend().Phases[1], r.Backend().Phases[2]
+	if h := quiet.Holds; h.Count != 3 || *h.Max != 30 {
+		t.Errorf("%s: holds %+v, max %v; want 3 of at most 30 ms", quiet.Name, h, *h.Max)
+	}
+	if h := loaded.Holds; h.Count != 1 || *h.Max != 100 {
+		t.Errorf("%s: holds %+v, want one of 100 ms", loaded.Name, h)
+	}
+	for _, c := range r.Copies() {
+		if c.Number == 2 && (c.Held == nil || *c.Held < 0.0099 || *c.Held > 0.0101) {
+			t.Errorf("copy of 2 was held for %v, want 10 ms after its acknowledgement", c.Held)
+		}
+		if c.Number == 3 && (c.Held != nil) != (c.Pipeline == "a") || c.Number == 4 && *c.Held != -0.005 {
+			t.Errorf("copy of %d by %s was held for %v", c.Number, c.Pipeline, c.Held)
+		}
+	}
+}
+
 // TestGapsAndSlack: the longest gap is the longest run of missed segments of one rendition; slack is due minus readable.
 func TestGapsAndSlack(t *testing.T) {
 	r := record.New(config())

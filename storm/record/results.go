@@ -68,6 +68,9 @@ type Phase struct {
 	ReadGbit   float64     `json:"read_gbit_per_s"` // bytes of reads (not probes) that ended in the phase's windows, over Seconds
 	Reads      float64     `json:"reads_per_s"`
 	Operations []Operation `json:"operations"`
+	// Holds is how long after a copy was acknowledged to its packager the run's own reader, who was waiting for it, had the answer's
+	// first byte: one for each segment that was published in the phase. Answers that came before the acknowledgement count as 0.
+	Holds Latency `json:"holds"`
 }
 
 // Operation is one class in one phase. Count, Errors, Bytes and the latencies are of requests that went to the target, each
@@ -150,6 +153,11 @@ type Cache struct {
 	StoreReads int64    `json:"store_reads"` // values read from the durable store
 	Polls      int64    `json:"polls"`       // polls of cache or store for awaited segments
 	PollKeys   int64    `json:"poll_keys"`
+	// Awaited is how many segments somebody waited for, on each serving process; StorePolls how often the store was polled for
+	// them, and MostStorePolls how often at most for one of them on one process, since that began.
+	Awaited        int64 `json:"awaited"`
+	StorePolls     int64 `json:"store_polls"`
+	MostStorePolls int64 `json:"most_store_polls"`
 	// Collapse is reader requests answered 200 per segment read of the store.
 	Collapse *float64 `json:"collapse_factor"`
 	// StoreBytes is bytes read from the durable store per byte published.
@@ -237,6 +245,9 @@ type Copy struct {
 	Acked     *float64 `json:"acknowledged_s"`
 	Readable  *float64 `json:"first_readable_s"` // when the first answer that held the segment whole, from whichever pipeline, began
 	Served    string   `json:"pipeline_served"`  // which pipeline's copy that was
-	Outcome   string   `json:"outcome"`          // ok | late | lost | torn | wrong | stale | missed | failed | faulted
-	Error     string   `json:"error,omitempty"`
+	// Held is how long after this copy was acknowledged the run's own reader, who was waiting for it at a serving process, had the
+	// answer's first byte; below 0 if the packager heard of it later than the reader.
+	Held    *float64 `json:"held_s"`
+	Outcome string   `json:"outcome"` // ok | late | lost | torn | wrong | stale | missed | failed | faulted
+	Error   string   `json:"error,omitempty"`
 }

@@ -615,6 +615,11 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 		s, t := a.Storage, o.Storage
 		c.Polls += s.Polls - t.Polls + s.Peeks - t.Peeks
 		c.PollKeys += s.PollKeys - t.PollKeys + s.PeekKeys - t.PeekKeys
+		c.Awaited, c.StorePolls = c.Awaited+a.Serve.Awaited, c.StorePolls+a.Serve.StorePolls
+		if o.Serve != nil {
+			c.Awaited, c.StorePolls = c.Awaited-o.Serve.Awaited, c.StorePolls-o.Serve.StorePolls
+		}
+		c.MostStorePolls = max(c.MostStorePolls, a.Serve.MaxStorePolls)
 		bodies += s.Bodies - t.Bodies
 		c.StoreReads += a.Store.Reads - o.Store.Reads
 		storeBytes += a.Store.ReadBytes - o.Store.ReadBytes

@@ -66,6 +66,8 @@ func of(r record.Results, b record.Backend, copies []record.Copy, t scenarios.Th
 	switch t.Subject {
 	case scenarios.Segments:
 		return segments(r, b, copies, t)
+	case scenarios.Holds:
+		return holds(b, t)
 	case scenarios.CacheUse:
 		return cache(b, t)
 	case scenarios.EdgeUse:
@@ -126,6 +128,12 @@ func cache(b record.Backend, t scenarios.Threshold) answer {
 		return known(float64(c.StoreReads))
 	case "polls":
 		return known(float64(c.Polls))
+	case "awaited":
+		return known(float64(c.Awaited))
+	case "store-polls":
+		return known(float64(c.StorePolls))
+	case "most-store-polls":
+		return known(float64(c.MostStorePolls))
 	}
 	return untold("no such figure")
 }
@@ -220,6 +228,24 @@ func reads(class string) bool {
 		}
 	}
 	return false
+}
+
+// holds finds how long after their publication held reads were answered: of several phases the worst.
+func holds(b record.Backend, t scenarios.Threshold) answer {
+	var parts []part
+	var count int64
+	for _, p := range b.Phases {
+		if t.Phase == "" && p.Name == scenarios.WarmUpPhase || t.Phase != "" && t.Phase != p.Name {
+			continue
+		}
+		parts = append(parts, part{p, record.Operation{Class: scenarios.Holds, Count: p.Holds.Count, Response: p.Holds}})
+		count += p.Holds.Count
+	}
+	if t.Figure == "count" {
+		return share(count, count, t.Unit)
+	}
+	t.Latency = scenarios.Response
+	return percentile(parts, t)
 }
 
 // percentile finds the worst of the parts' percentiles.

@@ -20,11 +20,11 @@ func sound() record.Results {
 		backend := record.Backend{Name: b.name, Provenance: b.provenance, Notes: []string{},
 			Isolation: &record.WriteIsolation{P50: record.Ratio{Ratio: new(1.1)}, P99: record.Ratio{Ratio: new(1.2)}},
 			Segments:  record.Segments{Published: 800, Acknowledged: 800, Read: 9000, Verified: 9000, LongestGap: 0, SlackP50: new(600.0)},
-			Cache:     record.Cache{StoreReads: 500, Polls: 40, Collapse: new(18.0)},
+			Cache:     record.Cache{StoreReads: 500, Polls: 40, Awaited: 10, StorePolls: 30, MostStorePolls: 7, Collapse: new(18.0)},
 		}
 		for i, name := range []string{"warm-up", "quiet", "storm"} {
 			f := []float64{9, 1, 1.5}[i]
-			backend.Phases = append(backend.Phases, record.Phase{Name: name, Seconds: 20, ReadGbit: 4, Operations: []record.Operation{
+			backend.Phases = append(backend.Phases, record.Phase{Name: name, Seconds: 20, ReadGbit: 4, Holds: latency(2 * f), Operations: []record.Operation{
 				{Class: "publish", Count: 400, Bytes: 400e6, Response: latency(b.ms * f), Service: latency(b.ms * f), Lag: latency(0.1)},
 				{Class: "store-write", Count: 400, Response: latency(b.ms * f)},
 				{Class: "live-edge", Count: 4000, Errors: 40, Bytes: 4e9, Response: latency(b.ms * f), FirstByte: latency(b.ms), Lag: latency(0.1)},
@@ -279,6 +279,14 @@ func TestThresholds(t *testing.T) {
 		{text: "s3: cache store-bytes < 2", null: true},
 		{text: "s3: cache store-reads < 1000", actual: 500},
 		{text: "s3: cache polls < 1000", actual: 40},
+		{text: "s3: cache awaited == 10", actual: 10},
+		{text: "s3: cache store-polls <= 80", actual: 30},
+		{text: "s3: cache most-store-polls <= 8", actual: 7},
+		{text: "s3: quiet holds p99 < 20ms", actual: 6},
+		{text: "s3: storm holds max < 20ms", actual: 15},
+		{text: "s3: holds p50 < 20ms", actual: 3, note: "the worst of 2: storm holds"},
+		{text: "s3: holds count > 700", actual: 800},
+		{text: "s3: quiet holds p99.9 < 20ms", null: true, note: "p99.9 needs 3000 values"},
 		{text: "s3: cache zone-wait-p99 < 20ms", null: true},
 		{text: "s3: write-isolation p50 < 2", actual: 1.1},
 		{text: "s3: write-isolation p99 < 2", actual: 1.2},
