@@ -198,7 +198,9 @@ func TestEnd(t *testing.T) {
 		for _, o := range []*origintest.Origin{w, r} {
 			wg.Go(func() {
 				at(start, 6500*time.Millisecond)
-				wantStatus(t, "held GET of what never comes", get(t, o, "/ev/v1/3.m4s"), 410)
+				gone := get(t, o, "/ev/v1/3.m4s")
+				wantStatus(t, "held GET of what never comes", gone, 410)
+				wantHeader(t, "held GET of what never comes", gone, "Cache-Control", "public, max-age=60")
 				if now := time.Since(start); now < 7*time.Second || now > 7300*time.Millisecond {
 					t.Errorf("held GET answered at %v, want soon after 7s", now)
 				}

@@ -210,14 +210,21 @@ func (s *Serve) answer(h http.Header, r *http.Request) (class string, a served, 
 	if err := s.ready(); err != nil {
 		return "unready", served{}, err
 	}
-	for {
+	defer func() { s.announce(h, ev.name) }() // as it is when the answer is sent
+	for range decisions {
 		class, a, err = s.decide(r, id, ev.under(s.state(ev.name)))
-		if err != nil || !s.state(ev.name).Masked(a.ID) { // a copy that was masked while it was read or waited for is not served any more
-			s.announce(h, ev.name)
+		if err != nil || !s.state(ev.name).Masked(a.ID) {
 			return class, a, err
 		}
 	}
+	f := refuse(http.StatusServiceUnavailable, "copies of %v are being masked", id)
+	f.retry = time.Second
+	return class, served{}, f
 }
+
+// decisions is how often it is decided anew what to answer because the copy was masked while it was read or waited for: as
+// often as nobody masks on purpose within one request.
+const decisions = 4
 
 // decide is answer for a segment of an event as it stands now.
 func (s *Serve) decide(r *http.Request, id segment.ID, ev *event) (class string, a served, err error) {
