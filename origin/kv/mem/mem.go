@@ -7,6 +7,7 @@ import (
 	"container/heap"
 	"container/list"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -28,7 +29,7 @@ type Store struct {
 	recent list.List // of *value, the most recently used in front; only kept with a Limit
 }
 
-var _ kv.Store = (*Store)(nil)
+var _ kv.MultiGetter = (*Store)(nil)
 
 // value is one entry. It sits in the map, in the heap of expiries and, with a Limit, in the list of recent use.
 type value struct {
@@ -95,6 +96,24 @@ func (s *Store) Get(ctx context.Context, key kv.Key) ([]byte, error) {
 		s.recent.MoveToFront(v.used)
 	}
 	return v.val, nil
+}
+
+// GetMulti implements kv.MultiGetter.
+func (s *Store) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
+	vals := make([][]byte, len(keys))
+	for i, key := range keys {
+		val, err := s.Get(ctx, key)
+		switch {
+		case errors.Is(err, kv.ErrNotFound):
+			continue
+		case err != nil:
+			return vals, err
+		case val == nil:
+			val = []byte{}
+		}
+		vals[i] = val
+	}
+	return vals, nil
 }
 
 // freePerPut is how many expired values a Put frees at most.

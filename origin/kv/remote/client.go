@@ -68,7 +68,7 @@ type table struct {
 	name string
 }
 
-var _ kv.Store = (*table)(nil)
+var _ kv.MultiGetter = (*table)(nil)
 
 func (t *table) Put(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
 	if len(val) > MaxValue {

@@ -1,6 +1,8 @@
 package remote
 
 import (
+	"bytes"
+	"slices"
 	"testing"
 	"time"
 )
@@ -29,4 +31,25 @@ func TestOrigin(t *testing.T) {
 			t.Errorf("%s: origin(now, %s) = now %v, want now %v", c.name, c.peer, got.Sub(now), c.want.Sub(now))
 		}
 	}
+}
+
+// FuzzValues: what a server answers is read as exactly the values that make it up, or is an error.
+func FuzzValues(f *testing.F) {
+	f.Add([]byte("3\nabc-\n0\n"), 3)
+	f.Add([]byte("-\n-\n"), 2)
+	f.Add([]byte("1000000000\nabc"), 1)
+	f.Add([]byte("03\nabc"), 1)
+	f.Fuzz(func(t *testing.T, answer []byte, n int) {
+		if n < 0 || n > maxKeys {
+			return
+		}
+		vals, err := parseValues(bytes.NewReader(answer), n, int64(len(answer)))
+		if err != nil {
+			return
+		}
+		again, err := parseValues(bytes.NewReader(formatValues(vals)), n, int64(len(formatValues(vals))))
+		if err != nil || !slices.EqualFunc(vals, again, func(a, b []byte) bool { return bytes.Equal(a, b) && (a == nil) == (b == nil) }) {
+			t.Errorf("parseValues(%q, %d) = %q, which comes back as %q, %v", answer, n, vals, again, err)
+		}
+	})
 }

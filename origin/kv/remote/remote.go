@@ -2,6 +2,8 @@
 //
 //	PUT /kv/{store}/{table}?part={part}&name={name}    with Kv-Keep, and the value as the body → 204
 //	GET /kv/{store}/{table}?part={part}&name={name}    → 200 with the value, always with its Content-Length
+//	POST /kv/{store}/{table}    with a line "{part} {name}" for each of up to 1,024 keys → 200 with, for each of them, a line that holds
+//	                            "-", or the value's length and after it the value
 //
 // A failure is a status with the header Kv-Error, by which the client's errors are the same to errors.Is as the store's, and a line
 // of text. What costs and faults are keyed by travels along: Kv-Attempt is kv.Attempt, and Kv-Age how long ago kv.Began was when the
@@ -68,7 +70,11 @@ type request struct {
 
 // url returns the path and query of q.
 func (q request) url() string {
-	return prefix + q.store + "/" + q.table + "?part=" + url.QueryEscape(q.key.Part) + "&name=" + url.QueryEscape(q.key.Name)
+	at := prefix + q.store + "/" + q.table
+	if q.key == (kv.Key{}) { // many keys are in the body
+		return at
+	}
+	return at + "?part=" + url.QueryEscape(q.key.Part) + "&name=" + url.QueryEscape(q.key.Name)
 }
 
 // header returns the headers of q.
@@ -101,19 +107,13 @@ func parse(r *http.Request) (request, error) {
 	if !ok || !isName(q.store) || !isName(q.table) {
 		return bad("path %.100q is not %s{store}/{table}", r.URL.Path, prefix)
 	}
-	if len(r.URL.RawQuery) > 2*3*maxKey+len("part=&name=") {
-		return bad("query of %d bytes", len(r.URL.RawQuery))
-	}
-	values, err := url.ParseQuery(r.URL.RawQuery)
-	if err != nil {
-		return bad("query: %v", err)
-	}
-	if len(values) != 2 || len(values["part"]) != 1 || len(values["name"]) != 1 {
-		return bad("query %.100q is not part=…&name=…", r.URL.RawQuery)
-	}
-	q.key = kv.Key{Part: values.Get("part"), Name: values.Get("name")}
-	if q.key.Part == "" || !isKey(q.key.Part) || !isKey(q.key.Name) {
-		return bad("key %.100q: part and name are printable ASCII without spaces, at most %d bytes each, and part is not empty", q.key, maxKey)
+	var err error
+	if r.Method != http.MethodPost {
+		if q.key, err = parseKey(r.URL); err != nil {
+			return q, err
+		}
+	} else if r.URL.RawQuery != "" {
+		return bad("query %.100q: the keys of a POST are in its body", r.URL.RawQuery)
 	}
 	if r.Method == http.MethodPut {
 		if q.keep, err = time.ParseDuration(r.Header.Get(headerKeep)); err != nil || q.keep <= 0 {
@@ -138,6 +138,28 @@ func parse(r *http.Request) (request, error) {
 		q.began = time.Unix(0, n)
 	}
 	return q, nil
+}
+
+// parseKey reads the key in a query.
+func parseKey(u *url.URL) (key kv.Key, err error) {
+	bad := func(format string, args ...any) (kv.Key, error) {
+		return kv.Key{}, fmt.Errorf("%w: %s", errRequest, fmt.Sprintf(format, args...))
+	}
+	if len(u.RawQuery) > 2*3*maxKey+len("part=&name=") {
+		return bad("query of %d bytes", len(u.RawQuery))
+	}
+	values, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		return bad("query: %v", err)
+	}
+	if len(values) != 2 || len(values["part"]) != 1 || len(values["name"]) != 1 {
+		return bad("query %.100q is not part=…&name=…", u.RawQuery)
+	}
+	key = kv.Key{Part: values.Get("part"), Name: values.Get("name")}
+	if key.Part == "" || !isKey(key.Part) || !isKey(key.Name) {
+		return bad("key %.100q: part and name are printable ASCII without spaces, at most %d bytes each, and part is not empty", key, maxKey)
+	}
+	return key, nil
 }
 
 // origin returns when the larger piece of work began of which q, being read now, is a part; the zero time if there is none. peer is

@@ -278,6 +278,63 @@ func TestTornAnswers(t *testing.T) {
 	}
 }
 
+// An answer to many keys that is not whole, or not an answer, is an error; no part of it is taken for a value.
+func TestTornMulti(t *testing.T) {
+	keys := []kv.Key{key, {Part: "p", Name: "n"}}
+	for _, tt := range []struct {
+		body string
+		ok   bool
+	}{
+		{"3\nabc-\n", true}, {"-\n0\n", true},
+		{"", false}, {"-\n", false}, {"3\nabc", false}, {"3\nab", false}, {"3\nabc-", false}, {"9\nabc-\n", false}, {"-1\n-\n", false},
+		{"x\n-\n", false}, {"3\nabc-\nmore", false}, {"99999999999999999999\nabc-\n", false}, {"2147483647\nabc-\n", false},
+	} {
+		srv := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", fmt.Sprint(len(tt.body)))
+			io.WriteString(w, tt.body)
+		}))
+		db, err := remote.Open(remote.Config{Address: srv.Listener.Addr().String(), Name: "s"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		vals, err := kv.GetMulti(t.Context(), db.Table("t"), keys)
+		if (err == nil) != tt.ok || len(vals) != 2 || err != nil && (vals[0] != nil || vals[1] != nil || kv.Permanent(err)) {
+			t.Errorf("GetMulti answered with %q = %q, %v, want success: %v", tt.body, vals, err, tt.ok)
+		}
+		db.Close()
+		srv.Close()
+	}
+}
+
+// More keys than a request takes go in several.
+func TestManyKeys(t *testing.T) {
+	store := new(mem.Store)
+	var requests atomic.Int64
+	client := overLoopback(t, kv.Inject(store, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+		requests.Add(1)
+		return do(ctx)
+	}))
+	keys := make([]kv.Key, 2500)
+	for i := range keys {
+		keys[i] = kv.Key{Part: "p", Name: fmt.Sprint(i)}
+		if err := store.Put(t.Context(), keys[i], []byte(keys[i].Name), time.Hour); err != nil {
+			t.Fatal(err)
+		}
+	}
+	vals, err := kv.GetMulti(t.Context(), client, keys)
+	if err != nil || len(vals) != len(keys) {
+		t.Fatalf("GetMulti = %d values, %v", len(vals), err)
+	}
+	for i, val := range vals {
+		if string(val) != keys[i].Name {
+			t.Fatalf("value %d is %q", i, val)
+		}
+	}
+	if n := requests.Load(); n != int64(len(keys)) {
+		t.Errorf("the store was asked %d times for %d keys", n, len(keys))
+	}
+}
+
 // A client that breaks off in a value has stored nothing.
 func TestTornPut(t *testing.T) {
 	store := new(mem.Store)
@@ -424,6 +481,9 @@ func FuzzHandler(f *testing.F) {
 		"GET /kv/s/t?part=a%2Fb&name= HTTP/1.1\r\nHost: x\r\n\r\n",
 		"GET /kv/s/t?part=p&part=q HTTP/1.1\r\nHost: x\r\n\r\n",
 		"PUT /kv/s/../t?part=p&name=n HTTP/1.1\r\nHost: x\r\nKv-Keep: -1h\r\nContent-Length: 0\r\n\r\n",
+		"POST /kv/s/t HTTP/1.1\r\nHost: x\r\nContent-Length: 11\r\n\r\np n\nq/2 \nz\n",
+		"POST /kv/s/t?part=p&name=n HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n\r\np n\n",
+		"POST /kv/s/t HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n4\r\np n\n\r\n0\r\n\r\n",
 		"DELETE /kv/s/t HTTP/1.1\r\nHost: x\r\n\r\n",
 		"PUT /kv/s/t?part=%00&name=%zz HTTP/1.1\r\nHost: x\r\nKv-Keep: 1h\r\nContent-Length: 9\r\n\r\nshort",
 	} {

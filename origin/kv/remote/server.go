@@ -33,8 +33,8 @@ func NewServer(h http.Handler) *http.Server {
 type handler func(name, table string) (kv.Store, bool)
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if r.Method != http.MethodPut && r.Method != http.MethodGet {
-		w.Header().Set("Allow", "GET, PUT")
+	if r.Method != http.MethodPut && r.Method != http.MethodGet && r.Method != http.MethodPost {
+		w.Header().Set("Allow", "GET, POST, PUT")
 		refuse(w, http.StatusMethodNotAllowed, "method", fmt.Errorf("%w: method %.20q", errRequest, r.Method))
 		return
 	}
@@ -53,9 +53,12 @@ func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if began := q.origin(time.Now(), r.RemoteAddr); !began.IsZero() {
 		ctx = kv.WithBegan(ctx, began)
 	}
-	if r.Method == http.MethodPut {
+	switch r.Method {
+	case http.MethodPut:
 		put(ctx, w, r, s, q)
-	} else {
+	case http.MethodPost:
+		getMulti(ctx, w, r, s)
+	default:
 		get(ctx, w, s, q)
 	}
 }
