@@ -41,6 +41,8 @@ type Target struct {
 
 	// Authorize adds the packager's credentials to a request; nil: publishing needs none.
 	Authorize func(*http.Request)
+	// AuthorizeOperator adds the operator's; nil: the listener needs none.
+	AuthorizeOperator func(*http.Request)
 	// Client makes the requests; nil means one that follows no redirects and keeps connections.
 	Client *http.Client
 	// Dial opens a connection for what no HTTP client would send; nil means net.Dialer's. TLS is added where a URL says https,
@@ -93,7 +95,7 @@ func (r Result) Passed() bool { return r.Skipped == "" && len(r.Findings) == 0 }
 
 // Cases returns the suite, in the document's order.
 func Cases() []Case {
-	return slices.Concat(nameCases(), publishCases(), serveCases(), candidateCases(), httpCases(), nodeCases())
+	return slices.Concat(nameCases(), publishCases(), serveCases(), candidateCases(), httpCases(), controlCases(), nodeCases())
 }
 
 // Run tries cases on t and returns what became of each, in the same order. They run side by side, each on numbers of its own, so that

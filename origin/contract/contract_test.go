@@ -29,7 +29,7 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 			Name: "ev", Pipelines: []string{"a", "b"}, Renditions: config.Renditions(renditions...), DVR: 10 * time.Minute, MaxSegment: 64 << 10,
 			Template: segment.Template{Start: start, StartNumber: 7},
 		}},
-		Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 1000, Network: &origintest.Network{},
+		Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 1000, Control: &mem.Store{}, Writers: []string{"n1", "n2"}, Network: &origintest.Network{},
 		Region: "east", Serving: config.Serving{Holds: 100, Hot: 1 << 20, Collapse: true},
 	}
 	if cached {
@@ -49,7 +49,7 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 	}
 	one, two := nodes[0], nodes[1]
 	return contract.Target{
-		Publish: []string{one.PublishURL, two.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL},
+		Publish: []string{one.PublishURL, two.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL}, Operator: []string{one.OperatorURL, two.OperatorURL},
 		Event: "ev", Pipelines: []string{"a", "b"}, Renditions: renditions, Template: cfg.Events[0].Template,
 		DVR: cfg.Events[0].DVR, MaxSegment: cfg.Events[0].MaxSegment, Holds: cfg.Serving.Holds,
 		Client: one.Client, Dial: cfg.Network.DialContext, Slack: 50 * time.Millisecond,
@@ -57,12 +57,12 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 }
 
 // run runs the suite in virtual time.
-func run(t *testing.T, cached bool, change func(*origintest.Config)) (results []contract.Result) {
+func run(t *testing.T, cached bool, cases []contract.Case, change func(*origintest.Config)) (results []contract.Result) {
 	t.Helper()
 	synctest.Test(t, func(t *testing.T) {
 		target := deployment(t, cached, change, nil)
 		var err error
-		if results, err = contract.Run(t.Context(), target, contract.Cases()); err != nil {
+		if results, err = contract.Run(t.Context(), target, cases); err != nil {
 			t.Fatal(err)
 		}
 		target.Client.Transport.(*http.Transport).CloseIdleConnections()
@@ -75,7 +75,7 @@ func TestOrigin(t *testing.T) {
 	for name, cached := range map[string]bool{"a store alone": false, "behind a cache": true} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			for _, r := range run(t, cached, nil) {
+			for _, r := range run(t, cached, contract.Cases(), nil) {
 				if r.Skipped != "" {
 					t.Errorf("%s (%s) was skipped: %s", r.Row, r.Says, r.Skipped)
 				}
@@ -97,7 +97,11 @@ func TestMutants(t *testing.T) {
 		t.Run(want[0]+" "+m.name, func(t *testing.T) {
 			t.Parallel()
 			var got []string
-			results := run(t, false, func(cfg *origintest.Config) {
+			cases := contract.Cases()
+			if m.only != "" {
+				cases = slices.DeleteFunc(cases, func(c contract.Case) bool { return !slices.Contains(strings.Fields(m.only), c.Row) })
+			}
+			results := run(t, false, cases, func(cfg *origintest.Config) {
 				ev := cfg.Events[0]
 				w := &world{
 					template: ev.Template, dvr: ev.DVR, segments: storage.New(storage.Config{Commits: cfg.Commits, Chunks: cfg.Chunks}),
@@ -110,6 +114,9 @@ func TestMutants(t *testing.T) {
 				}
 				if m.serve != nil {
 					cfg.AroundServe = m.serve(w)
+				}
+				if m.operator != nil {
+					cfg.AroundOperator = m.operator(w)
 				}
 				if m.config != nil {
 					m.config(cfg)

@@ -258,9 +258,12 @@ func (p *probe) sameHeader(head, get answer) {
 	p.want(len(head.body) == 0, head.what+": body", describe(head.body), "none")
 	one, two := get.Header.Clone(), head.Header.Clone()
 	for _, h := range []http.Header{one, two} {
-		for _, moves := range []string{"Date", "Age", headerTTL, "Cache-Control", "Cache-Status", "Server-Timing"} {
+		for _, moves := range []string{"Date", "Age", headerTTL, "Cache-Control", "Cache-Status", "Server-Timing", "Origin-Answered-Ms", headerNotices, headerCacheVersion} {
 			if h.Get(moves) != "" {
 				h.Set(moves, "is there") // it changes from one moment to the next
+			}
+			if moves == headerNotices { // the first notice may come between the two
+				h.Del(moves)
 			}
 		}
 	}

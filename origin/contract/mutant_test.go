@@ -225,9 +225,11 @@ type mutant struct {
 	name string
 	// rows are those that must fail, the broken one first; the others follow from it.
 	rows string
-	// The publish side, the serve side and the configuration are spoilt; nil: as they should be.
-	publish, serve func(w *world) handling
-	config         func(*origintest.Config)
+	// only are the rows that are tried, where the mutant would spoil what others are about; empty: all.
+	only string
+	// The publish side, the serve side, the operator's listener and the configuration are spoilt; nil: as they should be.
+	publish, serve, operator func(w *world) handling
+	config                   func(*origintest.Config)
 }
 
 func always(h handling) func(*world) handling { return func(*world) handling { return h } }
@@ -301,7 +303,7 @@ func clean(r *http.Request) {
 	r.URL.Path, r.URL.RawPath = path.Clean(r.URL.Path), ""
 }
 
-var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants, nodeMutants)
+var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants, controlMutants, nodeMutants)
 
 var nameMutants = []mutant{
 	{name: "paths are cleaned at serve", rows: "N1", serve: always(before(clean))},
@@ -336,7 +338,7 @@ var publishMutants = []mutant{
 			a.status = 200
 		}
 	}))},
-	{name: "the second node reads a second late", rows: "P2 P7 S14 C1 C11 C12 C15 D2 D5", serve: func(w *world) handling {
+	{name: "the second node reads a second late", rows: "P2 P7 S14 C1 C11 C12 C15 D2 D5 E5", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
 			sent := w.of(r.URL.Path)
 			if a.header.Get("Origin-Node") == "n2" && a.took == 0 && len(sent) > 0 && time.Since(sent[len(sent)-1].at) < time.Second {
@@ -541,7 +543,7 @@ var serveMutants = []mutant{
 			}
 		})
 	}},
-	{name: "nobody is held", rows: "S7 N7 S6 S8 S9 S10 S11 S21 C9 C10 H3 S20", serve: func(w *world) handling {
+	{name: "nobody is held", rows: "S7 N7 S6 S8 S9 S10 S11 S21 C9 C10 H3 S20 E3 E13", serve: func(w *world) handling {
 		return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
 			if n, ok := w.number(r.URL.Path); ok && w.live(n, time.Now()) && len(w.of(r.URL.Path)) == 0 {
 				rw.Header().Set("Cache-Control", "no-store")
@@ -590,7 +592,7 @@ var serveMutants = []mutant{
 	}},
 	{name: "what was never published is not found", rows: "S12", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
-			if n, ok := w.number(r.URL.Path); ok && n >= w.template.StartNumber && a.took == 0 && a.status == 410 && time.Since(w.due(n)) < w.dvr {
+			if n, ok := w.number(r.URL.Path); ok && n >= w.template.StartNumber && a.took == 0 && a.status == 410 && w.due(n).Before(time.Now()) && time.Since(w.due(n)) < w.dvr && len(w.of(r.URL.Path)) == 0 {
 				a.refuse(404)
 			}
 		})
@@ -602,7 +604,7 @@ var serveMutants = []mutant{
 			if r.Method != http.MethodGet {
 				return
 			}
-			if a.status == 410 && a.took == 0 {
+			if a.status == 410 && a.took == 0 && len(w.of(r.URL.Path)) == 0 {
 				w.mark("gone " + r.URL.Path)
 			} else if a.status == 200 && w.marked("gone "+r.URL.Path) {
 				a.refuse(410)
@@ -639,7 +641,8 @@ var serveMutants = []mutant{
 	}},
 	{name: "the window has no end", rows: "S18", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
-			if sent := w.of(r.URL.Path); a.status == 410 && len(sent) > 0 {
+			n, ok := w.number(r.URL.Path)
+			if sent := w.of(r.URL.Path); ok && a.status == 410 && len(sent) > 0 && time.Since(w.due(n)) >= w.dvr {
 				a.setBody(sent[0].body)
 				a.status = 200
 			}
@@ -778,7 +781,7 @@ var candidateMutants = []mutant{
 			}
 		})
 	}},
-	{name: "who is held gets the first copy whatever it is", rows: "C9 C10 S20", serve: func(w *world) handling {
+	{name: "who is held gets the first copy whatever it is", rows: "C9 C10 S20 E13", serve: func(w *world) handling {
 		return instead(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 			n, ok := w.number(r.URL.Path)
 			for ok && r.Method == http.MethodGet && w.live(n, time.Now()) && r.Context().Err() == nil {
@@ -960,7 +963,7 @@ var nodeMutants = []mutant{
 			a.header.Set("ETag", strings.TrimSuffix(tag, `"`)+`-2"`)
 		}
 	}))},
-	{name: "a node never forgets what it has read", rows: "D2", serve: func(w *world) handling {
+	{name: "a node never forgets what it has read", rows: "D2 E1", serve: func(w *world) handling {
 		var mu sync.Mutex
 		kept := map[string]*answered{}
 		return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
@@ -990,4 +993,98 @@ var nodeMutants = []mutant{
 	}},
 	{name: "a sound copy given to the second node is not taken for a flawed one", rows: "D4", publish: func(w *world) handling { return w.keepsFlawed(".n2") }},
 	{name: "a flawed copy given to the second node replaces any", rows: "D5", publish: func(w *world) handling { return w.takesFlawed(".n2") }},
+}
+
+// ignoring agrees to what an operator says, and does not do it.
+func ignoring(method, what string) func(*world) handling {
+	return always(instead(func(_ http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		return r.Method == method && strings.HasSuffix(r.URL.Path, "/ev/"+what)
+	}))
+}
+
+var controlMutants = []mutant{
+	{name: "a node stays with its choice though it is masked", rows: "E1", serve: func(w *world) handling {
+		var mu sync.Mutex
+		chosen := map[string]*answered{}
+		return change(func(r *http.Request, a *answered) {
+			mu.Lock()
+			defer mu.Unlock()
+			key := r.Host + r.URL.Path
+			if r.Method != http.MethodGet || a.status != 200 || len(w.of(r.URL.Path)) != 2 || r.Header.Get("If-Match") != "" || a.header.Get("Origin-Defects") != "" {
+				return
+			}
+			if chosen[key] == nil {
+				chosen[key] = a
+			}
+			a.setBody(chosen[key].body.Bytes())
+		})
+	}},
+	{name: "masks are for good", rows: "E2", operator: ignoring(http.MethodDelete, "masks")},
+	{name: "what is masked is not found", rows: "E2 E5 E6", serve: func(w *world) handling {
+		return change(func(r *http.Request, a *answered) {
+			n, ok := w.number(r.URL.Path)
+			if ok && a.status == 410 && len(w.of(r.URL.Path)) > 0 && time.Since(w.due(n)) < w.dvr {
+				a.refuse(404)
+			}
+		})
+	}},
+	{name: "who is held gets what comes first, masked or not", rows: "E3 E13 S20", serve: func(w *world) handling {
+		return instead(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+			n, ok := w.number(r.URL.Path)
+			for ok && r.Method == http.MethodGet && w.live(n, time.Now()) && r.Context().Err() == nil {
+				sent := w.of(r.URL.Path)
+				switch {
+				case len(sent) == 0:
+					sleep(r.Context(), 5*time.Millisecond)
+				case len(sent) == 1 && !sent[0].flawed() && time.Since(sent[0].at) < 10*time.Millisecond && time.Since(sent[0].at) > 0:
+					_, _ = rw.Write(sent[0].body)
+					return true
+				case time.Since(sent[0].at) == 0:
+					sleep(r.Context(), time.Millisecond)
+				default:
+					return false
+				}
+			}
+			return false
+		})
+	}},
+	{name: "If-Match knows masked copies", rows: "E4", serve: func(w *world) handling {
+		return change(func(r *http.Request, a *answered) {
+			for _, p := range w.of(r.URL.Path) {
+				if a.status == 412 && p.etag == r.Header.Get("If-Match") {
+					a.setBody(p.body)
+					a.status = 200
+				}
+			}
+		})
+	}},
+	{name: "a mask is for all renditions", rows: "E5", only: "E5", operator: always(before(func(r *http.Request) {
+		body, _ := io.ReadAll(r.Body)
+		for _, v := range []string{"v1", "v2", "v3", "v4"} {
+			body = bytes.ReplaceAll(body, []byte(`"rendition":"`+v+`"`), []byte(`"rendition":""`))
+		}
+		r.Body, r.ContentLength = io.NopCloser(bytes.NewReader(body)), int64(len(body))
+	}))},
+	{name: "nothing is withdrawn", rows: "E6", operator: ignoring(http.MethodPost, "withdrawn")},
+	{name: "errors carry no notices", rows: "E7", serve: always(without("Origin-Notices", 404, 410))},
+	{name: "only the newest notice is told", rows: "E8", only: "E8", serve: always(change(func(_ *http.Request, a *answered) {
+		list := strings.Split(a.header.Get("Origin-Notices"), ", ")
+		a.header.Set("Origin-Notices", list[len(list)-1])
+	}))},
+	{name: "notices are told at once", rows: "E9", publish: always(before(func(r *http.Request) {
+		if n := r.Header.Get("Origin-Notices"); strings.HasPrefix(n, "later-") {
+			name, _, _ := strings.Cut(n, ";")
+			r.Header.Set("Origin-Notices", name+";from=0")
+		}
+	}))},
+	{name: "notices that can not be read are ignored", rows: "E10", publish: always(before(func(r *http.Request) {
+		if strings.HasPrefix(r.Header.Get("Origin-Notices"), "ad;") {
+			r.Header.Del("Origin-Notices")
+		}
+	}))},
+	{name: "errors carry no cache version", rows: "E11", serve: always(without("Origin-Cache-Version", 404, 410))},
+	{name: "the cache version stays", rows: "E11", operator: ignoring(http.MethodPost, "cache-version")},
+	{name: "any event can be masked", rows: "E12", operator: always(status(404, 200, part("no-such-event")))},
+	{name: "an event has no end", rows: "E13", operator: ignoring(http.MethodPost, "end")},
+	{name: "an end is for good", rows: "E13", operator: ignoring(http.MethodDelete, "end")},
 }

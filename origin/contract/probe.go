@@ -207,8 +207,13 @@ func (p *probe) try(ctx context.Context, method, url string, body io.Reader, hea
 			a.what += fmt.Sprintf(" (%s: %.60s)", name, header[i+1])
 		}
 	}
-	if p.Authorize != nil && p.publishes(url) && req.Header.Get("Authorization") == "" {
-		p.Authorize(req)
+	if _, given := req.Header["Authorization"]; !given {
+		if p.Authorize != nil && of(p.Publish, url) {
+			p.Authorize(req)
+		}
+		if p.AuthorizeOperator != nil && of(p.Operator, url) {
+			p.AuthorizeOperator(req)
+		}
 	}
 	if a.Response, err = p.Client.Do(req); err != nil {
 		return a, err
@@ -231,8 +236,9 @@ func (p *probe) short(url string) string {
 	return url
 }
 
-func (p *probe) publishes(url string) bool {
-	return slices.ContainsFunc(p.Publish, func(base string) bool { return strings.HasPrefix(url, base+"/") })
+// of reports whether url is of one of nodes.
+func of(nodes []string, url string) bool {
+	return slices.ContainsFunc(nodes, func(base string) bool { return strings.HasPrefix(url, base+"/") })
 }
 
 // flight is a request whose answer is still to come.
@@ -371,6 +377,9 @@ const (
 	headerTTL      = "Origin-TTL-Ms"
 	headerPipeline = "Origin-Pipeline"
 	headerNode     = "Origin-Node"
+
+	headerNotices      = "Origin-Notices"
+	headerCacheVersion = "Origin-Cache-Version"
 )
 
 // wire is a connection on which a case writes what no HTTP client would.

@@ -51,8 +51,8 @@ type Config struct {
 	// Network is where the two sides listen; nil means a network of their own. Origins that share one reach each other's sides
 	// through any of their Clients, if their Nodes differ.
 	Network *Network
-	// AroundPublish and AroundServe wrap the handlers, for a test that needs an origin which does something else; nil: as they are.
-	AroundPublish, AroundServe func(http.Handler) http.Handler
+	// AroundPublish, AroundServe and AroundOperator wrap the handlers, for a test that needs an origin which does something else; nil: as they are.
+	AroundPublish, AroundServe, AroundOperator func(http.Handler) http.Handler
 	// Loopback listens on 127.0.0.1 instead of in memory. It must not be used in a bubble.
 	Loopback bool
 }
@@ -62,6 +62,8 @@ type Origin struct {
 	// PublishURL and ServeURL are where the two sides listen, such as http://publish, without a slash at the end. In memory
 	// they are reached through Client only.
 	PublishURL, ServeURL string
+	// OperatorURL is where the operator's listener is that shows and changes event control state; empty without Config.Control.
+	OperatorURL string
 	// Client reaches both sides, keeps connections, and follows no redirects.
 	Client *http.Client
 
@@ -165,10 +167,27 @@ func Start(t testing.TB, cfg Config) *Origin {
 	}
 	o.PublishURL = listen("publish"+host, o.PublishServer)
 	o.ServeURL = listen("serve"+host, o.ServeServer)
+	var operatorServer *origin.Server
+	if o.Control != nil {
+		operator, err := origin.NewOperator(origin.OperatorConfig{
+			Node: cfg.Node, Region: cfg.Region, Events: cfg.Events, Control: o.Control, Publish: o.Publish, Serve: o.Serve, Segments: o.Segments, Log: cfg.Log,
+		})
+		if err != nil {
+			t.Fatalf("origintest: %v", err)
+		}
+		if cfg.AroundOperator != nil {
+			operator = cfg.AroundOperator(operator)
+		}
+		operatorServer = origin.NewServer(operator, cfg.Limits.Operator, cfg.Log)
+		o.OperatorURL = listen("operator"+host, operatorServer)
+	}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		_ = o.PublishServer.Close()
 		_ = o.ServeServer.Close()
+		if operatorServer != nil {
+			_ = operatorServer.Close()
+		}
 		serving.Wait()
 		o.Serve.Close()
 	})
