@@ -3,13 +3,16 @@ package origin
 import (
 	"context"
 	"errors"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"origin-storm/origin/config"
 	"origin-storm/origin/manifest"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
@@ -186,3 +189,25 @@ func FuzzParsePage(f *testing.F) {
 		}
 	})
 }
+
+// What a server remembers of addresses is bounded by the connections that are open.
+func TestConnectionsAreForgotten(t *testing.T) {
+	s := NewServer(nil, config.Limit{PerAddress: 1}, nil)
+	for i := range 1000 {
+		conn := addressed{addr: net.TCPAddrFromAddrPort(netip.AddrPortFrom(netip.AddrFrom4([4]byte{192, 0, 2, byte(i)}), 1))}
+		s.track(conn, http.StateNew)
+		s.track(conn, http.StateActive)
+		s.track(conn, http.StateClosed)
+	}
+	if len(s.open) != 0 || len(s.byAddr) != 0 || s.refused != 0 {
+		t.Errorf("after 1000 connections %d are open, %d addresses are remembered and %d were refused, want none", len(s.open), len(s.byAddr), s.refused)
+	}
+}
+
+// addressed is a connection from an address.
+type addressed struct {
+	net.Conn
+	addr net.Addr
+}
+
+func (a addressed) RemoteAddr() net.Addr { return a.addr }

@@ -12,7 +12,6 @@ import (
 	"net/http"
 	"os"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -75,9 +74,6 @@ type node struct {
 	certificates          *access.Certificates // nil: no TLS
 	draining              atomic.Bool
 	drainDelay, drainTime time.Duration
-	// awaited are what has to be there before the node gets requests; each is asked until it has returned nil once, because a store
-	// that fails later is no reason to take all nodes away at the same time.
-	awaited once
 }
 
 type listener struct {
@@ -107,7 +103,6 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 		return err
 	}
 	n.closers = append(n.closers, b.close)
-	n.awaited.checks = append(n.awaited.checks, b.answers)
 	if cfg.TLSCert != "" {
 		if n.certificates, err = access.Load(access.Files{Cert: cfg.TLSCert, Key: cfg.TLSKey, ClientCA: cfg.ClientCA}, n.log); err != nil {
 			return err
@@ -208,12 +203,13 @@ func newKeeper(ctx context.Context, cfg config.Node, store kv.Store, log *slog.L
 	return k, nil
 }
 
-// isReady returns why the node should get no requests.
-func (n *node) isReady(ctx context.Context) error {
+// isReady returns why the node should get no requests. That its store answers follows from that its events' state was read, which is
+// the operator's listener's to see; a store that fails later is no reason to take all nodes away at the same time.
+func (n *node) isReady(context.Context) error {
 	if n.draining.Load() {
 		return origin.ErrDraining
 	}
-	return n.awaited.check(ctx)
+	return nil
 }
 
 // listenerStats returns the counts of each listener by its name.
@@ -223,25 +219,6 @@ func (n *node) listenerStats() map[string]origin.ListenerStats {
 		out[l.name] = l.server.Stats()
 	}
 	return out
-}
-
-// once is checks that have to succeed once each. Its zero value has none.
-type once struct {
-	mu     sync.Mutex // guards checks, from when the node answers
-	checks []func(context.Context) error
-}
-
-// check returns what the first check that never succeeded says, or nil.
-func (o *once) check(ctx context.Context) error {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	for len(o.checks) > 0 {
-		if err := o.checks[0](ctx); err != nil {
-			return err
-		}
-		o.checks = o.checks[1:]
-	}
-	return nil
 }
 
 // host sets up a store process: embedded stores behind kv/remote, and the S3 server. A profile lives here, with the store, so

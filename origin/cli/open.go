@@ -103,7 +103,6 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 // backend is a node's way to its segments.
 type backend struct {
 	segments *storage.Segments
-	durable  kv.Store // the table of commits, without any decoration
 	control  kv.Store // the same with retries, for event control state: never a cache, and not among the counts
 	caches   []*kv.Cache
 	waits    zoneWaits
@@ -186,21 +185,12 @@ func openBackend(ctx context.Context, cfg config.Backend, bounds config.Stress, 
 		sc.Peek = commitCache.Peek
 	}
 	b.segments = storage.New(sc)
-	if b.durable, err = durable.table(commits); err != nil {
+	bare, err := durable.table(commits)
+	if err != nil {
 		return b, err
 	}
-	b.control = kv.Retry(b.durable, kv.RetryConfig{Seed: seed})
+	b.control = kv.Retry(bare, kv.RetryConfig{Seed: seed})
 	return b, nil
-}
-
-// answers returns nil if the durable store answers: what is asked for is never there.
-func (b *backend) answers(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Second)
-	defer cancel()
-	if _, err := b.durable.Get(ctx, kv.Key{Part: "ready", Name: "ready"}); err != nil && !errors.Is(err, kv.ErrNotFound) {
-		return fmt.Errorf("the store does not answer yet: %w", err)
-	}
-	return nil
 }
 
 // defaultHedge is when an operation gets a second try beside it. It lies above the p99 of a chunk's write into a healthy store

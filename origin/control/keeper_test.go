@@ -39,6 +39,23 @@ func change(t *testing.T, k *control.Keeper, f func(*control.Document)) {
 	}
 }
 
+// Nodes that know the same have equal versions, and what one changes raises them everywhere.
+func TestVersions(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &mem.Store{}
+		p1, p2, s := keep(t, store, "p1", nil), keep(t, store, "p2", nil), keep(t, store, "s", nil)
+		for i, k := range []*control.Keeper{p1, p2, p1} {
+			change(t, k, func(d *control.Document) { d.CacheVersion++ })
+			time.Sleep(2 * time.Second)
+			for name, k := range map[string]*control.Keeper{"p1": p1, "p2": p2, "s": s} {
+				if v := k.Stats().Versions; v["ev"] != int64(i+1) || v["other"] != 0 || len(v) != 2 {
+					t.Errorf("%s has versions %v after %d changes of ev", name, v, i+1)
+				}
+			}
+		}
+	})
+}
+
 // faulty is a store whose operations fail, or do something else first, as a test says.
 type faulty struct {
 	kv.Store
