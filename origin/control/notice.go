@@ -2,12 +2,11 @@ package control
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
 	"strings"
-
-	"github.com/dunglas/httpsfv"
 )
 
 // A Notice announces something to whoever receives the event: from segment From on, and for good. ID and Text are what
@@ -105,20 +104,20 @@ func FormatNotices(notices []Notice) string {
 
 var quote = strings.NewReplacer(`"`, `\"`, `\`, `\\`)
 
-// ParseNotices is the inverse of FormatNotices, for the lines of a header field. What leaves out its number has from; where that is negative
-// it must not. Other parameters than those two, and other types than theirs, are errors.
+// ParseNotices is the inverse of FormatNotices, for the lines of a header field. What leaves out its number has from; where that
+// is negative it must not. Other parameters than those two, and other types than theirs, are errors.
 func ParseNotices(lines []string, from int64) ([]Notice, error) {
-	list, err := httpsfv.UnmarshalList(lines)
-	if err != nil {
-		return nil, fmt.Errorf("control: notices: not a list of structured fields: %w", err)
-	}
+	f := field{rest: strings.Trim(strings.Join(lines, ", "), " ")}
 	var notices []Notice
-	for i, member := range list {
-		n, err := parseNotice(member, from)
+	for more := f.rest != ""; more; {
+		n, err := f.notice(from)
 		if err != nil {
-			return nil, fmt.Errorf("control: notices: member %d: %w", i+1, err)
+			return nil, fmt.Errorf("control: notices: %w", err)
 		}
 		notices = withNotice(notices, n)
+		if more, err = f.comma(); err != nil {
+			return nil, fmt.Errorf("control: notices: after %s: %w", n.ID, err)
+		}
 	}
 	if err := fits(notices); err != nil {
 		return nil, err
@@ -126,32 +125,119 @@ func ParseNotices(lines []string, from int64) ([]Notice, error) {
 	return notices, nil
 }
 
-func parseNotice(member httpsfv.Member, from int64) (Notice, error) {
-	item, ok := member.(httpsfv.Item)
-	if !ok {
-		return Notice{}, fmt.Errorf("a list in the list: each notice is one token")
+// field reads structured fields (RFC 9651, section 4.2), as far as notices have them, from the front of rest.
+type field struct{ rest string }
+
+// notice reads one member of the list.
+func (f *field) notice(from int64) (Notice, error) {
+	n := Notice{ID: f.while(isToken), From: from}
+	if n.ID == "" {
+		return n, fmt.Errorf("%.20q: not a token: write a notice's id without quotes, beginning with a letter", f.rest)
 	}
-	id, ok := item.Value.(httpsfv.Token)
-	if !ok {
-		return Notice{}, fmt.Errorf("%v is not a token: write a notice's id without quotes, beginning with a letter", item.Value)
-	}
-	n := Notice{ID: string(id), From: from}
-	for _, name := range item.Params.Names() {
-		value, _ := item.Params.Get(name)
-		switch name {
-		case "from":
-			n.From, ok = value.(int64)
-		case "text":
-			n.Text, ok = value.(string)
-		default:
-			return Notice{}, fmt.Errorf("%s: parameter %q is not known; use from and text", id, name)
+	for f.skip(";") {
+		f.while(isSpace)
+		name := f.while(isKey)
+		if name != "from" && name != "text" {
+			return n, fmt.Errorf("%s: parameter %q is not known; use from and text", n.ID, name)
 		}
-		if !ok {
-			return Notice{}, fmt.Errorf("%s: %s: %v has the wrong type; from is an integer, text a string in quotes", id, name, value)
+		if !f.skip("=") {
+			return n, fmt.Errorf("%s: %s has no value", n.ID, name)
+		}
+		var err error
+		if name == "from" {
+			n.From, err = f.integer()
+		} else {
+			n.Text, err = f.text()
+		}
+		if err != nil {
+			return n, fmt.Errorf("%s: %s: %w", n.ID, name, err)
 		}
 	}
 	if n.From < 0 {
-		return Notice{}, fmt.Errorf("%s: from: say from which segment's number on, 0 or above", id)
+		return n, fmt.Errorf("%s: from: say from which segment's number on, 0 or above", n.ID)
 	}
 	return n, n.validate()
+}
+
+// comma reads what stands between two members; false at the end.
+func (f *field) comma() (bool, error) {
+	f.while(isBlank)
+	switch {
+	case f.rest == "":
+		return false, nil
+	case !f.skip(","):
+		return false, fmt.Errorf("%.20q: there must be a comma between notices", f.rest)
+	}
+	f.while(isBlank)
+	if f.rest == "" {
+		return false, errors.New("a comma with nothing after it")
+	}
+	return true, nil
+}
+
+func (f *field) integer() (int64, error) {
+	const longest = 15 // digits
+	sign := ""
+	if f.skip("-") {
+		sign = "-"
+	}
+	digits := f.while(isDigit)
+	if len(digits) > longest || digits == "" || strings.HasPrefix(f.rest, ".") {
+		return 0, fmt.Errorf("%.20q is not an integer of at most %d digits", sign+digits+f.rest, longest)
+	}
+	return strconv.ParseInt(sign+digits, 10, 64)
+}
+
+func (f *field) text() (string, error) {
+	if !f.skip(`"`) {
+		return "", fmt.Errorf("%.20q is not a string in quotes", f.rest)
+	}
+	var b strings.Builder
+	for f.rest != "" {
+		c := f.rest[0]
+		f.rest = f.rest[1:]
+		switch {
+		case c == '"':
+			return b.String(), nil
+		case c == '\\':
+			if !strings.HasPrefix(f.rest, `"`) && !strings.HasPrefix(f.rest, `\`) {
+				return "", errors.New(`a backslash in a string stands before " or \`)
+			}
+			c = f.rest[0]
+			f.rest = f.rest[1:]
+		case c < ' ' || c > '~':
+			return "", fmt.Errorf("%q is not printable ASCII", c)
+		}
+		b.WriteByte(c)
+	}
+	return "", errors.New("a string does not end")
+}
+
+// skip takes s from the front, if it is there.
+func (f *field) skip(s string) bool {
+	rest, ok := strings.CutPrefix(f.rest, s)
+	f.rest = rest
+	return ok
+}
+
+// while takes from the front what is of one kind.
+func (f *field) while(is func(c byte) bool) string {
+	n := 0
+	for n < len(f.rest) && is(f.rest[n]) {
+		n++
+	}
+	took := f.rest[:n]
+	f.rest = f.rest[n:]
+	return took
+}
+
+func isSpace(c byte) bool { return c == ' ' }
+func isBlank(c byte) bool { return c == ' ' || c == '\t' }
+func isDigit(c byte) bool { return c >= '0' && c <= '9' }
+func isLower(c byte) bool { return c >= 'a' && c <= 'z' }
+func isKey(c byte) bool   { return isLower(c) || isDigit(c) || strings.IndexByte("_-.*", c) >= 0 }
+
+// isToken takes more than an id may have, so that an error can name the whole of what is not one.
+func isToken(c byte) bool {
+	return isLower(c|0x20) || isDigit(c) || strings.IndexByte("!#$%&'*+-.^_`|~:/", c) >= 0
 }
