@@ -14,9 +14,11 @@ import (
 	"time"
 
 	"origin-storm/origin/config"
+	"origin-storm/origin/control"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/origintest"
+	"origin-storm/origin/policy"
 )
 
 // initOf is an initialisation segment that ffmpeg wrote: avc (1280x720 at 12,800 ticks), aac, …
@@ -210,5 +212,53 @@ func TestManifestsWithoutStore(t *testing.T) {
 		broken.Store(false)
 		at(start, 85*time.Second)
 		wantStatus(t, "GET of the MPD afterwards", get(t, o, "/ev/live.mpd"), 200)
+	})
+}
+
+// What operators say of an event is in its manifests at once: masked segments are gaps, and the end is an end.
+func TestManifestsUnderControl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{withAudio(start)}, Control: &mem.Store{}, Node: "n1"})
+		change := func(what func(*control.Document)) {
+			t.Helper()
+			if err := o.Control.Change(t.Context(), "ev", func(d *control.Document) error { what(d); return nil }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		put(t, o, "/ev/a/v/init.mp4", initOf(t, "avc"))
+		put(t, o, "/ev/a/a/init.mp4", initOf(t, "aac"))
+		at(start, 11*time.Second)
+		media := get(t, o, "/ev/v/index.m3u8")
+		if strings.Contains(string(media.body), "GAP") {
+			t.Errorf("nothing is masked, but there is a gap:\n%s", media.body)
+		}
+		change(func(d *control.Document) {
+			d.Masks = []policy.Mask{{Pipeline: "a", From: 1, To: 3}, {Pipeline: "b", Rendition: "v", From: 2, To: 9}}
+		})
+		wantHas(t, "the video's playlist", get(t, o, "/ev/v/index.m3u8"), "\n1.m4s\n#EXTINF:2.000000,\n#EXT-X-GAP\n2.m4s\n#EXTINF:2.000000,\n#EXT-X-GAP\n3.m4s\n#EXTINF:2.000000,\n4.m4s\n")
+		if a := get(t, o, "/ev/a/index.m3u8"); strings.Contains(string(a.body), "GAP") {
+			t.Errorf("the audio of pipeline b is not masked, but there is a gap:\n%s", a.body)
+		}
+
+		before := get(t, o, "/ev/live.mpd")
+		change(func(d *control.Document) { d.Last = new(int64(6)) })
+		after := get(t, o, "/ev/live.mpd")
+		wantHas(t, "the MPD of an event whose end is known", after, `type="dynamic"`, `mediaPresentationDuration="PT14S"`)
+		if before.Header.Get("Etag") == after.Header.Get("Etag") {
+			t.Errorf("the MPD has the same entity tag before and after the end is known")
+		}
+		if a := get(t, o, "/ev/a/index.m3u8"); strings.Contains(string(a.body), "ENDLIST") {
+			t.Errorf("the playlist ends before the last segment is due:\n%s", a.body)
+		}
+		at(start, 30*time.Second) // segment 6 was due at 14 s
+		wantHas(t, "the MPD of an event that is over", get(t, o, "/ev/live.mpd"), `type="static"`, `mediaPresentationDuration="PT14S"`)
+		wantHas(t, "the playlist of an event that is over", get(t, o, "/ev/a/index.m3u8"), "\n6.m4s\n#EXT-X-ENDLIST\n")
+		at(start, 60*time.Second) // the window is 40 s
+		for _, path := range []string{"/ev/live.mpd", "/ev/master.m3u8", "/ev/v/index.m3u8"} {
+			a := get(t, o, path)
+			wantStatus(t, "GET "+path+" when nothing of the event is left", a, 410)
+			wantHeader(t, "GET "+path+" when nothing of the event is left", a, "Origin-TTL-Ms", "60000")
+		}
 	})
 }
