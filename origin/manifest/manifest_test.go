@@ -139,7 +139,8 @@ func TestMPDRefused(t *testing.T) {
 		t.Errorf("MPD of an event of which nothing is left = %s, want an error", b)
 	}
 	e = cases["epoch"]
-	e.Template = segment.Template{Start: now, StartNumber: 1 << 49, Ticks: 20_000_000, Timescale: 10_000_000}
+	e.Template = segment.Template{Start: now, Ticks: 20_000_000, Timescale: 10_000_000}
+	e.Ended, e.Last = true, 1<<49
 	if b, err := e.MPD(now); err == nil {
 		t.Errorf("MPD whose media times overflow = %s, want an error", b)
 	}

@@ -27,8 +27,8 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 	switch over := e.Over(now); {
 	case over && last < first:
 		return nil, errors.New("manifest: MPD: the event is over and nothing of it is left")
-	case max(e.begin(), last+1, e.Last) >= math.MaxInt64/ticks:
-		return nil, fmt.Errorf("manifest: MPD: segment %d of %d ticks begins beyond any media time: number from a smaller start number", max(e.begin(), last+1, e.Last), ticks)
+	case e.Ended && e.Last-e.Template.StartNumber >= math.MaxInt64/ticks:
+		return nil, fmt.Errorf("manifest: MPD: segment %d, the last one, ends beyond any media time", e.Last)
 	}
 	doc := mpd{
 		Xmlns: "urn:mpeg:dash:schema:mpd:2011", Profiles: "urn:mpeg:dash:profile:isoff-live:2011",
@@ -65,11 +65,12 @@ func (e Event) MPD(now time.Time) ([]byte, error) {
 		doc.Type, doc.MinimumUpdatePeriod, doc.TimeShiftBufferDepth, doc.SuggestedDelay, doc.UTCTiming = "static", "", "", "", nil
 		doc.Period.Duration = seconds((last+1-first)*ticks, scale)
 	}
-	// A segment's presentation time is how long after the template's start it begins, wherever the period starts, so that who
-	// plays need not seek when that changes. On the media's own clock segment n begins at n durations.
-	doc.Period.Start = seconds((start-e.Template.StartNumber)*ticks, scale)
+	// A segment's presentation time is how long after the template's start it begins, as on the media's own clock, wherever the
+	// period starts, so that who plays need not seek when that changes.
+	since := (start - e.Template.StartNumber) * ticks
+	doc.Period.Start = seconds(since, scale)
 	template := segmentTemplate{
-		Timescale: scale, Duration: ticks, StartNumber: start, PresentationTimeOffset: start * ticks,
+		Timescale: scale, Duration: ticks, StartNumber: start, PresentationTimeOffset: since,
 		Initialization: "$RepresentationID$/init.mp4", Media: "$RepresentationID$/$Number$.m4s",
 	}
 	for _, r := range e.Renditions {

@@ -297,8 +297,8 @@ func TestMPDReads(t *testing.T) {
 		if (c.Type == "static") != e.Over(at) || newest != last {
 			t.Fatalf("at %v a player of this %s MPD asks for %d, want %d:\n%s", at, c.Type, newest, last, b)
 		}
-		// Media time of segment n is n durations; its presentation time is what the clock said when it began.
-		shown := new(big.Rat).Sub(new(big.Rat).Mul(length, new(big.Rat).SetInt64(last)), big.NewRat(s.Offset, s.Timescale))
+		// The media's clock begins with the template; what it says is shown when the wall clock says so.
+		shown := new(big.Rat).Sub(new(big.Rat).Mul(length, new(big.Rat).SetInt64(last-e.Template.StartNumber)), big.NewRat(s.Offset, s.Timescale))
 		shown.Add(shown, periodStart)
 		begins := e.Template.Begins(last).Add(e.Template.PublishDelay)
 		clock := ratSeconds(begins.Unix()-start.Unix(), int64(begins.Nanosecond()-start.Nanosecond()))
