@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"sync"
 	"syscall"
@@ -197,6 +198,19 @@ func TestConnections(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// What clients make up does not grow what is counted.
+func TestMadeUpMethods(t *testing.T) {
+	o := origintest.Start(t, origintest.Config{})
+	for i := range 100 {
+		for _, h := range []http.Handler{o.Publish, o.Serve} {
+			h.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(fmt.Sprintf("METHOD%d", i), fmt.Sprintf("/ev%d/a/v%d/%d.m4s", i, i, i), nil))
+		}
+	}
+	if p, s := o.Publish.Stats().Requests, o.Serve.Stats().Requests; len(p) != 1 || p["other"][405] != 100 || len(s) != 1 {
+		t.Errorf("Stats().Requests = %v and %v after 100 made-up methods, want one class", p, s)
 	}
 }
 

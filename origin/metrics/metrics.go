@@ -136,7 +136,7 @@ func (w walker) histogram(name, help string, l origin.Latency, labels []label) {
 func describe(name, help string, labels []label) (*prometheus.Desc, []string) {
 	names, values := make([]string, len(labels)), make([]string, len(labels))
 	for i, l := range labels {
-		names[i], values[i] = l.name, l.value
+		names[i], values[i] = l.name, strings.ToValidUTF8(l.value, "?") // else the library panics
 	}
 	return prometheus.NewDesc(name, help, names, nil), values
 }

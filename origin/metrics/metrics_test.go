@@ -33,7 +33,7 @@ func stats() origin.Stats {
 	write.Add(3 * time.Second)
 	return origin.Stats{
 		Node: "n1", Region: "eu",
-		Publish: &origin.PublishStats{Requests: origin.Requests{"PUT": {201: 7, 503: 1}}, Active: 2, Stored: 7, WriteSeconds: write.Latency()},
+		Publish: &origin.PublishStats{Requests: origin.Requests{"PUT": {201: 7, 503: 1}, "P\xff": {405: 1}}, Active: 2, Stored: 7, WriteSeconds: write.Latency()},
 		Serve: &origin.ServeStats{
 			Requests: origin.Requests{"live-edge": {200: 9}}, Holding: 3, MaxHolding: 5,
 			FirstByte: map[string]origin.Latency{"dvr": write.Latency()},
@@ -51,6 +51,7 @@ func TestHandler(t *testing.T) {
 		`origin_node_info{node="n1",region="eu"} 1`,
 		`origin_publish_requests_total{class="PUT",status="201"} 7`,
 		`origin_publish_requests_total{class="PUT",status="503"} 1`,
+		`origin_publish_requests_total{class="P?",status="405"} 1`,
 		`origin_publish_stored_total 7`,
 		`origin_publish_active 2`,
 		`origin_publish_write_seconds_bucket{le="0.02"} 0`,
