@@ -479,7 +479,7 @@ func TestOperatorControl(t *testing.T) {
 		if err := json.Unmarshal([]byte(text), &view); err != nil {
 			t.Fatal(err)
 		}
-		if view.Node != "r" || !slices.Equal(view.Writers, []string{"w"}) ||
+		if view.Node != "r" || !view.Ready || !slices.Equal(view.Writers, []string{"w"}) ||
 			len(view.Masks) != 1 || len(view.Notices) != 2 || view.Last != nil || view.CacheVersion != 2 || len(view.Documents) != 1 || view.Documents[0].Writer != "w" {
 			t.Errorf("the reader's view a second later: %s", text)
 		}

@@ -23,6 +23,8 @@ type EventControl struct {
 	Node  string `json:"node"`
 	// Writers are the nodes whose documents count; changes are accepted by their listeners only.
 	Writers []string `json:"writers"`
+	// Ready says that this node has read all documents since it began; until then what follows may not be all.
+	Ready bool `json:"ready"`
 	// Masks are those of all writers, withdrawn segments among them as ranges of one number.
 	Masks   []policy.Mask    `json:"masks"`
 	Notices []control.Notice `json:"notices"`
@@ -102,7 +104,7 @@ func (s *steering) carryOut(w http.ResponseWriter, r *http.Request, e edit) (Eve
 func (s *steering) view(ev *event) EventControl {
 	st := s.Control.State(ev.name)
 	v := EventControl{
-		Event: ev.name, Node: s.Node, Writers: s.Control.Writers(), CacheVersion: st.CacheVersion,
+		Event: ev.name, Node: s.Node, Writers: s.Control.Writers(), Ready: s.Control.Ready() == nil, CacheVersion: st.CacheVersion,
 		// Never null: who reads this goes through them.
 		Masks: append([]policy.Mask{}, st.Masks...), Notices: append([]control.Notice{}, st.Notices...),
 		Documents: append([]*control.Document{}, s.Control.Documents(ev.name)...),

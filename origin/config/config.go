@@ -23,7 +23,8 @@ const (
 // Node is one origin process.
 type Node struct {
 	Role Role `yaml:"role,omitempty"`
-	// Name and Region go into response headers and statistics.
+	// Name and Region go into response headers and statistics. Each node of a deployment has a name of its own: what is said about
+	// events on it is kept under that name.
 	Name   string `yaml:"name,omitempty"`
 	Region string `yaml:"region,omitempty"`
 	// Listen addresses, host:port; port 0 picks a free one. Operator is the operator's listener (/stats, /healthz, …).

@@ -154,7 +154,7 @@ func (d *Document) encode() ([]byte, error) {
 // write, neither an unknown field nor one that is there twice, so that equal documents have equal bytes.
 func decode(b []byte, event, writer string) (*Document, error) {
 	corrupt := func(format string, a ...any) (*Document, error) {
-		return nil, fmt.Errorf("%w: of %s about %s: %w", ErrCorrupt, writer, event, fmt.Errorf(format, a...))
+		return nil, fmt.Errorf("%w: of %s about %s: %w; to go on without what it said, take that node from the writers of all nodes", ErrCorrupt, writer, event, fmt.Errorf(format, a...))
 	}
 	if len(b) > maxDocument {
 		return corrupt("%d bytes, at most %d", len(b), maxDocument)
