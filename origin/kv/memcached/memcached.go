@@ -32,7 +32,10 @@ type Config struct {
 	// without a deadline, and for a zone that has stopped. 15 to 20 ms, what an event allows a zone, are the caller's to set (kv.Cache
 	// does): they are too short for a large value that is filled in the background on a busy machine.
 	Timeout time.Duration
-	// MaxIdle is how many connections to each server are kept for later use; 0 means 64. More may be open at a time.
+	// MaxIdle is how many connections to each server are kept for later use; 0 means 256. More may be open at a time. Chunks are read
+	// beside each other, in bursts of hundreds when a segment's time has come: a burst of 400 reads of 64 KiB took two thirds of the
+	// time with connections enough kept that it took with 64 (60 pairs in turn, 95 % interval 0.61 to 0.76). A server takes 1,024
+	// by default (its option -c), from all nodes together.
 	MaxIdle int
 	// MaxItem is the largest item that the servers take, in bytes, their own header of about 50 and the key included (their option
 	// -I, by default 1 MiB). Larger values are refused before they are sent. 0 means that it is learned from the servers' first refusal.
@@ -56,7 +59,7 @@ const itemOverhead = 80
 // Open prepares the use of a zone. It does not connect: a zone that is down is a matter of each operation.
 func Open(cfg Config) (*DB, error) {
 	cfg.Timeout = cmp.Or(cfg.Timeout, 250*time.Millisecond)
-	cfg.MaxIdle = cmp.Or(cfg.MaxIdle, 64)
+	cfg.MaxIdle = cmp.Or(cfg.MaxIdle, 256)
 	if len(cfg.Addresses) == 0 {
 		return nil, errors.New("memcached: no addresses given")
 	}
