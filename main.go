@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"os/signal"
+	"runtime/debug"
 	"strings"
 	"syscall"
 
@@ -49,6 +50,9 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetOut(stdout)
 	root.SetErr(stderr)
 	root.CompletionOptions.HiddenDefaultCmd = true
+	root.Version = version()
+	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
+	root.SetHelpCommand(helpCommand(root))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return &verdict.Error{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath()), Code: verdict.Usage}
 	})
@@ -58,8 +62,40 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	if err == nil {
 		return 0
 	}
-	fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
+	if told, ok := errors.AsType[*verdict.Error](err); !ok || !told.Said {
+		fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
+	}
 	return exitCode(ctx, err)
+}
+
+// helpCommand is cobra's, but that a topic which does not exist is a wrong call.
+func helpCommand(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use: "help [command]", Short: "explain a command or a topic",
+		RunE: func(_ *cobra.Command, args []string) error {
+			c, rest, err := root.Find(args)
+			if err != nil || len(rest) > 0 {
+				return &verdict.Error{Err: fmt.Errorf("there is no help on %q; see %s --help", strings.Join(args, " "), root.Name()), Code: verdict.Usage}
+			}
+			c.InitDefaultHelpFlag()
+			return c.Help()
+		},
+	}
+}
+
+// version is the module's version and, of a build inside its repository, the commit.
+func version() string {
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return "of an unknown version"
+	}
+	text := info.Main.Version
+	for _, s := range info.Settings {
+		if s.Key == "vcs.revision" {
+			text += " " + s.Value
+		}
+	}
+	return text + " " + info.GoVersion
 }
 
 // exitCode is what a command that failed exits with.

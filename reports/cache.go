@@ -48,7 +48,7 @@ func cacheFigure(r record.Results) figure {
 	}
 	f := figure{name: "cache", title: cacheFinding(r),
 		caption: "Hit ratio: values (segments' commits and chunks) that the cache answered, of all that were read through it. Reads per store read: " +
-			"readers' requests answered 200, per segment read of the durable store; it holds the work of the cache and of whatever collapsing and hot copies the run allows. " +
+			"readers' requests answered 200, per segment read of the durable store; it holds the work of the cache and of whatever collapsing and hot copies the run allows. The run's own reader has segments read, too, and is no such reader. " +
 			provenances(r)}
 	if len(r.Backends) == 0 {
 		f.panels = []panel{{plot: nothing("no backend was measured"), height: 120}}

@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/term"
 
+	"origin-storm/storm/record"
 	"origin-storm/storm/stage"
 )
 
@@ -41,8 +42,11 @@ func (d *display) progress(p stage.Progress) {
 	line := fmt.Sprintf("%s  %s  %v of %v, %v left in all", p.Backend, p.Phase, p.Elapsed.Round(time.Second), p.Total.Round(time.Second), p.Left.Round(time.Second))
 	if i := p.Interval; i != nil {
 		line += fmt.Sprintf("  writes %d", i.Writes)
-		if i.WriteP50 != nil {
-			line += fmt.Sprintf(" p50 %.1f max %.0f ms", *i.WriteP50, *i.WriteMax)
+		if i.WriteP50 != nil && i.Writes >= record.Needed(0.5) {
+			line += fmt.Sprintf(" p50 %.1f", *i.WriteP50)
+		}
+		if i.WriteMax != nil {
+			line += fmt.Sprintf(" max %.0f ms", *i.WriteMax)
 		}
 		line += fmt.Sprintf("  reads %d %.2f Gbit/s  errors %d", i.Reads, i.ReadGbit, i.Errors)
 	}

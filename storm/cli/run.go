@@ -136,6 +136,7 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 	if err != nil {
 		return stage.Config{}, loading(err)
 	}
+	asked := s
 	mode := stage.Servers(f.servers)
 	if !slices.Contains([]stage.Servers{stage.Auto, stage.Docker, stage.Native, stage.Embedded}, mode) {
 		return stage.Config{}, usagef("--servers %s: use auto, docker, native or embedded", f.servers)
@@ -147,6 +148,10 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 	}
 	if len(f.backends) > 0 {
 		if s, err = s.Only(f.backends...); err != nil {
+			if _, real := asked.Only(f.backends...); real == nil {
+				return stage.Config{}, usagef("--backend: %w: with --servers embedded, %s stands in for %s; or take --servers native or docker",
+					err, scenarios.Embedded, scenarios.Cassandra)
+			}
 			return stage.Config{}, usagef("--backend: %w", err)
 		}
 	}
@@ -232,6 +237,9 @@ func (f runFlags) running(s scenarios.Scenario) (*stage.Foreign, error) {
 
 // runOne runs one scenario, draws its report and says what came of it.
 func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
+	for _, text := range cfg.Scenario.Warnings() {
+		fmt.Fprintln(c.ErrOrStderr(), "warning:", text)
+	}
 	show := newDisplay(c.ErrOrStderr())
 	cfg.Progress = show.progress
 	// Milliseconds, so that runs that are begun together (in a script, in CI) do not meet in one folder.
@@ -258,7 +266,7 @@ func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 		return err
 	}
 	if code := verdict.ExitCode(results); code != verdict.Passed {
-		return &verdict.Error{Err: errors.New(results.Scenario + ": " + results.Sentence), Code: code}
+		return &verdict.Error{Err: errors.New(results.Scenario + ": " + results.Sentence), Code: code, Said: !f.json}
 	}
 	return nil
 }

@@ -41,23 +41,34 @@ func scenariosCommand() *cobra.Command {
 			}
 			return w.Flush()
 		}},
-		&cobra.Command{Use: "validate SCENARIO…", Short: "check scenario files", Args: cobra.MinimumNArgs(1), RunE: func(c *cobra.Command, args []string) error {
-			var errs []error
-			for _, name := range args {
-				if _, _, err := scenarios.Load(name); err != nil {
-					errs = append(errs, err)
-					continue
-				}
-				fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", name)
-			}
-			if err := errors.Join(errs...); err != nil {
-				return loading(err)
-			}
-			return nil
-		}},
+		validateCommand(),
 		&cobra.Command{Use: "schema", Short: "print the JSON schema of scenario files", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(scenarios.Schema())
 			return err
 		}})
+	return c
+}
+
+func validateCommand() *cobra.Command {
+	var set []string
+	c := &cobra.Command{Use: "validate SCENARIO…", Short: "check scenario files", Args: cobra.MinimumNArgs(1), RunE: func(c *cobra.Command, args []string) error {
+		var errs []error
+		for _, name := range args {
+			s, _, err := scenarios.Load(name, set...)
+			if err != nil {
+				errs = append(errs, err)
+				continue
+			}
+			for _, text := range s.Warnings() {
+				fmt.Fprintf(c.ErrOrStderr(), "%s: warning: %s\n", name, text)
+			}
+			fmt.Fprintf(c.OutOrStdout(), "%s: valid\n", name)
+		}
+		if err := errors.Join(errs...); err != nil {
+			return loading(err)
+		}
+		return nil
+	}}
+	c.Flags().StringArrayVar(&set, "set", nil, "override, such as readers.edges=80; may be repeated")
 	return c
 }

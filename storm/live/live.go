@@ -140,12 +140,13 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 	r := &run{x: x, wire: wire, start: start, rec: rec, agenda: storm.NewAgenda(p), wake: make(chan struct{}, 1)}
 	defer r.agenda.Stop()
 
-	over := make(chan struct{})
+	running, over := context.WithCancel(context.WithoutCancel(ctx))
+	defer over()
 	var faults sync.WaitGroup
 	for _, f := range p.Faults {
 		// Two timelines, so that what takes the caller long does not hold the executor's own part up.
-		faults.Go(func() { r.onTime(f, over, x.sites.fault) })
-		faults.Go(func() { r.onTime(f, over, x.c.Fault) })
+		faults.Go(func() { OnTime(running, start, f, x.sites.fault) })
+		faults.Go(func() { OnTime(running, start, f, x.c.Fault) })
 	}
 	err := r.pace(ctx)
 	r.mu.Lock()
@@ -164,7 +165,7 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 		hangUp()
 		<-answered
 	}
-	close(over)
+	over()
 	faults.Wait()
 	x.sites.close()
 
@@ -322,23 +323,24 @@ func (r *run) fly(q storm.Request) {
 	}
 }
 
-// onTime has f done at its time, and undone at its end or when the run is over, whichever is first.
-func (r *run) onTime(f storm.Fault, over <-chan struct{}, do func(f storm.Fault, undo bool)) {
-	timer := time.NewTimer(time.Until(r.start.Add(f.At)))
+// OnTime has f done at its instant of a plan that begins at start, and undone when it is over or when ctx ends, whichever is
+// first; if ctx ends before f's instant nothing is done. It returns after that.
+func OnTime(ctx context.Context, start time.Time, f storm.Fault, do func(f storm.Fault, undo bool)) {
+	timer := time.NewTimer(time.Until(start.Add(f.At)))
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-over:
+	case <-ctx.Done():
 		return
 	}
 	do(f, false)
 	if f.For <= 0 {
 		return
 	}
-	timer.Reset(time.Until(r.start.Add(f.At + f.For)))
+	timer.Reset(time.Until(start.Add(f.At + f.For)))
 	select {
 	case <-timer.C:
-	case <-over:
+	case <-ctx.Done():
 	}
 	do(f, true)
 }

@@ -238,6 +238,7 @@ func TestOpenRefuses(t *testing.T) {
 		{"another schema", record.ResultsFile, `{"schema": 99}`, "schema 99, this program reads 1"},
 		{"a damaged line", record.SegmentsFile, "{}\n{\n", "line 2"},
 		{"a damaged histogram", record.HistogramsFile, "Tag=a/b/c/d,0.0,1.0,1.0,xxxx\n", "histogram 1"},
+		{"a line that is no histogram", record.HistogramsFile, "#[Histogram log format version 1.3]\nTug=a/b/c/d\n", "1 of 1 lines"},
 		{"a histogram of nothing", record.HistogramsFile, "Tag=a,0.0,1.0,1.0,HISTFAAAABZ42pNpmSzMwMDAxAABzFCaEUoz2X+AMABN9gLz\n", "histogram 1"},
 	}
 	for _, tt := range tests {

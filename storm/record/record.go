@@ -228,7 +228,7 @@ func (o *operation) record(s *storm.Sample) {
 	}
 	o.count++
 	o.bytes += s.Bytes
-	if s.Cached {
+	if s.Cached && s.OK() {
 		o.cached++
 	}
 	o.latencies[response].add(answered(s))

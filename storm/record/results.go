@@ -84,7 +84,7 @@ type Operation struct {
 	Dropped   int64   `json:"dropped"` // could not be sent: the driver's own failure
 	Faulted   int64   `json:"faulted"` // not sent because a fault of the scenario says so
 	Hits      int64   `json:"hits"`    // answered by a simulated edge from what it kept, or with an answer it was waiting for
-	Cached    int64   `json:"cached"`  // of Count: answered by a real edge from what it kept, as Cache-Status says
+	Cached    int64   `json:"cached"`  // of Count without Errors: answered by a real edge from what it kept, as Cache-Status says
 	Bytes     int64   `json:"bytes"`
 	Response  Latency `json:"response"`
 	Service   Latency `json:"service"`

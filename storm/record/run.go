@@ -136,7 +136,16 @@ func readHistograms(b []byte) (all []Histogram, err error) {
 		if err != nil {
 			return nil, fmt.Errorf("histogram %d: %w", len(all)+1, err)
 		}
-		if h == nil {
+		if h == nil { // the reader passes over lines that it cannot read
+			there := 0
+			for line := range bytes.Lines(b) {
+				if line = bytes.TrimSpace(line); len(line) > 0 && line[0] != '#' && line[0] != '"' { // no comment, no legend
+					there++
+				}
+			}
+			if there != len(all) {
+				return nil, fmt.Errorf("%d of %d lines hold no histogram", there-len(all), there)
+			}
 			return all, nil
 		}
 		t, err := parseTag(h.Tag())

@@ -58,7 +58,7 @@ func (m *measurement) drive(ctx context.Context, j job, target *Target, fault fu
 	ctx, stop := context.WithCancel(ctx)
 	var faults sync.WaitGroup
 	for _, f := range p.Faults {
-		faults.Go(func() { timed(ctx, j.Start, f, fault) })
+		faults.Go(func() { live.OnTime(ctx, j.Start, f, fault) })
 	}
 	defer faults.Wait()
 	defer stop()
@@ -97,18 +97,6 @@ func (m *measurement) drive(ctx context.Context, j job, target *Target, fault fu
 		m.account.CPUSeconds += a.CPU.Seconds()
 	}
 	return sum, errors.Join(errs...)
-}
-
-// timed carries one fault out when its time has come, and undoes it when that is over, or at once when ctx ends.
-func timed(ctx context.Context, start time.Time, f storm.Fault, do func(storm.Fault, bool)) {
-	if !sleep(ctx, time.Until(start.Add(f.At))) {
-		return
-	}
-	do(f, false)
-	if f.For > 0 {
-		sleep(ctx, time.Until(start.Add(f.At+f.For)))
-		do(f, true)
-	}
 }
 
 // driver runs one driver process, on these processors, to its end, which is that of the plan or soon after ctx's.

@@ -337,7 +337,11 @@ func (m *measurement) liveEvents(now time.Time) []config.Event {
 
 // measure brings the arm up, measures it and takes it down.
 func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
-	m.cfg.Progress(Progress{Text: m.arm.Name + ": bringing up the origin"})
+	begin := ": bringing up the origin"
+	if m.cfg.Target != nil {
+		begin = ": knocking at the origin"
+	}
+	m.cfg.Progress(Progress{Text: m.arm.Name + begin})
 	events := m.liveEvents(time.Now())
 	target, err := m.arm.Up(ctx, events, func(kind, text string) { m.note(m.arm.Name, kind, m.elapsed(), text) })
 	if err != nil {

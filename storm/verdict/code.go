@@ -21,6 +21,7 @@ const (
 type Error struct {
 	Err  error
 	Code Code
+	Said bool // the user was told already; main need not
 }
 
 func (e *Error) Error() string { return e.Err.Error() }
