@@ -555,7 +555,8 @@ func (s *Cache) Get(ctx context.Context, key Key) ([]byte, error) {
 // fly begins a read of the durable store. It runs under a context of its own, which has the values of the first waiter's, so that it
 // outlives that waiter but not the last one. The caller holds mu.
 func (s *Cache) fly(ctx context.Context, key Key) *flight {
-	ctx, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	// The value is every waiter's, and goes to the zones when they have it: it can not be in the first one's buffer.
+	ctx, cancel := context.WithCancel(WithBuffer(context.WithoutCancel(ctx), nil))
 	f := &flight{cancel: cancel, done: make(chan struct{})}
 	s.flights[key] = f
 	k := s.use(key)

@@ -52,6 +52,7 @@ func (h *hedge) Put(ctx context.Context, key Key, val []byte, keep time.Duration
 }
 
 func (h *hedge) Get(ctx context.Context, key Key) ([]byte, error) {
+	ctx = WithBuffer(ctx, nil) // two tries would write to it, and one goes on when the other has won
 	return h.run(ctx, func(ctx context.Context) ([]byte, error) { return h.store.Get(ctx, key) })
 }
 

@@ -111,3 +111,19 @@ func Uncached(ctx context.Context) bool {
 	uncached, _ := ctx.Value(uncachedKey{}).(bool)
 	return uncached
 }
+
+type bufferKey struct{}
+
+// WithBuffer offers memory to the one Get that is called with the returned context: a store that can puts the value there, if it
+// fits, and returns it as a part of buf, which saves a large value's allocation and a copy. It is an offer; most stores take no
+// notice. Who makes it keeps buf to itself until Get returns, and a store that takes it writes to it only until then. Whatever
+// goes on after Get has returned, or shares its value, calls its store under WithBuffer(ctx, nil).
+func WithBuffer(ctx context.Context, buf []byte) context.Context {
+	return context.WithValue(ctx, bufferKey{}, buf)
+}
+
+// Buffer returns what WithBuffer offered; nil if nobody did.
+func Buffer(ctx context.Context) []byte {
+	buf, _ := ctx.Value(bufferKey{}).([]byte)
+	return buf
+}

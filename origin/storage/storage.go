@@ -321,11 +321,10 @@ func (s *Segments) body(ctx context.Context, c *Commit, body []byte) ([]byte, er
 		offsets[i] = offsets[i-1] + c.chunks[i-1].size
 	}
 	err := each(ctx, len(c.chunks), func(ctx context.Context, i int) error {
-		part, err := s.chunk(ctx, c.chunks[i])
-		if err != nil {
+		part := body[offsets[i] : offsets[i]+c.chunks[i].size]
+		if err := s.chunk(ctx, c.chunks[i], part); err != nil {
 			return fmt.Errorf("chunk %d of %d: %w", i+1, len(c.chunks), err)
 		}
-		copy(body[offsets[i]:], part)
 		return nil
 	})
 	if err != nil {
@@ -334,9 +333,10 @@ func (s *Segments) body(ctx context.Context, c *Commit, body []byte) ([]byte, er
 	return body, nil
 }
 
-// chunk returns bytes that match ch, or an error.
-func (s *Segments) chunk(ctx context.Context, ch chunk) ([]byte, error) {
+// chunk puts bytes that match ch into part, which has its size, or returns an error.
+func (s *Segments) chunk(ctx context.Context, ch chunk, part []byte) error {
 	s.stats.chunkReads.Add(1)
+	ctx = kv.WithBuffer(ctx, part)
 	val, err := s.chunks.Get(ctx, ch.key())
 	if err == nil && !ch.matches(val) {
 		if val, err = s.chunks.Get(kv.WithoutCache(ctx), ch.key()); err == nil && ch.matches(val) {
@@ -345,13 +345,16 @@ func (s *Segments) chunk(ctx context.Context, ch chunk) ([]byte, error) {
 	}
 	switch {
 	case errors.Is(err, kv.ErrNotFound):
-		return nil, fmt.Errorf("%w: %w", ErrTorn, err)
+		return fmt.Errorf("%w: %w", ErrTorn, err)
 	case err != nil:
-		return nil, err
+		return err
 	case !ch.matches(val):
-		return nil, fmt.Errorf("%w: %d bytes do not match their sum", ErrCorrupt, len(val))
+		return fmt.Errorf("%w: %d bytes do not match their sum", ErrCorrupt, len(val))
 	}
-	return val, nil
+	if len(val) > 0 && &val[0] != &part[0] { // the store had no use for the buffer
+		copy(part, val)
+	}
+	return nil
 }
 
 func (ch chunk) matches(val []byte) bool {

@@ -3,6 +3,7 @@
 package memcached
 
 import (
+	"bufio"
 	"cmp"
 	"context"
 	"crypto/sha256"
@@ -123,7 +124,7 @@ func (s *Store) Put(ctx context.Context, key kv.Key, val []byte, keep time.Durat
 	if limit := s.db.limit.Load(); size > limit {
 		return fmt.Errorf("memcached: put %v: %d bytes, limit %d: %w", key, size, limit, kv.ErrTooLarge)
 	}
-	err := s.db.do(ctx, item.Key, func(c *memcache.Client) error { return c.Set(item) })
+	err := s.db.do(ctx, item.Key, func(l *lane) error { return l.client.Set(item) })
 	if err == nil {
 		return nil
 	}
@@ -149,10 +150,10 @@ func (db *DB) learn(limit int64) {
 
 // Get implements kv.Store.
 func (s *Store) Get(ctx context.Context, key kv.Key) ([]byte, error) {
-	var item *memcache.Item
+	var val []byte
 	name := s.key(key)
-	err := s.db.do(ctx, name, func(c *memcache.Client) (err error) {
-		item, err = c.Get(name)
+	err := s.db.do(ctx, name, func(l *lane) (err error) {
+		val, err = l.get(name, kv.Buffer(ctx))
 		return err
 	})
 	switch {
@@ -160,10 +161,8 @@ func (s *Store) Get(ctx context.Context, key kv.Key) ([]byte, error) {
 		return nil, fmt.Errorf("memcached: get %v: %w", key, kv.ErrNotFound)
 	case err != nil:
 		return nil, fmt.Errorf("memcached: get %v: %w", key, err)
-	case item.Key != name: // an answer to another question: the connection is out of step
-		return nil, fmt.Errorf("memcached: get %v: the server answered with the item %s", key, item.Key)
 	}
-	return item.Value, nil
+	return val, nil
 }
 
 // GetMulti implements kv.MultiGetter with one exchange for each server.
@@ -197,8 +196,8 @@ func (s *Store) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
 	for addr, sh := range shares {
 		get := func() {
 			var items map[string]*memcache.Item
-			err := s.db.doAt(ctx, addr, func(c *memcache.Client) (err error) {
-				items, err = c.GetMulti(sh.names)
+			err := s.db.doAt(ctx, addr, func(l *lane) (err error) {
+				items, err = l.client.GetMulti(sh.names)
 				return err
 			})
 			if err != nil {
@@ -244,10 +243,13 @@ func expiration(keep time.Duration, now time.Time) int32 {
 }
 
 // lane is one connection to one server, used by one operation at a time. The driver's client takes no context and has one timeout
-// for all; a client of its own for each connection gives every operation its own deadline, and a way to be ended at once.
+// for all; a client of its own for each connection gives every operation its own deadline, and a way to be ended at once. Values are
+// read from the connection past the client, which would allocate each anew (see read.go).
 type lane struct {
 	client *memcache.Client
-	used   bool // for an operation before the present one
+	addr   net.Addr
+	in     *bufio.Reader // of conn; empty between operations, as the client's own is
+	used   bool          // for an operation before the present one
 
 	mu   sync.Mutex // guards what follows
 	ctx  context.Context
@@ -255,7 +257,7 @@ type lane struct {
 }
 
 func newLane(addr net.Addr, timeout time.Duration) *lane {
-	l := &lane{client: memcache.NewFromSelector(one{addr})}
+	l := &lane{client: memcache.NewFromSelector(one{addr}), addr: addr}
 	l.client.Timeout = timeout
 	l.client.MaxIdleConns = 1
 	l.client.DialContext = l.dial
@@ -273,8 +275,11 @@ func (o one) Each(f func(net.Addr) error) error { return f(o.addr) }
 
 func (l *lane) dial(ctx context.Context, network, address string) (net.Conn, error) {
 	l.mu.Lock()
-	operation := l.ctx
+	operation, conn := l.ctx, l.conn
 	l.mu.Unlock()
+	if conn != nil { // the first operation was a get
+		return conn, nil
+	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer context.AfterFunc(operation, cancel)()
@@ -293,13 +298,13 @@ func (l *lane) dial(ctx context.Context, network, address string) (net.Conn, err
 }
 
 // run does an operation, for no longer than ctx lasts. The lane may be used again if ok.
-func (l *lane) run(ctx context.Context, operation func(*memcache.Client) error) (ok bool, err error) {
+func (l *lane) run(ctx context.Context, operation func(*lane) error) (ok bool, err error) {
 	l.mu.Lock()
 	l.ctx = ctx
 	l.mu.Unlock()
 	// Closing the connection ends a read or write that is under way; a deadline would be set anew by the client.
 	stop := context.AfterFunc(ctx, l.close)
-	err = operation(l.client)
+	err = operation(l)
 	l.used = true
 	return stop() && (err == nil || errors.Is(err, memcache.ErrCacheMiss)), err
 }
@@ -313,7 +318,7 @@ func (l *lane) close() {
 }
 
 // do runs an operation on a connection to the server of name.
-func (db *DB) do(ctx context.Context, name string, operation func(*memcache.Client) error) error {
+func (db *DB) do(ctx context.Context, name string, operation func(*lane) error) error {
 	addr, err := db.servers.PickServer(name)
 	if err != nil {
 		return err
@@ -323,7 +328,7 @@ func (db *DB) do(ctx context.Context, name string, operation func(*memcache.Clie
 
 // doAt runs an operation on a connection to a server. A connection that turns out to be dead was closed by a server
 // that has restarted since: the others are dropped with it, and the operation is done once more on a new one.
-func (db *DB) doAt(ctx context.Context, addr net.Addr, operation func(*memcache.Client) error) error {
+func (db *DB) doAt(ctx context.Context, addr net.Addr, operation func(*lane) error) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
