@@ -221,6 +221,43 @@ func TestCacheWithAStalledZone(t *testing.T) {
 	}
 }
 
+// A zone that is asked for more at once than it can bring in ReadWait is sound all the same: reads wait for their turn, and the
+// durable store, which could bring it no sooner, is left alone.
+func TestCacheReadsTakeTurns(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		durable, _, durableGets := counted(new(mem.Store))
+		link := make(chan struct{}, 1) // of a zone that sends one value at a time, in 2 ms
+		zone := kv.Inject(new(mem.Store), func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			if op.Write {
+				return do(ctx)
+			}
+			link <- struct{}{}
+			defer func() { <-link }()
+			time.Sleep(2 * time.Millisecond)
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			return do(ctx)
+		})
+		c := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{zone}})
+		defer c.Close()
+		mustPut(t, c, a, one)
+		const reads = 200
+		began := time.Now()
+		var wg sync.WaitGroup
+		for range reads {
+			wg.Go(func() { wantGet(t, c, a, one) })
+		}
+		wg.Wait()
+		if took := time.Since(began); took != reads*2*time.Millisecond {
+			t.Errorf("%d reads took %v, want %v", reads, took, reads*2*time.Millisecond)
+		}
+		if got := c.Stats(); got.Hits != reads || got.ZoneErrors != 0 || durableGets.Load() != 0 {
+			t.Errorf("Stats() = %+v and %d reads of the durable store, want %d hits and nothing else", got, durableGets.Load(), reads)
+		}
+	})
+}
+
 func TestCacheWithALostZone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var lost atomic.Bool
