@@ -3,11 +3,16 @@ package cli
 import (
 	"bytes"
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync"
 	"testing"
@@ -70,8 +75,9 @@ func TestOperatorsOwn(t *testing.T) {
 				if code < 400 || strings.Contains(text, "requests") {
 					t.Errorf("%s %s on %s: %d %.100s, want a refusal: it is the operator's", method, c.path, listener, code, text)
 				}
-				if method == "GET" && listener == ready.Serve && code != 404 {
-					t.Errorf("GET %s on the serve listener: %d, want 404", c.path, code)
+				want := map[string]int{ready.Serve: 404, ready.Publish: 405}[listener] // nothing is to be got where is published
+				if method == "GET" && code != want {
+					t.Errorf("GET %s on %s: %d, want %d", c.path, listener, code, want)
 				}
 			}
 		}
@@ -235,6 +241,57 @@ func TestDrainDelayAndHolds(t *testing.T) {
 		}
 	}
 	if err := <-ended; err != nil {
+		t.Errorf("run: %v, want nil", err)
+	}
+}
+
+// With a certificate all listeners of a node speak TLS, and nothing else.
+func TestTLSOnAllListeners(t *testing.T) {
+	borrowed := httptest.NewTLSServer(http.NotFoundHandler())
+	client := borrowed.Client()
+	cert := borrowed.TLS.Certificates[0]
+	borrowed.Close()
+	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	if err != nil {
+		t.Fatal(err)
+	}
+	evs, number := events()
+	n := both(evs)
+	n.TLSCert, n.TLSKey = filepath.Join(t.TempDir(), "cert"), filepath.Join(t.TempDir(), "key")
+	for file, block := range map[string]*pem.Block{
+		n.TLSCert: {Type: "CERTIFICATE", Bytes: cert.Certificate[0]}, n.TLSKey: {Type: "PRIVATE KEY", Bytes: key},
+	} {
+		if err := os.WriteFile(file, pem.EncodeToMemory(block), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ready, stop := start(t, n)
+	for _, c := range []struct {
+		method, host, path string
+		want               int
+	}{
+		{"PUT", ready.Publish, fmt.Sprintf("/ev/a/v/%d.m4s", number), 201},
+		{"GET", ready.Serve, fmt.Sprintf("/ev/v/%d.m4s", number), 200},
+		{"GET", ready.Operator, "/readyz", 200},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), c.method, "https://"+c.host+c.path, strings.NewReader("segment"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := client.Do(req)
+		if err != nil {
+			t.Fatalf("%s https://%s: %v", c.method, c.path, err)
+		}
+		res.Body.Close()
+		if res.StatusCode != c.want || res.TLS == nil || res.ProtoMajor != 1 {
+			t.Errorf("%s https://%s: %d over %s, want %d over HTTP/1.1", c.method, c.path, res.StatusCode, res.Proto, c.want)
+		}
+		if code, _ := with(t, c.method, "http://"+c.host+c.path, "", "", ""); code != 400 {
+			t.Errorf("%s http://%s: %d, want 400: it speaks TLS", c.method, c.path, code)
+		}
+	}
+	client.CloseIdleConnections()
+	if err := stop(); err != nil {
 		t.Errorf("run: %v, want nil", err)
 	}
 }
