@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
@@ -83,6 +84,8 @@ func (p *process) up(ctx context.Context) error {
 	args := append(slices.Clone(p.s.command[1:]), "origin", string(p.node.Role), "--config", file)
 	cmd := exec.Command(p.s.command[0], args...)
 	cmd.Stderr = log
+	// A run is what its scenario says, whatever the environment sets for nodes that somebody runs alone.
+	cmd.Env = slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "ORIGIN_STORM_") })
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // a terminal's Ctrl-C is ours to pass on, in the right order
 	out, err := cmd.StdoutPipe()
 	if err != nil {
