@@ -30,8 +30,22 @@ func (s *Serve) announce(h http.Header, name string) {
 		return
 	}
 	st := s.state(name)
-	setNonEmpty(h, HeaderNotices, st.Announced(ev.Template.Next(time.Now())))
+	setNonEmpty(h, HeaderNotices, st.Announced(ev.next(time.Now())))
 	h.Set(HeaderCacheVersion, strconv.FormatInt(st.CacheVersion, 10))
+}
+
+// next is the number that is next at now, or was at any time before: a clock that is put back takes no notice back.
+func (ev *event) next(now time.Time) int64 {
+	n := ev.Template.Next(now)
+	for {
+		highest := ev.announced.Load()
+		if n <= highest {
+			return highest
+		}
+		if ev.announced.CompareAndSwap(highest, n) {
+			return n
+		}
+	}
 }
 
 // notices are those that a packager sends with segment id, or a refusal.

@@ -485,3 +485,56 @@ func TestOperatorControl(t *testing.T) {
 		}
 	})
 }
+
+// FuzzOperator: whatever an operator sends is done or refused, and leaves a state that can be shown and read again.
+func FuzzOperator(f *testing.F) {
+	store := &mem.Store{}
+	open := func(t testing.TB) *control.Keeper {
+		k, err := control.New(control.Config{Store: store, Events: []string{"ev"}, Writers: []string{"w"}, Node: "w", Every: time.Hour})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return k
+	}
+	k := open(f)
+	f.Cleanup(k.Close)
+	h, err := origin.NewOperator(origin.OperatorConfig{Node: "w", Events: []config.Event{origintest.Event(time.Unix(0, 0))}, Control: k})
+	if err != nil {
+		f.Fatal(err)
+	}
+	paths := []string{"masks", "withdrawn", "notices", "end", "cache-version"}
+	for i, body := range []string{`{"pipeline": "a", "from": 1, "to": 2}`, `{"rendition": "v1", "number": -1}`, `{"id": "ad", "text": "x"}`, `{"last": 9}`, `{}`} {
+		f.Add(uint8(i), true, body)
+		f.Add(uint8(i), false, body)
+	}
+	f.Fuzz(func(t *testing.T, path uint8, post bool, body string) {
+		method := http.MethodDelete
+		if post {
+			method = http.MethodPost
+		}
+		r := httptest.NewRequest(method, "/events/ev/"+paths[int(path)%len(paths)], strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		switch w.Code {
+		case 200, 400, 404, 405, 413:
+		default:
+			t.Errorf("%s %s %q = %d %s", method, r.URL.Path, body, w.Code, w.Body)
+		}
+		if w.Code != 200 {
+			return
+		}
+		var view origin.EventControl
+		if err := json.Unmarshal(w.Body.Bytes(), &view); err != nil {
+			t.Errorf("%s %s %q: %v", method, r.URL.Path, body, err)
+		}
+		again := open(t) // reads what was stored
+		defer again.Close()
+		if docs := again.Documents("ev"); len(view.Documents) != len(docs) || len(docs) == 1 && docs[0].Version != view.Documents[0].Version {
+			t.Errorf("%s %s %q: a node that starts reads %+v, want %+v", method, r.URL.Path, body, docs, view.Documents)
+		}
+	})
+}

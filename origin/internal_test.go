@@ -75,6 +75,24 @@ func TestFlights(t *testing.T) {
 	})
 }
 
+// TestNoticesAndTheClock: what a node has announced stays when its clock is put back.
+func TestNoticesAndTheClock(t *testing.T) {
+	start := time.Unix(1000, 0)
+	events, err := newEvents([]config.Event{{Name: "ev", Template: segment.Template{Start: start}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ev := events["ev"]
+	for _, tt := range []struct {
+		at   time.Duration
+		want int64
+	}{{5 * time.Second, 2}, {20 * time.Second, 10}, {10 * time.Second, 10}, {30 * time.Second, 15}, {-time.Hour, 15}} {
+		if got := ev.under(noState).next(start.Add(tt.at)); got != tt.want {
+			t.Errorf("next(%v) = %d, want %d", tt.at, got, tt.want)
+		}
+	}
+}
+
 func TestMemoryIsSwept(t *testing.T) {
 	var m memory[int]
 	now := time.Now()

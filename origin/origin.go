@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"origin-storm/origin/config"
@@ -92,6 +93,7 @@ type event struct {
 	inspect          bool             // bodies are looked into
 	headerFirst      bool             // media are refused until their header is there
 	feeds            map[string]*feed // of a publishing node, by pipeline
+	announced        *atomic.Int64    // the highest number whose notices were announced
 }
 
 func newEvents(cfg []config.Event) (map[string]*event, error) {
@@ -106,6 +108,7 @@ func newEvents(cfg []config.Event) (map[string]*event, error) {
 		ev := &event{
 			Rendition:   policy.Rendition{Template: c.Template, DVR: c.DVR},
 			name:        c.Name,
+			announced:   new(atomic.Int64),
 			pipelines:   slices.Clone(c.Pipelines),
 			renditions:  make(map[string]bool, len(c.Renditions)),
 			times:       make(map[string]int64),
