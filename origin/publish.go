@@ -13,7 +13,6 @@ import (
 	"mime"
 	"net/http"
 	"os"
-	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -443,10 +442,9 @@ func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event, lim
 		f.close = true
 		return nil, nil, f
 	}
-	const atOnce = 4 << 20 // announced lengths up to this are believed
-	size := int64(256 << 10)
+	size := int64(firstBuffer)
 	if r.ContentLength >= 0 {
-		size = min(r.ContentLength, atOnce)
+		size = min(size, r.ContentLength)
 	}
 	in, err := p.memory.lease(r.Context(), size, false)
 	if err != nil {
@@ -474,15 +472,29 @@ func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event, lim
 			return nil, nil, brokenOff(err, len(body), ev)
 		}
 		if len(body) == cap(body) {
-			more := min(int64(len(body)), limit+1-int64(len(body)))
-			if !in.grow(more) {
+			larger := roomFor(int64(len(body)), r.ContentLength, limit)
+			if !in.grow(larger - int64(len(body))) {
 				f := noMemory(errMemory)
 				f.started = true
 				return nil, nil, f
 			}
-			body = slices.Grow(body, int(more))
+			body = append(make([]byte, 0, larger), body...)
 		}
 	}
+}
+
+// firstBuffer is what a body gets before any of it has come: little, so that those who never send one take little.
+const firstBuffer = 16 << 10
+
+// roomFor returns how large the buffer of a body becomes of which so many bytes have come: twice that, or, when a quarter of what was
+// announced is there, the whole and a byte for the read that finds the end. So what is set aside is at most four times what came, and
+// nobody who announces much and sends little keeps others from publishing. announced is negative if nothing was.
+func roomFor(come, announced, most int64) int64 {
+	larger := 2 * come
+	if announced >= 0 && 4*come >= announced {
+		larger = announced + 1
+	}
+	return min(larger, most+1)
 }
 
 // noMemory is unavailable for a request whose body has not been read.
