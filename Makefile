@@ -21,7 +21,7 @@ test:
 	DEPS=$(DEPS) deploy/deps
 	GO="$(GO)" TEST_FLAGS="$(TEST_FLAGS)" deploy/test
 
-## bench: ours against plain ways, side by side, as ratios with intervals (about 5 minutes; missing servers as for test)
+## bench: ours against plain ways, side by side, as ratios with intervals (about 8 minutes; missing servers as for test)
 bench:
 	DEPS=$(DEPS) deploy/deps
 	GO="$(GO)" deploy/bench
