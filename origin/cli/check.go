@@ -5,7 +5,6 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
-	"encoding/xml"
 	"fmt"
 	"io"
 	"net/http"
@@ -58,7 +57,7 @@ It exits with 1 if a row is broken.`,
 	s.SortFlags = false
 	s.StringSliceVar(&f.target.Publish, "publish", nil, "base URL where packagers publish; may be repeated for several nodes")
 	s.StringSliceVar(&f.target.Serve, "serve", nil, "base URL where the CDN asks; may be repeated")
-	s.StringSliceVar(&f.target.Operator, "operator", nil, "base URL of an operator's listener; may be repeated")
+	s.StringSliceVar(&f.target.Operator, "operator", nil, "base URL of an operator's listener, of a node that is a writer; its bearer token is taken from "+envOperatorBearer)
 	s.StringVar(&f.target.Event, "event", "", "the event's name")
 	s.StringSliceVar(&f.target.Pipelines, "pipelines", []string{"a", "b"}, "its pipelines, the preferred one first")
 	s.StringSliceVar(&f.target.Renditions, "renditions", nil, "its renditions; the more, the sooner it ends")
@@ -136,6 +135,9 @@ func (f *checkFlags) access() error {
 	case bearer != "":
 		t.Authorize = func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+bearer) }
 	}
+	if token := os.Getenv(envOperatorBearer); token != "" {
+		t.AuthorizeOperator = func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+token) }
+	}
 	secure := &tls.Config{}
 	if f.ca != "" {
 		pem, err := os.ReadFile(f.ca)
@@ -161,8 +163,7 @@ func (f *checkFlags) access() error {
 	return nil
 }
 
-// readMPD takes the template, and the renditions unless they were given, from the event's MPD. It says when segments are
-// available, not how much of that is the publish delay, which makes no difference to when they are due.
+// readMPD takes the template, and the renditions unless they were given, from the event's MPD.
 func (f *checkFlags) readMPD(ctx context.Context) error {
 	t := &f.target
 	if len(t.Serve) == 0 {
@@ -181,39 +182,13 @@ func (f *checkFlags) readMPD(ctx context.Context) error {
 	if res.StatusCode != http.StatusOK {
 		return fmt.Errorf("--mpd: GET %s: %s; give --start, --start-number, --segment and --renditions instead", url, res.Status)
 	}
-	var doc struct {
-		Start  time.Time `xml:"availabilityStartTime,attr"`
-		Period []struct {
-			Sets []struct {
-				Template struct {
-					Timescale int64  `xml:"timescale,attr"`
-					Duration  int64  `xml:"duration,attr"`
-					First     int64  `xml:"startNumber,attr"`
-					Media     string `xml:"media,attr"`
-				} `xml:"SegmentTemplate"`
-				Representations []struct {
-					ID string `xml:"id,attr"`
-				} `xml:"Representation"`
-			} `xml:"AdaptationSet"`
-		} `xml:"Period"`
-	}
-	if err := xml.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&doc); err != nil {
+	doc, err := contract.ReadMPD(res.Body)
+	if err != nil {
 		return fmt.Errorf("--mpd: %s: %w", url, err)
 	}
-	var names []string
-	for _, p := range doc.Period {
-		for _, s := range p.Sets {
-			t.Template = segment.Template{Start: doc.Start, StartNumber: s.Template.First, Ticks: s.Template.Duration, Timescale: max(s.Template.Timescale, 1)}
-			for _, r := range s.Representations {
-				names = append(names, r.ID)
-			}
-		}
-	}
-	if len(names) == 0 || t.Template.Ticks == 0 {
-		return fmt.Errorf("--mpd: %s: no SegmentTemplate with a duration and a Representation in it", url)
-	}
+	t.Template = doc.Template
 	if len(t.Renditions) == 0 {
-		t.Renditions = names
+		t.Renditions = doc.Renditions
 	}
 	return nil
 }

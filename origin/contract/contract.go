@@ -95,7 +95,7 @@ func (r Result) Passed() bool { return r.Skipped == "" && len(r.Findings) == 0 }
 
 // Cases returns the suite, in the document's order.
 func Cases() []Case {
-	return slices.Concat(nameCases(), publishCases(), serveCases(), candidateCases(), httpCases(), controlCases(), nodeCases())
+	return slices.Concat(nameCases(), publishCases(), serveCases(), candidateCases(), httpCases(), controlCases(), timeCases(), accessCases(), nodeCases())
 }
 
 // Run tries cases on t and returns what became of each, in the same order. They run side by side, each on numbers of its own, so that
@@ -170,7 +170,7 @@ func (s *session) try(ctx context.Context, c Case) Result {
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	p := &probe{session: s, ctx: ctx, row: c.Row}
+	p := &probe{session: s, ctx: ctx}
 	began := time.Now()
 	var wg sync.WaitGroup
 	wg.Go(func() { c.run(p) })
@@ -179,8 +179,17 @@ func (s *session) try(ctx context.Context, c Case) Result {
 	p.flights.Wait()
 	r.Seconds = time.Since(began).Seconds()
 	r.Findings = p.findings
+	if len(r.Findings) == 0 {
+		r.Skipped = p.skipped
+	}
 	return r
 }
 
 // giveUp ends the case that calls it: nothing that follows would make sense. What was found stays.
 func (p *probe) giveUp() { runtime.Goexit() }
+
+// skip ends the case because the origin lacks what it is about.
+func (p *probe) skip(why string) {
+	p.skipped = why
+	p.giveUp()
+}

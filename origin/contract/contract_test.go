@@ -2,6 +2,7 @@ package contract_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"fmt"
 	"net/http"
 	"slices"
@@ -19,6 +20,8 @@ import (
 	"origin-storm/origin/storage"
 )
 
+const secret = "what the packagers were given"
+
 // deployment is an origin of two publish and two serve nodes, and how the suite reaches it.
 // change spoils all nodes, each one of them; nil: not at all.
 func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)) contract.Target {
@@ -30,7 +33,11 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 			Template: segment.Template{Start: start, StartNumber: 7},
 		}},
 		Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 1000, Control: &mem.Store{}, Writers: []string{"n1", "n2"}, Network: &origintest.Network{},
-		Region: "east", Serving: config.Serving{Holds: 100, Hot: 1 << 20, Collapse: true},
+		Credentials: []config.Credential{{Bearer: config.Secret(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(secret))))}},
+		Region:      "east", Serving: config.Serving{Holds: 100, Hot: 1 << 20, Collapse: true},
+	}
+	for i := range cfg.Events[0].Renditions { // what the suite publishes tells nothing of them
+		cfg.Events[0].Renditions[i].Kind, cfg.Events[0].Renditions[i].Bandwidth = config.Video, 1e6
 	}
 	if cached {
 		cfg.Zones = []kv.Store{&mem.Store{}}
@@ -52,7 +59,8 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 		Publish: []string{one.PublishURL, two.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL}, Operator: []string{one.OperatorURL, two.OperatorURL},
 		Event: "ev", Pipelines: []string{"a", "b"}, Renditions: renditions, Template: cfg.Events[0].Template,
 		DVR: cfg.Events[0].DVR, MaxSegment: cfg.Events[0].MaxSegment, Holds: cfg.Serving.Holds,
-		Client: one.Client, Dial: cfg.Network.DialContext, Slack: 50 * time.Millisecond,
+		Authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret) },
+		Client:    one.Client, Dial: cfg.Network.DialContext, Slack: 50 * time.Millisecond,
 	}
 }
 

@@ -2,9 +2,12 @@ package contract_test
 
 import (
 	"bufio"
+	"io/fs"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 	"testing"
 
 	"origin-storm/origin/contract"
@@ -46,15 +49,41 @@ func document(t *testing.T) []row {
 	return rows
 }
 
+// tests returns the names of the tests of the origin.
+func tests(t *testing.T) map[string]bool {
+	t.Helper()
+	names := map[string]bool{}
+	form := regexp.MustCompile(`(?m)^func (Test[A-Za-z0-9_]+)\(`)
+	err := filepath.WalkDir("..", func(file string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(file, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(file)
+		for _, m := range form.FindAllSubmatch(b, -1) {
+			names[string(m[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // The document and the suite have the same rows in the same order, and what can not be seen from outside names its test.
 func TestDocument(t *testing.T) {
 	var must, cases []string
-	seen := map[string]bool{}
+	seen, known := map[string]bool{}, tests(t)
 	for _, r := range document(t) {
 		if seen[r.id] {
 			t.Errorf("docs/contract.md has the row %s twice", r.id)
 		}
 		seen[r.id] = true
+		for _, name := range r.tests {
+			if !known[name] {
+				t.Errorf("docs/contract.md: %s is shown by %s, which is no test of the origin", r.id, name)
+			}
+		}
 		switch r.level {
 		case "must":
 			must = append(must, r.id)

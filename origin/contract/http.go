@@ -143,7 +143,7 @@ func httpCases() []Case {
 			id := p.pastName()
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
 			a := p.read(id.String())
-			for _, name := range []string{"Date", "ETag", "Content-Length", "Content-Range", "Age", "Cache-Status", headerTTL, headerPipeline, headerDefects, headerSlate} {
+			for _, name := range []string{"Date", "ETag", "Content-Length", "Content-Range", "Age", "Cache-Status", headerTTL, headerPipeline, headerDefects, headerSlate, headerNotices, headerCacheVersion, "Repr-Digest"} {
 				p.want(strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), name), a.what+": Access-Control-Expose-Headers",
 					strconv.Quote(a.Header.Get("Access-Control-Expose-Headers")), "a list with "+name)
 			}
@@ -244,6 +244,14 @@ func httpCases() []Case {
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
 			for _, a := range []answer{gone, p.get(id.String()), p.get("/no-such-event/v/1.m4s")} {
 				p.want(a.Header.Get(headerNode) != "", a.what+": "+headerNode, `""`, "the node's name")
+			}
+		}},
+		{Row: "H23", Says: "Repr-Digest (RFC 9530) is that of the whole segment, with a range too", run: func(p *probe) {
+			id := p.pastName()
+			body := p.bodyOf(p.first(id))
+			p.publish(p.first(id), body)
+			for _, a := range []answer{p.read(id.String()), p.get(id.String(), "Range", "bytes=10-19")} {
+				p.want(strings.Contains(a.Header.Get("Repr-Digest"), digestOf(body)), a.what+": Repr-Digest", strconv.Quote(a.Header.Get("Repr-Digest")), digestOf(body))
 			}
 		}},
 	}

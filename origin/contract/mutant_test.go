@@ -3,6 +3,8 @@ package contract_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
+	"encoding/base64"
 	"io"
 	"net/http"
 	"path"
@@ -303,7 +305,7 @@ func clean(r *http.Request) {
 	r.URL.Path, r.URL.RawPath = path.Clean(r.URL.Path), ""
 }
 
-var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants, controlMutants, nodeMutants)
+var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants, controlMutants, timeMutants, accessMutants, nodeMutants)
 
 var nameMutants = []mutant{
 	{name: "paths are cleaned at serve", rows: "N1", serve: always(before(clean))},
@@ -351,7 +353,7 @@ var publishMutants = []mutant{
 			a.header.Del("ETag")
 		}
 	}))},
-	{name: "POST is not allowed", rows: "P4", publish: always(instead(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+	{name: "POST is not allowed", rows: "P4 A1", publish: always(instead(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		if r.Method == http.MethodPost {
 			http.Error(w, "no", 405)
 		}
@@ -475,12 +477,12 @@ var publishMutants = []mutant{
 	}},
 	{name: "refusals of packagers have no lifetime", rows: "P29", publish: always(without("Cache-Control"))},
 	{name: "a body is read before it is refused", rows: "P30", publish: always(before(func(r *http.Request) {
-		if r.Header.Get("Expect") != "" {
+		if r.Header.Get("Expect") != "" && r.Header.Get("Authorization") != "" {
 			body, _ := io.ReadAll(r.Body)
 			r.Body = io.NopCloser(bytes.NewReader(body))
 		}
 	}))},
-	{name: "there is no init.mp4", rows: "P31 H17", publish: always(instead(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+	{name: "there is no init.mp4", rows: "P31 H17 M1 M2 M3 M4 M5", publish: always(instead(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		if strings.HasSuffix(r.URL.Path, "init.mp4") {
 			http.Error(w, "no", 404)
 			return true
@@ -490,8 +492,12 @@ var publishMutants = []mutant{
 }
 
 var serveMutants = []mutant{
-	{name: "an unknown event is gone", rows: "S1", serve: always(status(404, 410, under("/no-such-event/")))},
-	{name: "an unknown rendition is a bad request", rows: "S2", serve: always(status(404, 400, part("no-such-rendition")))},
+	{name: "an unknown event is gone", rows: "S1", serve: always(status(404, 410, func(r *http.Request) bool {
+		return under("/no-such-event/")(r) && ending(".m4s")(r)
+	}))},
+	{name: "an unknown rendition is a bad request", rows: "S2", serve: always(status(404, 400, func(r *http.Request) bool {
+		return part("no-such-rendition")(r) && ending(".m4s")(r)
+	}))},
 	{name: "what is published is served before its time", rows: "S3", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
 			if sent := w.of(r.URL.Path); a.status == 404 && len(sent) > 0 && r.URL.RawPath == "" {
@@ -919,7 +925,7 @@ var httpMutants = []mutant{
 			a.setBody(bytes.Repeat(a.body.Bytes(), n))
 		}
 	}))},
-	{name: "If-None-Match is ignored at serve", rows: "H9", serve: always(dropping("If-None-Match"))},
+	{name: "If-None-Match is ignored at serve", rows: "H9 M5", serve: always(dropping("If-None-Match"))},
 	{name: "304 has no ETag", rows: "H9", serve: always(without("ETag", 304))},
 	{name: "If-Modified-Since is ignored", rows: "H10", serve: always(dropping("If-Modified-Since"))},
 	{name: "errors are not open to scripts", rows: "H11", serve: always(without("Access-Control-Allow-Origin", 404, 410, 416))},
@@ -942,7 +948,11 @@ var httpMutants = []mutant{
 			a.header.Set("ETag", "W/"+tag)
 		}
 	}))},
-	{name: "segments are octets", rows: "H17", serve: always(with("Content-Type", "application/octet-stream", 200))},
+	{name: "segments are octets", rows: "H17", serve: always(change(func(r *http.Request, a *answered) {
+		if a.status == 200 && (ending(".m4s")(r) || ending(".mp4")(r)) {
+			a.header.Set("Content-Type", "application/octet-stream")
+		}
+	}))},
 	{name: "it is not said that ranges are taken", rows: "H18", serve: always(without("Accept-Ranges"))},
 	{name: "segments may be kept for an hour", rows: "H19", serve: always(change(func(_ *http.Request, a *answered) {
 		if strings.Contains(a.header.Get("Cache-Control"), "immutable") {
@@ -954,6 +964,13 @@ var httpMutants = []mutant{
 	}))},
 	{name: "some refusals have no lifetime", rows: "H20", serve: always(without("Cache-Control", 405, 412))},
 	{name: "answers set a cookie", rows: "H21", serve: always(with("Set-Cookie", "seen=1", 200))},
+	{name: "Repr-Digest is missing", rows: "H23", serve: always(without("Repr-Digest"))},
+	{name: "Repr-Digest is that of the range", rows: "H23", serve: always(change(func(_ *http.Request, a *answered) {
+		if a.status == 206 {
+			sum := sha256.Sum256(a.body.Bytes())
+			a.header.Set("Repr-Digest", "sha-256=:"+base64.StdEncoding.EncodeToString(sum[:])+":")
+		}
+	}))},
 	{name: "errors do not name their node", rows: "H22", serve: always(without("Origin-Node", 404, 410))},
 }
 
@@ -1087,4 +1104,87 @@ var controlMutants = []mutant{
 	{name: "any event can be masked", rows: "E12", operator: always(status(404, 200, part("no-such-event")))},
 	{name: "an event has no end", rows: "E13", operator: ignoring(http.MethodPost, "end")},
 	{name: "an end is for good", rows: "E13", operator: ignoring(http.MethodDelete, "end")},
+}
+
+// rewrite changes bytes of the answers to a path that ends so.
+func rewrite(path, from, to string) handling {
+	return change(func(r *http.Request, a *answered) {
+		if strings.HasSuffix(r.URL.Path, path) && a.status == 200 {
+			a.setBody(bytes.Replace(a.body.Bytes(), []byte(from), []byte(to), 1))
+		}
+	})
+}
+
+func ending(path string) func(*http.Request) bool {
+	return func(r *http.Request) bool { return strings.HasSuffix(r.URL.Path, path) }
+}
+
+var timeMutants = []mutant{
+	{name: "the origin's clock is in another century", rows: "T1", serve: always(rewrite("/time", "20", "19"))},
+	{name: "the time may be kept", rows: "T1", serve: always(change(func(r *http.Request, a *answered) {
+		if r.URL.Path == "/time" {
+			a.header.Set("Cache-Control", "public, max-age=60")
+		}
+	}))},
+	{name: "the time can not be asked for with HEAD", rows: "T2", serve: always(status(200, 405, func(r *http.Request) bool {
+		return r.Method == http.MethodHead && r.URL.Path == "/time"
+	}))},
+	{name: "the MPD counts from another number", rows: "M1", serve: always(rewrite(".mpd", `startNumber="7"`, `startNumber="8"`))},
+	{name: "the MPD is text", rows: "M1", serve: always(change(func(r *http.Request, a *answered) {
+		if ending(".mpd")(r) {
+			a.header.Set("Content-Type", "text/plain")
+		}
+	}))},
+	{name: "playlists count from another number", rows: "M2", serve: always(rewrite("/index.m3u8", "#EXT-X-MEDIA-SEQUENCE:", "#EXT-X-MEDIA-SEQUENCE:1"))},
+	{name: "playlists list what is not due", rows: "M2", serve: func(w *world) handling {
+		return change(func(r *http.Request, a *answered) {
+			if ending("/index.m3u8")(r) && a.status == 200 {
+				next := strconv.FormatInt(w.template.Next(time.Now()), 10)
+				a.setBody(append(bytes.Clone(a.body.Bytes()), "#EXTINF:2.0,\n"+next+".m4s\n"...))
+			}
+		})
+	}},
+	{name: "the multivariant playlist names other paths", rows: "M3", serve: always(rewrite("/master.m3u8", "v1/index.m3u8", "v1.m3u8"))},
+	{name: "each node signs its manifests", rows: "M4", serve: always(change(func(r *http.Request, a *answered) {
+		if ending(".mpd")(r) && a.status == 200 {
+			a.setBody(append(bytes.Clone(a.body.Bytes()), "<!-- "+r.Host+" -->"...))
+		}
+	}))},
+	{name: "manifests may be kept for a minute", rows: "M5", serve: always(change(func(r *http.Request, a *answered) {
+		if ending(".mpd")(r) && a.status == 200 {
+			a.header.Set("Cache-Control", "public, max-age=60")
+		}
+	}))},
+	{name: "a manifest has always changed", rows: "M5", serve: always(before(func(r *http.Request) {
+		if ending(".mpd")(r) {
+			r.Header.Del("If-None-Match")
+		}
+	}))},
+	{name: "there is a manifest of any event", rows: "M6", serve: always(status(404, 200, ending("/no-such-event/live.mpd")))},
+}
+
+var accessMutants = []mutant{
+	{name: "who says nothing is let in", rows: "A1 A3", publish: always(before(func(r *http.Request) {
+		if r.Header.Get("Authorization") == "" {
+			r.Header.Set("Authorization", "Bearer "+secret)
+		}
+	}))},
+	{name: "any password will do", rows: "A2", publish: always(before(func(r *http.Request) {
+		if r.Header.Get("Authorization") != "" {
+			r.Header.Set("Authorization", "Bearer "+secret)
+		}
+	}))},
+	{name: "there is no challenge", rows: "A1 A2", publish: always(without("WWW-Authenticate"))},
+	{name: "wrong credentials are forbidden", rows: "A2", publish: always(status(401, 403, func(r *http.Request) bool { return r.Header.Get("Authorization") != "" }))},
+	{name: "a body is read before its sender is known", rows: "A3", publish: always(before(func(r *http.Request) {
+		if r.Header.Get("Expect") != "" && r.Header.Get("Authorization") == "" {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(body))
+		}
+	}))},
+	{name: "headers have no limit", rows: "A4", config: func(cfg *origintest.Config) { cfg.Limits.Serve.HeaderBytes = 1 << 20 }},
+	{name: "the node is never ready", rows: "O1", operator: always(status(200, 503, ending("/readyz")))},
+	{name: "counts are a page", rows: "O2", operator: always(rewrite("/stats", "{", "<"))},
+	{name: "there are no metrics", rows: "O2", operator: always(status(200, 404, ending("/metrics")))},
+	{name: "counts are for everybody", rows: "O3", serve: always(status(404, 200, ending("/stats")))},
 }

@@ -116,8 +116,8 @@ func (p *probe) nextLive() segment.ID {
 type probe struct {
 	*session
 	ctx     context.Context
-	row     string
 	flights sync.WaitGroup // requests that were begun
+	skipped string         // why the case can not be tried after all
 
 	found    sync.Mutex // guards findings
 	findings []Finding
@@ -202,9 +202,13 @@ func (p *probe) try(ctx context.Context, method, url string, body io.Reader, hea
 			}
 			continue
 		}
+		if header[i] == "Authorization" && header[i+1] == "" {
+			req.Header["Authorization"] = nil // there shall be none
+			continue
+		}
 		req.Header.Add(header[i], header[i+1])
-		if name := header[i]; method != http.MethodPut {
-			a.what += fmt.Sprintf(" (%s: %.60s)", name, header[i+1])
+		if method != http.MethodPut {
+			a.what += fmt.Sprintf(" (%s: %.60s)", header[i], header[i+1])
 		}
 	}
 	if _, given := req.Header["Authorization"]; !given {
@@ -301,6 +305,16 @@ func (p *probe) read(path string, header ...string) answer {
 // first and second are id's copies by the preferred pipeline and the next one.
 func (p *probe) first(id segment.ID) segment.ID  { return id.Candidate(p.Pipelines[0]) }
 func (p *probe) second(id segment.ID) segment.ID { return id.Candidate(p.Pipelines[1]) }
+
+// initialise publishes an initialisation segment of all renditions but the last, which has none for the row about that.
+func (p *probe) initialise() {
+	for _, r := range p.Renditions[:max(1, len(p.Renditions)-1)] {
+		id := segment.ID{Event: p.Event, Rendition: r, Number: segment.Init}
+		for _, pipeline := range p.Pipelines {
+			p.publish(id.Candidate(pipeline), p.bodyOf(id.Candidate(pipeline)))
+		}
+	}
+}
 
 // bodyOf returns the bytes of what id's pipeline publishes in this run; variant tells several of them apart.
 func (p *probe) bodyOf(id segment.ID, variant ...string) []byte {

@@ -20,6 +20,7 @@ import (
 	"origin-storm/origin/control"
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/mem"
+	"origin-storm/origin/metrics"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
@@ -169,9 +170,11 @@ func Start(t testing.TB, cfg Config) *Origin {
 	o.ServeURL = listen("serve"+host, o.ServeServer)
 	var operatorServer *origin.Server
 	if o.Control != nil {
-		operator, err := origin.NewOperator(origin.OperatorConfig{
+		oc := origin.OperatorConfig{
 			Node: cfg.Node, Region: cfg.Region, Events: cfg.Events, Control: o.Control, Publish: o.Publish, Serve: o.Serve, Segments: o.Segments, Log: cfg.Log,
-		})
+		}
+		oc.Metrics = metrics.Handler(oc.Stats, cfg.Log)
+		operator, err := origin.NewOperator(oc)
 		if err != nil {
 			t.Fatalf("origintest: %v", err)
 		}
