@@ -333,6 +333,8 @@ func (s *Serve) describe(ctx context.Context, ev *event, r config.Rendition, ini
 		about = new(bmff.Init)
 	}
 	var codecs []string
+	var rate int64 // of all tracks, unless one of them does not say its own
+	silent := false
 	for _, t := range about.Tracks {
 		kind := map[string]config.Kind{"vide": config.Video, "soun": config.Audio, "subt": config.Text, "text": config.Text}[t.Handler]
 		if kind == "" { // such as timed metadata
@@ -340,6 +342,8 @@ func (s *Serve) describe(ctx context.Context, ev *event, r config.Rendition, ini
 		}
 		r.Kind = cmp.Or(r.Kind, kind)
 		codecs = append(codecs, t.Codec)
+		rate += t.Bitrate
+		silent = silent || t.Bitrate == 0
 		r.Width, r.Height = cmp.Or(r.Width, t.Width), cmp.Or(r.Height, t.Height)
 		r.SampleRate, r.Channels = cmp.Or(r.SampleRate, t.SampleRate), cmp.Or(r.Channels, t.Channels)
 		r.Timescale = cmp.Or(r.Timescale, int64(t.Timescale))
@@ -348,6 +352,10 @@ func (s *Serve) describe(ctx context.Context, ev *event, r config.Rendition, ini
 		}
 	}
 	r.Codecs = cmp.Or(r.Codecs, strings.Join(codecs, ","))
+	// What a packager says every node says alike; sizes differ with what a node has served.
+	if !silent {
+		r.Bandwidth = cmp.Or(r.Bandwidth, rate)
+	}
 	if r.Bandwidth == 0 {
 		r.Bandwidth = cmp.Or(s.peakRate(ctx, ev, r.Name), usualRate(r))
 	}

@@ -88,8 +88,8 @@ func TestManifests(t *testing.T) {
 		master := get(t, o, "/ev/master.m3u8")
 		wantStatus(t, "GET of the master playlist", master, 200)
 		wantHeader(t, "GET of the master playlist", master, "Content-Type", "application/vnd.apple.mpegurl")
-		// 250,000 bytes in 2 s, and the usual rate of audio.
-		wantHas(t, "the master playlist", master, `BANDWIDTH=1128000,CODECS="avc1.`, `,mp4a.40.2"`, `AUDIO="audio-1"`, "\nv/index.m3u8\n", `URI="a/index.m3u8"`)
+		// 250,000 bytes in 2 s, and what the audio's packager says.
+		wantHas(t, "the master playlist", master, `BANDWIDTH=1032000,CODECS="avc1.`, `,mp4a.40.2"`, `AUDIO="audio-1"`, "\nv/index.m3u8\n", `URI="a/index.m3u8"`)
 		mpd := get(t, o, "/ev/live.mpd")
 		wantStatus(t, "GET of the MPD", mpd, 200)
 		wantHeader(t, "GET of the MPD", mpd, "Content-Type", "application/dash+xml")

@@ -51,10 +51,10 @@ func TestParseInitOfFFmpeg(t *testing.T) {
 		"hevc": {Handler: "vide", Timescale: 12800, Codec: "hvc1.1.6.L30.90", Width: 64, Height: 36},
 		"av1":  {Handler: "vide", Timescale: 12800, Codec: "av01.0.00M.08", Width: 64, Height: 36},
 		"vp9":  {Handler: "vide", Timescale: 12800, Codec: "vp09.00.10.08", Width: 64, Height: 36},
-		"aac":  {Handler: "soun", Timescale: 48000, Codec: "mp4a.40.2", SampleRate: 48000, Channels: 2},
-		"ac3":  {Handler: "soun", Timescale: 48000, Codec: "ac-3", SampleRate: 48000, Channels: 2},
-		"eac3": {Handler: "soun", Timescale: 48000, Codec: "ec-3", SampleRate: 48000, Channels: 2},
-		"opus": {Handler: "soun", Timescale: 48000, Codec: "Opus", SampleRate: 48000, Channels: 2},
+		"aac":  {Handler: "soun", Timescale: 48000, Codec: "mp4a.40.2", SampleRate: 48000, Channels: 2, Bitrate: 32000},
+		"ac3":  {Handler: "soun", Timescale: 48000, Codec: "ac-3", SampleRate: 48000, Channels: 2, Bitrate: 96000},
+		"eac3": {Handler: "soun", Timescale: 48000, Codec: "ec-3", SampleRate: 48000, Channels: 2, Bitrate: 96000},
+		"opus": {Handler: "soun", Timescale: 48000, Codec: "Opus", SampleRate: 48000, Channels: 2, Bitrate: 16000},
 	} {
 		want.ID, want.Language = 1, "und"
 		if got := parse(t, read(t, file+"-init.mp4")).Tracks; !reflect.DeepEqual(got, []bmff.Track{want}) {

@@ -31,6 +31,8 @@ type Track struct {
 	Width, Height int
 	// SampleRate in Hz and Channels are an audio track's, else 0.
 	SampleRate, Channels int
+	// Bitrate is what its packager says it takes at most, in bit/s, or where only the mean is said (btrt) that; 0 if neither is.
+	Bitrate int64
 	// DefaultDuration, DefaultSize and DefaultFlags are of samples whose fragment does not say (trex).
 	DefaultDuration, DefaultSize, DefaultFlags uint32
 }
@@ -267,6 +269,12 @@ func (t *Track) sampleEntry(b []byte) error {
 			vpcC = body
 		case "esds":
 			esds = body
+		case "btrt":
+			f := fields{rest: body}
+			f.skip(4) // buffer
+			most, mean := f.u32(), f.u32()
+			t.Bitrate = int64(max(most, mean))
+			return f.done("btrt")
 		case "sinf":
 			return within(body, func(k fourCC, body []byte) error {
 				if k != kind("frma") {

@@ -11,7 +11,8 @@ type Rendition struct {
 	Name string `yaml:"name"`
 	// Kind is what it carries; empty means that the initialisation segment says so.
 	Kind Kind `yaml:"kind,omitempty"`
-	// Bandwidth is the bit rate that players budget for, the peak over segments, in bit/s.
+	// Bandwidth is the bit rate that players budget for, the peak over segments, in bit/s. Where neither this nor the
+	// initialisation segment says it, it is that of the largest segment that a node has served.
 	Bandwidth int64 `yaml:"bandwidth,omitempty"`
 	// Codecs as in RFC 6381, such as avc1.64001f.
 	Codecs string `yaml:"codecs,omitempty"`
