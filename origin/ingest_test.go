@@ -331,6 +331,48 @@ func TestEndOfPipeline(t *testing.T) {
 	}
 }
 
+// TestEventEndsWithItsPipelines: an event ends when all its pipelines have, whichever nodes they told, and goes on if one does.
+func TestEventEndsWithItsPipelines(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		cfg := origintest.Config{Control: &mem.Store{}, Commits: &mem.Store{}, Chunks: &mem.Store{}, Writers: []string{"p1", "p2"}, Node: "p1", Events: []config.Event{origintest.Event(start)}}
+		one := origintest.Start(t, cfg)
+		cfg.Node = "p2"
+		two := origintest.Start(t, cfg)
+		seg := func(n int64, brands string) []byte { return fragment(2000*n, 50, 40, brands) }
+		publish := func(o *origintest.Origin, pipeline string, n int64, brands, want string) {
+			t.Helper()
+			a := put(t, o, fmt.Sprintf("/ev/%s/v1/%d.m4s", pipeline, n), seg(n, brands))
+			wantStatus(t, "PUT", a, 201)
+			wantHeader(t, fmt.Sprintf("PUT of segment %d by %s", n, pipeline), a, "Origin-Ended", want)
+		}
+		publish(one, "a", 3, "", "")
+		publish(two, "b", 3, "", "")
+		publish(one, "a", 4, "lmsg", `"a"`)
+		time.Sleep(time.Second)
+		publish(two, "b", 4, "", `"a"`)
+		at(start, 15*time.Second)
+		// What has not ended for all has not ended: number 6 is next, and would be held until its deadline.
+		if a := get(t, one, "/ev/v1/6.m4s"); a.StatusCode != 410 || a.took < time.Second {
+			t.Errorf("GET of what comes next = %d after %v, want 410 after a hold", a.StatusCode, a.took)
+		}
+		publish(two, "b", 5, "lmsg", `"a", "b"`)
+		time.Sleep(time.Second)
+		wantStatus(t, "GET of the last segment", get(t, one, "/ev/v1/5.m4s"), 200)
+		for _, o := range []*origintest.Origin{one, two} {
+			n := int64(time.Since(start)/(2*time.Second)) - 1
+			if a := get(t, o, fmt.Sprintf("/ev/v1/%d.m4s", n+1)); a.StatusCode != 410 || a.took > time.Millisecond {
+				t.Errorf("GET after the end = %d after %v, want 410 at once", a.StatusCode, a.took)
+			}
+		}
+		// One of them goes on, at the other node.
+		next := int64(time.Since(start) / (2 * time.Second))
+		publish(one, "b", next, "", `"a"`)
+		time.Sleep(time.Second)
+		wantStatus(t, "GET after the event went on", get(t, two, fmt.Sprintf("/ev/v1/%d.m4s", next)), 200)
+	})
+}
+
 // TestRefusedBodyIsReadOn: a sender that is still writing gets to see why it was refused, and may send its next segment on the
 // same connection.
 func TestRefusedBodyIsReadOn(t *testing.T) {

@@ -205,7 +205,9 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 			return published{}, nil
 		}
 		a := p.receiveManifest(ev, pub, body)
-		ev.formatEnded(w.Header())
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), segment.Budget)
+		defer cancel()
+		p.end(ctx, w.Header(), ev, pub.Pipeline)
 		return a, nil
 	}
 	id, keep, err := p.name(r.Context(), ev, pub)
@@ -236,8 +238,8 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	defer cancel()
 	flaws |= p.inspect(ctx, ev, id, body)
 	a, err := p.store(ctx, id, body, storage.Meta{Flaws: flaws}, keep, r.Header.Get("If-None-Match") == "*")
-	ev.formatEnded(w.Header())
 	if err == nil {
+		p.end(ctx, w.Header(), ev, id.Pipeline)
 		err = p.announce(ctx, w.Header(), ev.name, notices)
 	}
 	return a, err

@@ -29,7 +29,9 @@ type EventControl struct {
 	Masks   []policy.Mask    `json:"masks"`
 	Notices []control.Notice `json:"notices"`
 	// Last is the number of the last segment; null: the event goes on.
-	Last         *int64              `json:"last"`
+	Last *int64 `json:"last"`
+	// Finished are the pipelines that have said that their last segment has come, with its number.
+	Finished     map[string]int64    `json:"finished"`
 	CacheVersion int64               `json:"cache_version"`
 	Documents    []*control.Document `json:"documents"`
 }
@@ -108,6 +110,9 @@ func (s *steering) view(ev *event) EventControl {
 		// Never null: who reads this goes through them.
 		Masks: append([]policy.Mask{}, st.Masks...), Notices: append([]control.Notice{}, st.Notices...),
 		Documents: append([]*control.Document{}, s.Control.Documents(ev.name)...),
+	}
+	if v.Finished = st.Finished; v.Finished == nil {
+		v.Finished = map[string]int64{}
 	}
 	if st.Ended {
 		v.Last = &st.Last

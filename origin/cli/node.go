@@ -184,14 +184,16 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 // it answers usually is ready; where the store is slow or away, /readyz tells when it is.
 func newKeeper(ctx context.Context, cfg config.Node, store kv.Store, log *slog.Logger) (*control.Keeper, error) {
 	var events []string
+	pipelines := make(map[string][]string)
 	for _, ev := range cfg.Events {
 		events = append(events, ev.Name)
+		pipelines[ev.Name] = ev.Pipelines
 	}
 	writers := cfg.Writers
 	if len(writers) == 0 {
 		writers = []string{cfg.Identity()}
 	}
-	k, err := control.New(control.Config{Store: store, Events: events, Writers: writers, Node: cfg.Identity(), Log: log})
+	k, err := control.New(control.Config{Store: store, Events: events, Pipelines: pipelines, Writers: writers, Node: cfg.Identity(), Log: log})
 	if err != nil {
 		return nil, err
 	}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -33,6 +34,7 @@ var (
 const (
 	maxMasks     = 256
 	maxWithdrawn = 256
+	maxFinished  = 64
 	maxDocument  = 128 << 10 // bytes
 
 	// maxNumber is far beyond any segment's number and within a structured field's integers (15 digits).
@@ -60,8 +62,10 @@ type Document struct {
 	Withdrawn []Withdrawn `json:"withdrawn,omitempty"`
 	// Notices are never taken back.
 	Notices []Notice `json:"notices,omitempty"`
-	// Last is the number of the event's last segment; nil: it goes on.
+	// Last is the number of the event's last segment; nil: it goes on, unless its pipelines have finished.
 	Last *int64 `json:"last,omitempty"`
+	// Finished is what pipelines have said to this writer of their own end, by pipeline.
+	Finished map[string]Finish `json:"finished,omitempty"`
 	// CacheVersion counts how often caches were told to drop what they have of the event. It never goes down.
 	CacheVersion int64 `json:"cache_version,omitempty"`
 }
@@ -77,6 +81,15 @@ type Withdrawn struct {
 func (w Withdrawn) Mask() policy.Mask {
 	return policy.Mask{Pipeline: w.Pipeline, Rendition: w.Rendition, From: w.Number, To: w.Number}
 }
+
+// Finish is what a pipeline said of its end. Of what several writers were told by one pipeline the latest counts.
+type Finish struct {
+	Last int64     `json:"last"` // the number of its last segment; GoesOn: it has none, after all
+	At   time.Time `json:"at"`   // when it was said, in UTC
+}
+
+// GoesOn stands in Finish.Last for a pipeline that went on after its end.
+const GoesOn int64 = -1
 
 // Notify adds n to d, unless it stands there already. A notice that comes again for an earlier number stands from that number on.
 func (d *Document) Notify(n Notice) { d.Notices = withNotice(d.Notices, n) }
@@ -119,6 +132,15 @@ func (d *Document) validate() error {
 		}
 		if w.Number < segment.Init || w.Number > maxNumber {
 			bad("%s: number %d: use 0 to %d, or %d for the initialisation segment", what, w.Number, int64(maxNumber), segment.Init)
+		}
+	}
+	if len(d.Finished) > maxFinished {
+		bad("%d pipelines have finished, at most %d", len(d.Finished), maxFinished)
+	}
+	for name, f := range d.Finished {
+		names("finished", name, "")
+		if name == "" || f.Last < GoesOn || f.Last > maxNumber || f.At.IsZero() {
+			bad("finished: %q: number %d at %v: use 0 to %d, or %d for one that goes on", name, f.Last, f.At, int64(maxNumber), GoesOn)
 		}
 	}
 	for i, n := range d.Notices {
@@ -185,6 +207,7 @@ func decode(b []byte, event, writer string) (*Document, error) {
 func (d *Document) clone() *Document {
 	c := *d
 	c.Masks, c.Withdrawn, c.Notices = slices.Clone(d.Masks), slices.Clone(d.Withdrawn), slices.Clone(d.Notices)
+	c.Finished = maps.Clone(d.Finished)
 	if d.Last != nil {
 		c.Last = new(*d.Last)
 	}
@@ -197,8 +220,11 @@ type State struct {
 	Masks []policy.Mask
 	// Ended says that Last is the number of the last segment. Where writers name different ones the smallest counts: one
 	// that was announced and is then served after all confuses nobody, the other way round players wait for what never comes.
+	// Where no writer names one, the event has ended when all its pipelines have finished, with the last segment of any.
 	Ended bool
 	Last  int64
+	// Finished are the pipelines that have said that their last segment has come, with its number.
+	Finished map[string]int64
 	// Notices are those of all writers, by number, then name, then text.
 	Notices []Notice
 	// CacheVersion is the sum of the writers' counters, so that it changes whichever of them is told to raise its own.
@@ -207,9 +233,10 @@ type State struct {
 	headers []string // headers[i] is the value of the header field with the first i+1 notices
 }
 
-// merge returns the State of docs, in which nothing that before announced is missing.
-func merge(docs []*Document, before *State) *State {
+// merge returns the State of docs about an event of pipelines, in which nothing that before announced is missing.
+func merge(docs []*Document, pipelines []string, before *State) *State {
 	s := &State{}
+	said := make(map[string]Finish)
 	notices := before.Notices
 	for _, d := range docs {
 		s.Masks = append(s.Masks, d.Masks...)
@@ -222,14 +249,38 @@ func merge(docs []*Document, before *State) *State {
 		if d.Last != nil && (!s.Ended || *d.Last < s.Last) {
 			s.Ended, s.Last = true, *d.Last
 		}
+		for name, f := range d.Finished {
+			if f.At.After(said[name].At) {
+				said[name] = f
+			}
+		}
 		s.CacheVersion += d.CacheVersion
 	}
+	s.finish(pipelines, said)
 	s.CacheVersion = max(s.CacheVersion, before.CacheVersion)
 	s.Notices = notices
 	for i := range notices {
 		s.headers = append(s.headers, FormatNotices(notices[:i+1]))
 	}
 	return s
+}
+
+// finish fills in which pipelines have finished, and the end of the event that follows.
+func (s *State) finish(pipelines []string, said map[string]Finish) {
+	s.Finished = make(map[string]int64)
+	last, all := GoesOn, len(pipelines) > 0
+	for _, name := range pipelines {
+		f, ok := said[name]
+		if !ok || f.Last == GoesOn {
+			all = false
+			continue
+		}
+		s.Finished[name] = f.Last
+		last = max(last, f.Last)
+	}
+	if all && !s.Ended {
+		s.Ended, s.Last = true, last
+	}
 }
 
 // Pipelines returns those of pipelines whose copy of id may be served, in their order.

@@ -3,6 +3,7 @@ package control
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"strings"
 	"testing"
 	"time"
@@ -76,6 +77,46 @@ func FuzzDecode(f *testing.F) {
 		if again, err := d.encode(); err != nil || !bytes.Equal(again, b) {
 			t.Errorf("decode(%s) is written as %s, %v", b, again, err)
 		}
-		merge([]*Document{d, d}, &State{})
+		merge([]*Document{d, d}, []string{"a", "b"}, &State{})
 	})
+}
+
+// TestFinish: the latest word of a pipeline counts, whichever writer has it; all pipelines' ends are the event's, unless a writer
+// names its end.
+func TestFinish(t *testing.T) {
+	at := func(s int64) time.Time { return time.Unix(s, 0).UTC() }
+	says := func(f map[string]Finish) *Document { return &Document{Finished: f} }
+	twelve := int64(12)
+	for _, tt := range []struct {
+		name  string
+		docs  []*Document
+		ended bool
+		last  int64
+		want  map[string]int64
+	}{
+		{"one of two", []*Document{says(map[string]Finish{"a": {9, at(1)}})}, false, 0, map[string]int64{"a": 9}},
+		{"both, to different writers", []*Document{says(map[string]Finish{"a": {9, at(1)}}), says(map[string]Finish{"b": {8, at(2)}})}, true, 9, map[string]int64{"a": 9, "b": 8}},
+		{"one went on", []*Document{says(map[string]Finish{"a": {9, at(1)}, "b": {9, at(1)}}), says(map[string]Finish{"a": {GoesOn, at(2)}})}, false, 0, map[string]int64{"b": 9}},
+		{"and ended after all", []*Document{says(map[string]Finish{"a": {11, at(3)}, "b": {9, at(1)}}), says(map[string]Finish{"a": {GoesOn, at(2)}})}, true, 11, map[string]int64{"a": 11, "b": 9}},
+		{"an operator's word", []*Document{{Last: &twelve, Finished: map[string]Finish{"a": {9, at(1)}, "b": {9, at(1)}}}}, true, 12, map[string]int64{"a": 9, "b": 9}},
+		{"a pipeline that is none", []*Document{says(map[string]Finish{"a": {9, at(1)}, "c": {9, at(1)}})}, false, 0, map[string]int64{"a": 9}},
+	} {
+		s := merge(tt.docs, []string{"a", "b"}, &State{})
+		if s.Ended != tt.ended || s.Last != tt.last || !maps.Equal(s.Finished, tt.want) {
+			t.Errorf("%s: merge = ended %v with %d, finished %v, want %v with %d, %v", tt.name, s.Ended, s.Last, s.Finished, tt.ended, tt.last, tt.want)
+		}
+		for _, d := range tt.docs {
+			if err := d.validate(); err != nil {
+				t.Errorf("%s: validate: %v", tt.name, err)
+			}
+		}
+	}
+	if s := merge([]*Document{{}}, nil, &State{}); s.Ended {
+		t.Error("an event without pipelines has ended")
+	}
+	for _, f := range []map[string]Finish{{"": {1, at(1)}}, {"a/b": {1, at(1)}}, {"a": {-2, at(1)}}, {"a": {maxNumber + 1, at(1)}}, {"a": {1, time.Time{}}}} {
+		if err := says(f).validate(); err == nil {
+			t.Errorf("validate of %v = nil, want an error", f)
+		}
+	}
 }

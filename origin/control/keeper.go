@@ -27,6 +27,9 @@ type Config struct {
 	Store kv.Store
 	// Events are the names of the events.
 	Events []string
+	// Pipelines are those of each event: it ends when all of them have said that they have. An event without any ends when an
+	// operator says so.
+	Pipelines map[string][]string
 	// Writers are the nodes whose documents are read, in any order. A node that is taken from the list is forgotten with what it said.
 	Writers []string
 	// Node is this node's name; it writes if it is among Writers.
@@ -63,9 +66,10 @@ type Keeper struct {
 
 // entry is what is known of one event.
 type entry struct {
-	name     string
-	changing chan struct{} // holds one value while this node's document is being changed
-	state    atomic.Pointer[State]
+	name      string
+	pipelines []string
+	changing  chan struct{} // holds one value while this node's document is being changed
+	state     atomic.Pointer[State]
 
 	mu   sync.Mutex // guards docs, and the order in which states are stored
 	docs map[string]known
@@ -104,7 +108,7 @@ func New(cfg Config) (*Keeper, error) {
 	ctx, stop := context.WithCancel(context.Background())
 	k := &Keeper{cfg: cfg, log: log, events: make(map[string]*entry), stop: stop, ended: make(chan struct{}), ready: make(chan struct{})}
 	for _, name := range cfg.Events {
-		e := &entry{name: name, changing: make(chan struct{}, 1), docs: make(map[string]known)}
+		e := &entry{name: name, pipelines: cfg.Pipelines[name], changing: make(chan struct{}, 1), docs: make(map[string]known)}
 		e.state.Store(&State{})
 		k.events[name] = e
 	}
@@ -291,7 +295,7 @@ func (e *entry) install(doc *Document, raw []byte) {
 		return
 	}
 	e.docs[doc.Writer] = known{doc, raw}
-	e.state.Store(merge(e.documents(), e.state.Load()))
+	e.state.Store(merge(e.documents(), e.pipelines, e.state.Load()))
 }
 
 // Change calls change with this node's document about event, stores what it leaves, and returns nil once it is durable; the
@@ -356,7 +360,7 @@ func (k *Keeper) write(ctx context.Context, e *entry, again bool, change func(*D
 		return err
 	}
 	if changed && len(next.Notices) > len(base.Notices) {
-		if err := fits(merge([]*Document{next}, e.state.Load()).Notices); err != nil {
+		if err := fits(merge([]*Document{next}, e.pipelines, e.state.Load()).Notices); err != nil {
 			return err
 		}
 	}
@@ -376,5 +380,6 @@ func (k *Keeper) write(ctx context.Context, e *entry, again bool, change func(*D
 // equal reports whether the contents of a and b are the same.
 func equal(a, b *Document) bool {
 	return slices.Equal(a.Masks, b.Masks) && slices.Equal(a.Withdrawn, b.Withdrawn) && slices.Equal(a.Notices, b.Notices) &&
-		a.CacheVersion == b.CacheVersion && (a.Last == nil) == (b.Last == nil) && (a.Last == nil || *a.Last == *b.Last)
+		a.CacheVersion == b.CacheVersion && (a.Last == nil) == (b.Last == nil) && (a.Last == nil || *a.Last == *b.Last) &&
+		maps.EqualFunc(a.Finished, b.Finished, func(x, y Finish) bool { return x.Last == y.Last && x.At.Equal(y.At) })
 }

@@ -201,14 +201,16 @@ func Start(t testing.TB, cfg Config) *Origin {
 func startControl(t testing.TB, cfg Config) *control.Keeper {
 	t.Helper()
 	var events []string
+	pipelines := make(map[string][]string)
 	for _, ev := range cfg.Events {
 		events = append(events, ev.Name)
+		pipelines[ev.Name] = ev.Pipelines
 	}
 	writers := cfg.Writers
 	if writers == nil {
 		writers = []string{cfg.Node}
 	}
-	k, err := control.New(control.Config{Store: cfg.Control, Events: events, Node: cfg.Node, Writers: writers, Log: cfg.Log})
+	k, err := control.New(control.Config{Store: cfg.Control, Events: events, Pipelines: pipelines, Node: cfg.Node, Writers: writers, Log: cfg.Log})
 	if err != nil {
 		t.Fatalf("origintest: %v", err)
 	}

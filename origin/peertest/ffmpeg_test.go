@@ -30,9 +30,8 @@ func TestTwoPackagers(t *testing.T) {
 	const minute = 60 * time.Second
 	d := deploy(t, channel())
 	start := time.Now()
-	a := startPackager(t, "http://"+d.publish[0].Publish+"/ev/a", 2*minute)
-	first := segmentAt(time.Now())
-	startPackager(t, "http://"+d.publish[1].Publish+"/ev/b", 2*minute)
+	a, first := d.pack(t, 0, "a", 2*minute)
+	d.pack(t, 1, "b", 2*minute)
 	last := first + int64(minute/(2*time.Second)) - 1
 
 	live := map[string][]answer{}
@@ -59,8 +58,7 @@ func TestTwoPackagers(t *testing.T) {
 	wait(t, time.Until(half))
 	a.kill()
 	wait(t, 5*time.Second)
-	startPackager(t, "http://"+d.publish[0].Publish+"/ev/a", 2*minute)
-	back := segmentAt(time.Now())
+	_, back := d.pack(t, 0, "a", 2*minute)
 	reading.Wait()
 
 	for _, r := range d.event.Renditions {
@@ -86,7 +84,9 @@ func TestTwoPackagers(t *testing.T) {
 		})
 	}
 	for i, p := range d.publish {
-		for name, f := range p.stats(t).Publish.Feeds {
+		published := p.stats(t).Publish
+		t.Logf("publish process %d: answers %v", i, published.Requests)
+		for name, f := range published.Feeds {
 			t.Logf("publish process %d, pipeline %s: %d segments looked into; short %d, discontinuities %d, slates %d, missing %d; without a header %d, not understood %d; offsets in ms %v",
 				i, name, f.Inspected, f.Short, f.Discontinuities, f.Slates, f.Missing, f.Unlocked, f.Malformed+f.Foreign, f.OffsetMS)
 			if f.Inspected == 0 || f.Discontinuities+f.Short+f.Slates+f.Missing+f.Unlocked+f.Malformed+f.Foreign != 0 {
@@ -101,6 +101,17 @@ func TestTwoPackagers(t *testing.T) {
 
 // segmentAt is the number of the segment that lasts at an instant.
 func segmentAt(at time.Time) int64 { return at.Unix() / 2 }
+
+// pack starts a packager of a pipeline that publishes to a publish process, and returns the number of its first segment.
+func (d *deployment) pack(t *testing.T, publish int, pipeline string, length time.Duration) (*packager, int64) {
+	t.Helper()
+	const group = 4 * time.Second // it begins with the next one
+	if left := time.Until(time.Now().Truncate(group).Add(group)); left < time.Second {
+		wait(t, left) // so that there is no doubt which
+	}
+	first := segmentAt(time.Now().Truncate(group).Add(group))
+	return startPackager(t, "http://"+d.publish[publish].Publish+"/ev/"+pipeline, length), first
+}
 
 // answer is a segment as it was served.
 type answer struct {
@@ -222,7 +233,7 @@ func (d *deployment) get(serve int, rendition string, n int64, start time.Time) 
 	case err != nil:
 		return got, fmt.Errorf("GET %v: %w", id, err)
 	case res.StatusCode != http.StatusOK:
-		return got, fmt.Errorf("GET %v = %d %.100q, %v after the start", id, res.StatusCode, body, time.Since(start))
+		return answer{}, fmt.Errorf("GET %v = %d %.100q, %v after the start", id, res.StatusCode, body, time.Since(start))
 	case got.pipeline != "a" && got.pipeline != "b":
 		return got, fmt.Errorf("GET %v: pipeline %q", id, got.pipeline)
 	case res.Header.Get("Origin-Defects") != "":
