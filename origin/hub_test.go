@@ -282,6 +282,33 @@ func TestComingAndGoing(t *testing.T) {
 	})
 }
 
+// TestFoundIsNotAbsent: what the store said of a segment before it was found is forgotten then. A flawed copy, which the node does not
+// remember, is asked for again when the cache has lost it and no poll of the store is due any more before the deadline.
+func TestFoundIsNotAbsent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var lost atomic.Bool
+		zone := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+			if lost.Load() {
+				return kv.ErrNotFound
+			}
+			return do(ctx)
+		})
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{origintest.Event(start)}, Zones: []kv.Store{zone}})
+		var held sync.WaitGroup
+		held.Go(func() { wantStatus(t, "held GET", get(t, o, "/ev/v1/0.m4s"), 200) })
+		at(start, 3920*time.Millisecond) // the store was asked for the last time at 3.9 s, and had nothing
+		put(t, o, "/ev/a/v1/0.m4s", []byte("slate"), "Origin-Slate", "?1")
+		held.Wait()
+		if st := o.Serve.Stats(); st.StorePolls != 8 {
+			t.Fatalf("%d polls of the store, want 8", st.StorePolls)
+		}
+		lost.Store(true)
+		at(start, 3950*time.Millisecond)
+		wantStatus(t, "GET again", get(t, o, "/ev/v1/0.m4s"), 200)
+	})
+}
+
 // TestLateComersSpareTheStore: who asks for a segment after it was published finds it in the cache; the store is not asked.
 func TestLateComersSpareTheStore(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -63,6 +63,10 @@ func writeBench(w io.Writer, r record.Results) error {
 					return err
 				}
 			}
+			h := p.Holds
+			if err := line("Hold"+where, h.Count, figureOf(h.P50, "p50-ms"), figureOf(h.P99, "p99-ms"), figureOf(h.P999, "p999-ms")); err != nil {
+				return err
+			}
 			if p.Reads > 0 {
 				if err := line("Throughput"+where, 1, figureOf(&p.ReadGbit, "Gbit/s")); err != nil {
 					return err

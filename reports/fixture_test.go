@@ -157,7 +157,7 @@ func makeRun(backends []backend) Run {
 		}
 		bk.Segments = record.Segments{Published: 396, Acknowledged: 393, Read: reads, Verified: reads, Late: int64(len(b.late)), Missed: int64(len(b.missed)),
 			LongestGap: 2 * float64(len(b.missed)), SlackP50: ptr(640.0), SlackP1: ptr(-220.0)}
-		bk.Phases[1].Holds, bk.Phases[2].Holds = latency([]float64{2.1, 2.8, 3.4}), latency([]float64{3.3, 4.1, 17})
+		bk.Phases[1].Holds, bk.Phases[2].Holds = latency(holdTimes(400, 2.1)), latency(holdTimes(400, 3.3))
 		bk.Cache = record.Cache{StoreReads: reads, Polls: 2310, PollKeys: 4620, Awaited: 198, StorePolls: 590, MostStorePolls: 7, Collapse: ptr(1.02), StoreBytes: ptr(19.6)}
 		if b.hit > 0 {
 			bk.Cache.Reads, bk.Cache.Hits = reads, int64(float64(reads)*b.hit)
@@ -210,4 +210,12 @@ func latency(samples []float64) record.Latency {
 	}
 	l.Points = append(l.Points, [2]float64{1 - 1/float64(n), s[n-1]})
 	return l
+}
+
+// holdTimes are n times that grow evenly from least to three times that, in ms.
+func holdTimes(n int, least float64) (all []float64) {
+	for i := range n {
+		all = append(all, least*(1+2*float64(i)/float64(n)))
+	}
+	return all
 }
