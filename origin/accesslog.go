@@ -16,7 +16,7 @@ func AccessLog(h http.Handler, log *slog.Logger) http.Handler {
 		out := &loggedWriter{ResponseWriter: w, status: http.StatusOK}
 		defer func() {
 			log.Info("request", "remote", r.RemoteAddr, "credential", access.Name(r.Context()), "method", r.Method, "path", r.URL.Path,
-				"status", out.status, "bytes", out.sent, "took", time.Since(began))
+				"status", out.status, "bytes", out.sent, "took_ms", float64(time.Since(began).Microseconds())/1000)
 		}()
 		h.ServeHTTP(out, r)
 	})

@@ -33,6 +33,7 @@ type Server struct {
 // ListenerStats counts the connections of a listener.
 type ListenerStats struct {
 	Open    int64 `json:"open" metric:"gauge"`
+	Limit   int64 `json:"limit" metric:"gauge"`
 	Refused int64 `json:"refused"` // closed at once, because there were too many
 }
 
@@ -82,7 +83,7 @@ func (s *Server) GiveUp() { s.giveUp(ErrDraining) }
 func (s *Server) Stats() ListenerStats {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return ListenerStats{Open: int64(len(s.open)), Refused: s.refused}
+	return ListenerStats{Open: int64(len(s.open)), Limit: int64(s.limit.Connections), Refused: s.refused}
 }
 
 // track counts a connection, and closes a new one that is too many. An answer would cost what the limit saves.

@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -176,6 +177,7 @@ func (n *node) origin(ctx context.Context, cfg config.Node) error {
 	n.ready.Operator, err = n.listen("operator", cfg.Operator, guard.Handler(h), limit)
 	if err == nil {
 		n.listeners[len(n.listeners)-1].last = true
+		n.checkFiles()
 	}
 	return err
 }
@@ -203,6 +205,20 @@ func newKeeper(ctx context.Context, cfg config.Node, store kv.Store, log *slog.L
 		log.Warn("not ready yet", "err", err)
 	}
 	return k, nil
+}
+
+// checkFiles warns if there can be more connections than open files: what is too many is then not sent away but waits, and the
+// stores are cut off with it.
+func (n *node) checkFiles() {
+	var connections int64
+	for _, s := range n.listenerStats() {
+		connections += s.Limit
+	}
+	var files syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &files); err == nil && uint64(connections) > uint64(files.Cur) {
+		n.log.Warn("the limits allow more connections than open files: raise ulimit -n, or lower limits.*.connections",
+			"connections", connections, "files", files.Cur)
+	}
 }
 
 // isReady returns why the node should get no requests. That its store answers follows from that its events' state was read, which is
@@ -321,7 +337,7 @@ func (n *node) serve(ctx context.Context) error {
 	}
 	<-failed.Done()
 	n.draining.Store(true)
-	n.log.Info("draining", "delay", n.drainDelay, "at most", n.drainTime)
+	n.log.Info("draining", "delay", n.drainDelay.String(), "at_most", n.drainTime.String())
 	if ctx.Err() != nil { // and not a listener that failed
 		delay := time.NewTimer(n.drainDelay)
 		defer delay.Stop()

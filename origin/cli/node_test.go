@@ -203,7 +203,7 @@ func TestReadyOnceTheStoreAnswers(t *testing.T) {
 // if it does not.
 func TestDrainDelayAndHolds(t *testing.T) {
 	evs, _ := events()
-	evs[0].Template.Ticks = 60 // so that nothing becomes due meanwhile
+	evs[0].Template.Start, evs[0].Template.Ticks = time.Now(), 60 // so that nothing becomes due meanwhile
 	number := evs[0].Template.Next(time.Now())
 	n := both(evs)
 	n.Events[0].Renditions = config.Renditions("v", "w")
