@@ -14,8 +14,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"origin-storm/origin/kv"
 	"origin-storm/origin/segment"
 )
@@ -41,7 +39,7 @@ type Config struct {
 
 const (
 	defaultEvery = 250 * time.Millisecond
-	// readTimeout bounds one document's read, with its retries: one that hangs does not keep the others back for longer.
+	// readTimeout bounds one document's read, with its retries.
 	readTimeout = time.Second
 	// parallel is how many documents are read at a time.
 	parallel = 16
@@ -57,9 +55,13 @@ type Keeper struct {
 	log    *slog.Logger
 	events map[string]*entry
 	stop   context.CancelFunc
-	ended  chan struct{} // closed when the polls have ended
-	ready  chan struct{} // closed after the first complete read
-	reason atomic.Pointer[error]
+	polls  sync.WaitGroup
+	slots  chan struct{} // holds a value for each read that is under way
+	ready  chan struct{} // closed when every document has been read once
+
+	mu              sync.Mutex // guards the following
+	unread, failing int        // documents
+	reason          error      // why the last read that failed did
 
 	reads, failed, changes atomic.Int64
 }
@@ -106,20 +108,31 @@ func New(cfg Config) (*Keeper, error) {
 		log = slog.New(slog.DiscardHandler)
 	}
 	ctx, stop := context.WithCancel(context.Background())
-	k := &Keeper{cfg: cfg, log: log, events: make(map[string]*entry), stop: stop, ended: make(chan struct{}), ready: make(chan struct{})}
+	k := &Keeper{
+		cfg: cfg, log: log, events: make(map[string]*entry), stop: stop, slots: make(chan struct{}, parallel), ready: make(chan struct{}),
+	}
+	var watches []*watch
 	for _, name := range cfg.Events {
 		e := &entry{name: name, pipelines: cfg.Pipelines[name], changing: make(chan struct{}, 1), docs: make(map[string]known)}
 		e.state.Store(&State{})
 		k.events[name] = e
+		for _, writer := range cfg.Writers {
+			watches = append(watches, &watch{e: e, writer: writer})
+		}
 	}
-	go k.run(ctx)
+	if k.unread = len(watches); k.unread == 0 {
+		close(k.ready)
+	}
+	for _, w := range watches {
+		k.polls.Go(func() { k.poll(ctx, w) })
+	}
 	return k, nil
 }
 
 // Close returns when the polls have ended. States are still answered afterwards, Change is not to be called any more.
 func (k *Keeper) Close() {
 	k.stop()
-	<-k.ended
+	k.polls.Wait()
 }
 
 // State returns what is known of event, without waiting for anything; of an event that the Keeper was not told of, nothing.
@@ -159,8 +172,10 @@ func (k *Keeper) Ready() error {
 		return nil
 	default:
 	}
-	if err := k.reason.Load(); err != nil {
-		return fmt.Errorf("control: the state of the events was not read yet: %w", *err)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.reason != nil {
+		return fmt.Errorf("control: the state of the events was not read yet: %w", k.reason)
 	}
 	return errors.New("control: the state of the events was not read yet")
 }
@@ -187,31 +202,30 @@ func (k *Keeper) Stats() Stats {
 	return s
 }
 
-// run polls until ctx ends.
-func (k *Keeper) run(ctx context.Context) {
-	defer close(k.ended)
+// watch is one writer's document about one event, which a goroutine of its own polls: one that hangs keeps no other back.
+type watch struct {
+	e             *entry
+	writer        string
+	read, failing bool // read at least once; the last read failed; both guarded by the Keeper's mu
+}
+
+// poll reads a document again and again until ctx ends.
+func (k *Keeper) poll(ctx context.Context, w *watch) {
 	tick := time.NewTicker(k.cfg.Every)
 	defer tick.Stop()
-	var failing bool
-	complete := sync.OnceFunc(func() { close(k.ready) })
 	for {
-		err := k.poll(ctx)
-		switch {
-		case ctx.Err() != nil:
+		select {
+		case k.slots <- struct{}{}:
+		case <-ctx.Done():
 			return
-		case err != nil:
-			k.reason.Store(&err)
-			if !failing { // once an outage, not once a poll
-				k.log.Error("control documents can not be read; the last state known stays in force", "err", err)
-			}
-			failing = true
-		default:
-			if failing {
-				k.log.Info("control documents can be read again")
-			}
-			failing = false
-			complete()
 		}
+		k.reads.Add(1)
+		err := k.read(ctx, w.e, w.writer)
+		<-k.slots
+		if ctx.Err() != nil {
+			return
+		}
+		k.heard(w, err)
 		select {
 		case <-tick.C:
 		case <-ctx.Done():
@@ -220,23 +234,32 @@ func (k *Keeper) run(ctx context.Context) {
 	}
 }
 
-// poll reads each document once.
-func (k *Keeper) poll(ctx context.Context) error {
-	var g errgroup.Group
-	g.SetLimit(parallel)
-	for _, e := range k.events {
-		for _, writer := range k.cfg.Writers {
-			g.Go(func() error {
-				k.reads.Add(1)
-				err := k.read(ctx, e, writer)
-				if err != nil && ctx.Err() == nil {
-					k.failed.Add(1)
-				}
-				return err
-			})
+// heard notes what became of a read. The log hears of an outage once, not of each document and poll.
+func (k *Keeper) heard(w *watch, err error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	switch {
+	case err != nil:
+		k.failed.Add(1)
+		k.reason = err
+		if !w.failing {
+			w.failing = true
+			if k.failing++; k.failing == 1 {
+				k.log.Error("control documents can not be read; the last state known stays in force", "err", err)
+			}
+		}
+	case w.failing:
+		w.failing = false
+		if k.failing--; k.failing == 0 {
+			k.log.Info("control documents can be read again")
 		}
 	}
-	return g.Wait()
+	if err == nil && !w.read {
+		w.read = true
+		if k.unread--; k.unread == 0 {
+			close(k.ready)
+		}
+	}
 }
 
 func key(event, writer string) kv.Key { return kv.Key{Part: "control/" + event, Name: writer} }
