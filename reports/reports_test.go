@@ -456,7 +456,7 @@ func TestBenchIsReadByBenchstat(t *testing.T) {
 		case *benchfmt.Result:
 			lines++
 			base, parts := rec.Name.Parts()
-			if string(base) == "Write" && len(parts) != 2 {
+			if (string(base) == "Write" || string(base) == "Hold") && len(parts) != 2 {
 				t.Errorf("%s has parts %q, want backend and phase", rec.Name, parts)
 			}
 			if rec.GetConfig("provenance") == "" {
@@ -464,8 +464,8 @@ func TestBenchIsReadByBenchstat(t *testing.T) {
 			}
 		}
 	}
-	if err := r.Err(); err != nil || lines != 18 {
-		t.Errorf("benchfmt reads %d lines and error %v, want 18", lines, err)
+	if err := r.Err(); err != nil || lines != 24 {
+		t.Errorf("benchfmt reads %d lines and error %v, want 24", lines, err)
 	}
 	if r.Units().GetBetter("p99-ms") != -1 || r.Units().GetBetter("Gbit/s") != 1 {
 		t.Error("the units do not say which way is better")
