@@ -155,6 +155,11 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 			return stage.Config{}, usagef("--backend: %w", err)
 		}
 	}
+	if len(f.target) > 0 { // what runs already is neither pinned nor given an edge
+		for i := range s.Backends {
+			s.Backends[i].Edge, s.Backends[i].Cores = "", nil
+		}
+	}
 	if err := stage.Check(s); err != nil {
 		return stage.Config{}, err
 	}

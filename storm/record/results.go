@@ -45,7 +45,7 @@ type Backend struct {
 	Profile    string          `json:"profile,omitempty"` // of a modelled backend: the profile's name and source
 	Servers    []string        `json:"servers"`
 	Phases     []Phase         `json:"phases"`
-	Isolation  *WriteIsolation `json:"write_isolation"`
+	Isolation  *WriteIsolation `json:"write_isolation"` // null without quiet or without storm windows
 	Segments   Segments        `json:"segments"`
 	Cache      Cache           `json:"cache"`
 	Edge       *Edge           `json:"edge"`                // null where no backend of the scenario has one

@@ -554,7 +554,9 @@ func (m *measurement) result(target *Target, x live.Stats) *record.Backend {
 	f := target.Facts
 	b.Name, b.Provenance, b.Profile, b.Servers, b.Published, b.Edge = m.arm.Name, f.Provenance, f.Profile, f.Servers, f.Published, f.Edge
 	b.Notes = append(b.Notes, f.Notes...)
-	b.Isolation = verdict.Isolation(m.recording.Ticks(scenarios.QuietPhase), m.recording.Ticks(scenarios.StormPhase), m.cfg.Seed)
+	if w := m.scenario.Windows; w.Quiet > 0 && w.Storm > 0 {
+		b.Isolation = verdict.Isolation(m.recording.Ticks(scenarios.QuietPhase), m.recording.Ticks(scenarios.StormPhase), m.cfg.Seed)
+	}
 	if m.cores != nil {
 		var err error
 		if b.Cores, err = m.cores.figures(m.backend()); err != nil {
