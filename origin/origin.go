@@ -31,7 +31,7 @@ const (
 	HeaderSlate = "Origin-Slate"
 	// HeaderKept is ?1 on the answer to a PUT whose bytes were not stored because another copy stands; ETag is that copy's.
 	HeaderKept = "Origin-Kept"
-	// HeaderTTL is how long an answer other than 200 may be reused, in milliseconds. Cache-Control says the same in whole
+	// HeaderTTL is how long a manifest, or an answer other than 200, may be reused, in milliseconds. Cache-Control says the same in whole
 	// seconds, rounded down, which is long against a 2 s segment.
 	HeaderTTL = "Origin-TTL-Ms"
 	// HeaderEnded lists the pipelines, as strings, of which a publishing node has been told that their last segment has come; on

@@ -158,6 +158,9 @@ func (s *Serve) manifest(ctx context.Context, p page) (written, error) {
 		f.keep = unknownFor
 		return written{}, f
 	}
+	if err := s.ready(); err != nil { // it is not known what is masked, or whether the event has ended
+		return written{}, err
+	}
 	known, err := s.learn(ctx, ev)
 	if err != nil {
 		return written{}, err

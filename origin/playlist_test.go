@@ -262,3 +262,20 @@ func TestManifestsUnderControl(t *testing.T) {
 		}
 	})
 }
+
+// A node that could not read yet what operators have said does not know what is masked, or whether the event has ended.
+func TestManifestsBeforeControl(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		broken := kv.Inject(&mem.Store{}, func(context.Context, kv.Op, func(context.Context) error) error {
+			return errors.New("the store is broken")
+		})
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{withAudio(start)}, Control: broken, Node: "n1"})
+		put(t, o, "/ev/a/v/init.mp4", initOf(t, "avc"))
+		put(t, o, "/ev/a/a/init.mp4", initOf(t, "aac"))
+		at(start, 4*time.Second)
+		for _, path := range []string{"/ev/live.mpd", "/ev/master.m3u8", "/ev/v/index.m3u8"} {
+			wantStatus(t, "GET "+path, get(t, o, path), 503)
+		}
+	})
+}
