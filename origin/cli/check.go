@@ -69,6 +69,7 @@ It exits with 1 if a row is broken.`,
 	s.DurationVar(&f.target.DVR, "dvr", 2*time.Hour, "how far behind the live edge segments are served")
 	s.Int64Var(&f.target.MaxSegment, "max-segment", 32<<20, "the largest segment that is taken, in bytes")
 	s.IntVar(&f.target.Holds, "holds", 0, "how many requests a serve node holds at most; 0: the row about it is not tried")
+	s.StringVar(&f.target.Stressed, "stressed", "", "base URL of a serve node that takes its store to be under stress; none: shedding is not tried")
 	s.DurationVar(&f.target.Slack, "slack", 500*time.Millisecond, "how far from its instant an answer may come")
 	s.StringVar(&f.user, "user", "", "packager's user for HTTP Basic, with the password in "+envCheckPassword+"; a bearer token is taken from "+envCheckBearer)
 	s.StringVar(&f.ca, "ca", "", "PEM file of the authorities to trust")
@@ -83,7 +84,11 @@ It exits with 1 if a row is broken.`,
 // run tries the contract and prints the results.
 func (f *checkFlags) run(c *cobra.Command) error {
 	t := &f.target
-	for _, url := range slices.Concat(t.Publish, t.Serve, t.Operator) {
+	urls := slices.Concat(t.Publish, t.Serve, t.Operator)
+	if t.Stressed != "" {
+		urls = append(urls, t.Stressed)
+	}
+	for _, url := range urls {
 		if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
 			return usage{fmt.Errorf("%q is no base URL; give one such as http://127.0.0.1:8080", url)}
 		}
@@ -96,6 +101,7 @@ func (f *checkFlags) run(c *cobra.Command) error {
 			urls[i] = strings.TrimSuffix(urls[i], "/")
 		}
 	}
+	t.Stressed = strings.TrimSuffix(t.Stressed, "/")
 	start, err := time.Parse(time.RFC3339Nano, f.start)
 	if err != nil {
 		return usage{fmt.Errorf("--start: %w", err)}

@@ -46,19 +46,24 @@ func TestCheck(t *testing.T) {
 			Zones: []config.StoreAt{{Kind: "remote", Addresses: []string{store.Host}, Namespace: "zone"}},
 		},
 		Writers: []string{"p1", "p2"},
-		Serving: config.Serving{Holds: 200, Hot: 1 << 20, Collapse: true},
+		// On a machine that is busy with other tests the store is slow, and what can wait would be shed.
+		Serving: config.Serving{Holds: 200, Hot: 1 << 20, Collapse: true, Stress: config.Stress{Shed: -1}},
 	}
 	for i := range node.Events[0].Renditions { // the suite's initialisation segments are no media, and tell nothing
-		node.Events[0].Renditions[i].Kind = config.Video
+		node.Events[0].Renditions[i].Kind, node.Events[0].Renditions[i].Bandwidth = config.Video, 1e6
 	}
 	as := func(role config.Role, name string) config.Ready {
 		n := node
 		n.Role, n.Name = role, name
+		if name == "slow" { // every read takes longer than this
+			n.Serving.Stress = config.Stress{Target: 1, PerMiB: 1, Shed: 0.01, Samples: 1}
+		}
 		ready, _ := start(t, n)
 		return ready
 	}
 	publish, other, one, two := as(config.Publish, "p1"), as(config.Publish, "p2"), as(config.Serve, "s1"), as(config.Serve, "s2")
-	out, err := check(t, "--event", "ev", "--renditions", "v1,v2,v3,v4,v5,v6,v7,v8", "--max-segment", "65536", "--holds", "200", "--json",
+	slow := as(config.Serve, "slow")
+	out, err := check(t, "--event", "ev", "--renditions", "v1,v2,v3,v4,v5,v6,v7,v8", "--max-segment", "65536", "--holds", "200", "--json", "--stressed", "http://"+slow.Serve,
 		"--operator", "http://"+publish.Operator, "--publish", "http://"+publish.Publish, "--publish", "http://"+other.Publish, "--serve", "http://"+one.Serve+"/", "--serve", "http://"+two.Serve)
 	if err != nil {
 		t.Errorf("origin check: %v", err)

@@ -39,6 +39,9 @@ type Target struct {
 	// Holds is how many requests a serve node holds at most; 0: not known, and nothing is tried.
 	Holds int
 
+	// Stressed is the base URL of a serve node that takes its store to be under stress; empty: there is none.
+	Stressed string
+
 	// Authorize adds the packager's credentials to a request; nil: publishing needs none.
 	Authorize func(*http.Request)
 	// AuthorizeOperator adds the operator's; nil: the listener needs none.

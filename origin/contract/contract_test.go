@@ -16,13 +16,14 @@ import (
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/origintest"
+	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
 )
 
 const secret = "what the packagers were given"
 
-// deployment is an origin of two publish and two serve nodes, and how the suite reaches it.
+// deployment is an origin of two publish and two serve nodes, and a third that sheds what can wait, and how the suite reaches it.
 // change spoils all nodes, each one of them; nil: not at all.
 func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)) contract.Target {
 	renditions := []string{"v1", "v2", "v3", "v4"}
@@ -45,20 +46,23 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 	if change != nil {
 		change(&cfg)
 	}
-	nodes := make([]*origintest.Origin, 2)
+	nodes := make([]*origintest.Origin, 3)
 	for i := range nodes {
 		cfg := cfg
 		cfg.Node = fmt.Sprint("n", i+1)
+		if i == 2 {
+			cfg.Load = func() policy.Load { return policy.Load{Stressed: true} }
+		}
 		if each != nil {
 			each(&cfg)
 		}
 		nodes[i] = origintest.Start(t, cfg)
 	}
-	one, two := nodes[0], nodes[1]
+	one, two, slow := nodes[0], nodes[1], nodes[2]
 	return contract.Target{
 		Publish: []string{one.PublishURL, two.PublishURL}, Serve: []string{one.ServeURL, two.ServeURL}, Operator: []string{one.OperatorURL, two.OperatorURL},
 		Event: "ev", Pipelines: []string{"a", "b"}, Renditions: renditions, Template: cfg.Events[0].Template,
-		DVR: cfg.Events[0].DVR, MaxSegment: cfg.Events[0].MaxSegment, Holds: cfg.Serving.Holds,
+		DVR: cfg.Events[0].DVR, MaxSegment: cfg.Events[0].MaxSegment, Holds: cfg.Serving.Holds, Stressed: slow.ServeURL,
 		Authorize: func(r *http.Request) { r.Header.Set("Authorization", "Bearer "+secret) },
 		Client:    one.Client, Dial: cfg.Network.DialContext, Slack: 50 * time.Millisecond,
 	}

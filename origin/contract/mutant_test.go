@@ -659,8 +659,22 @@ var serveMutants = []mutant{
 			a.header.Set("Cache-Control", "public, max-age=3600")
 		}
 	}))},
-	{name: "a full hold table is too many requests", rows: "S20", serve: always(status(503, 429, any))},
+	{name: "a full hold table is too many requests", rows: "S20", serve: always(status(503, 429, func(r *http.Request) bool { return r.Host != "serve.n3" }))},
 	{name: "a full hold table may be kept", rows: "S20", serve: always(with("Cache-Control", "public, max-age=5", 503))},
+	{name: "what is shed may not be kept", rows: "S22", serve: always(change(func(r *http.Request, a *answered) {
+		if a.status == 503 && r.Host == "serve.n3" {
+			a.header.Set("Cache-Control", "no-store")
+		}
+	}))},
+	{name: "nothing is shed", rows: "S22", serve: func(w *world) handling {
+		return change(func(r *http.Request, a *answered) {
+			if sent := w.of(r.URL.Path); a.status == 503 && r.Host == "serve.n3" && len(sent) > 0 {
+				a.setBody(sent[0].body)
+				a.status = 200
+			}
+		})
+	}},
+	{name: "the live edge is shed, too", rows: "S22", serve: always(status(200, 503, func(r *http.Request) bool { return r.Host == "serve.n3" }))},
 	{name: "who leaves takes others along", rows: "S21", serve: func(w *world) handling {
 		var mu sync.Mutex
 		held := map[string][]context.CancelFunc{}

@@ -31,21 +31,25 @@ func nodeCases() []Case {
 		}},
 		{Row: "D2", Says: "different bytes given to two nodes, one after the other: within 5 s one whole copy everywhere, for good", needs: two, run: func(p *probe) {
 			// Whatever a node reads by now, it may have to forget again, be it that it reads at once or just before all have to agree.
+			var wg sync.WaitGroup
 			for _, quiet := range []time.Duration{0, settle - p.Slack/2} {
 				for _, order := range [][2]int{{0, 1}, {1, 0}} {
-					id := p.liveName() // at the live edge, where no node looks before it writes
-					p.until(p.opens(id.Number).Add(p.Slack))
-					bodies := [][]byte{p.bodyOf(p.first(id), "one"), p.bodyOf(p.first(id), "two")}
-					for i, node := range order {
-						p.publishAt(node, p.first(id), bodies[i])
-						p.pause(p.Template.Duration() / 20)
-						if quiet == 0 {
-							p.everywhere(id)
+					wg.Go(func() {
+						id := p.liveName() // at the live edge, where no node looks before it writes
+						p.until(p.opens(id.Number).Add(p.Slack))
+						bodies := [][]byte{p.bodyOf(p.first(id), "one"), p.bodyOf(p.first(id), "two")}
+						for i, node := range order {
+							p.publishAt(node, p.first(id), bodies[i])
+							p.pause(p.Template.Duration() / 20)
+							if quiet == 0 {
+								p.everywhere(id)
+							}
 						}
-					}
-					p.agree(id, bodies, quiet)
+						p.agree(id, bodies, quiet)
+					})
 				}
 			}
+			wg.Wait()
 		}},
 		{Row: "D3", Says: "different bytes given to two nodes at once: within 5 s one whole copy everywhere, for good", needs: two, run: func(p *probe) {
 			id := p.liveName()
@@ -67,13 +71,17 @@ func nodeCases() []Case {
 			p.soon(a.what, id, sound)
 		}},
 		{Row: "D5", Says: "a flawed copy given to one node never replaces one given to the other", needs: two, run: func(p *probe) {
+			var wg sync.WaitGroup
 			for _, id := range []segment.ID{p.pastName(), p.liveName()} {
-				p.until(p.opens(id.Number).Add(p.Slack))
-				sound := p.bodyOf(p.first(id))
-				p.publishAt(0, p.first(id), sound)
-				p.publishAt(1, p.first(id), p.bodyOf(p.first(id), "flawed"), headerDefects, "short")
-				p.agree(id, [][]byte{sound}, 0)
+				wg.Go(func() {
+					p.until(p.opens(id.Number).Add(p.Slack))
+					sound := p.bodyOf(p.first(id))
+					p.publishAt(0, p.first(id), sound)
+					p.publishAt(1, p.first(id), p.bodyOf(p.first(id), "flawed"), headerDefects, "short")
+					p.agree(id, [][]byte{sound}, 0)
+				})
 			}
+			wg.Wait()
 		}},
 	}
 }

@@ -240,6 +240,37 @@ func serveCases() []Case {
 				p.bytes(a, body)
 			}
 		}},
+		{Row: "S22", Says: "while the store is under stress, what is far behind the live edge: 503 for 5 s, the live edge 200", needs: func(t *Target) string {
+			if t.Stressed == "" {
+				return "a serve node whose store is under stress is needed (--stressed)"
+			}
+			return ""
+		}, run: shedding},
+	}
+}
+
+// shedding reads from the node that sheds.
+func shedding(p *probe) {
+	old, live := p.pastName(), p.liveName()
+	p.publish(p.first(old), p.bodyOf(p.first(old)))
+	p.until(p.opens(live.Number).Add(p.Slack))
+	p.publish(p.first(live), p.bodyOf(p.first(live)))
+	a := p.request(http.MethodGet, p.Stressed+old.String(), nil)
+	for i := range int64(200) { // a node that measures its store finds out by reading, such as of what nobody has published
+		if a.StatusCode != http.StatusOK {
+			break
+		}
+		absent := old
+		absent.Number -= i % enough
+		p.request(http.MethodGet, p.Stressed+absent.String(), nil)
+		a = p.request(http.MethodGet, p.Stressed+old.String(), nil)
+	}
+	if p.status(a, http.StatusServiceUnavailable) {
+		p.want(maxAge(a) == int64(settle/time.Second), a.what+": Cache-Control", strconv.Quote(a.Header.Get("Cache-Control")), "max-age=5")
+		p.header(a, headerTTL, "5000")
+	}
+	if a := p.request(http.MethodGet, p.Stressed+live.String(), nil); p.status(a, http.StatusOK) {
+		p.bytes(a, p.bodyOf(p.first(live)))
 	}
 }
 
