@@ -1,13 +1,16 @@
 package origin
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"errors"
+	stdlog "log"
 	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 
@@ -66,7 +69,7 @@ func NewServer(h http.Handler, limit config.Limit, log *slog.Logger) *Server {
 		IdleTimeout:       cmp.Or(limit.Idle, defaultIdle),
 		WriteTimeout:      wholeRequest,
 		MaxHeaderBytes:    cmp.Or(limit.HeaderBytes, defaultHeaderBytes),
-		ErrorLog:          slog.NewLogLogger(logger(log).Handler(), slog.LevelWarn),
+		ErrorLog:          stdlog.New(serverLog{logger(log)}, "", 0),
 		ConnState:         s.track,
 		BaseContext:       func(net.Listener) context.Context { return base },
 		Protocols:         new(http.Protocols),
@@ -121,6 +124,19 @@ func (s *Server) admit(c net.Conn) bool {
 	s.open[c] = addr
 	s.byAddr[addr]++
 	return true
+}
+
+// serverLog is what an http.Server logs to. That somebody's handshake failed is of interest to him alone, and he could fill the
+// log with it.
+type serverLog struct{ log *slog.Logger }
+
+func (l serverLog) Write(line []byte) (int, error) {
+	level := slog.LevelWarn
+	if bytes.Contains(line, []byte("TLS handshake error")) {
+		level = slog.LevelDebug
+	}
+	l.log.Log(context.Background(), level, strings.TrimSuffix(string(line), "\n"))
+	return len(line), nil
 }
 
 // bodies gives the bodies that h does not read an end: the server reads them before the next request, for ever if it has to.

@@ -2,9 +2,11 @@ package origin_test
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -198,6 +200,17 @@ func TestConnections(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// A failed handshake is not worth a line, a handler's panic is.
+func TestServerLog(t *testing.T) {
+	var out bytes.Buffer
+	s := origin.NewServer(nil, config.Limit{}, slog.New(slog.NewTextHandler(&out, nil)))
+	s.ErrorLog.Printf("http: TLS handshake error from 192.0.2.1:1: EOF")
+	s.ErrorLog.Printf("http: panic serving 192.0.2.1:1: %s", "oops")
+	if text := out.String(); strings.Contains(text, "handshake") || !strings.Contains(text, `level=WARN msg="http: panic serving 192.0.2.1:1: oops"`) {
+		t.Errorf("logged: %s, want the panic alone", text)
 	}
 }
 

@@ -5,7 +5,7 @@ import "time"
 // Limits bounds what clients may take of each listener.
 type Limits struct {
 	Publish  Limit `yaml:"publish,omitempty"`
-	Serve    Limit `yaml:"serve,omitempty"`
+	Serve    Limit `yaml:"serve,omitempty"` // and of what a node of role Store hosts
 	Operator Limit `yaml:"operator,omitempty"`
 }
 
