@@ -37,6 +37,8 @@ func TestBudget(t *testing.T) {
 			{bytes: 70, low: true}, {at: 1, bytes: 10, low: true, wait: time.Second/2 - 1}, {at: 2, bytes: 30}, {at: time.Second / 2, bytes: -35}},
 		"what can wait is overtaken": {
 			{bytes: 70}, {at: 1, bytes: 20, low: true, wait: patience, err: errMemory}, {at: 2, bytes: 10}, {at: 3, bytes: 5, low: true, wait: patience, err: errMemory}},
+		"what can wait does so in order, too": {
+			{bytes: 70, low: true}, {at: 1, bytes: 20, low: true, wait: patience, err: errMemory}, {at: 2, bytes: 5, low: true, wait: patience - 1}},
 		"what can wait does not overtake": {
 			{bytes: 70}, {at: 1, bytes: 40, wait: patience, err: errMemory}, {at: 2, bytes: 1, low: true, wait: patience - 1}},
 	} {

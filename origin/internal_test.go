@@ -7,12 +7,15 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"origin-storm/origin/config"
+	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/manifest"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
@@ -89,6 +92,65 @@ func TestNoticesAndTheClock(t *testing.T) {
 	}{{5 * time.Second, 2}, {20 * time.Second, 10}, {10 * time.Second, 10}, {30 * time.Second, 15}, {-time.Hour, 15}} {
 		if got := ev.under(noState).next(start.Add(tt.at)); got != tt.want {
 			t.Errorf("next(%v) = %d, want %d", tt.at, got, tt.want)
+		}
+	}
+}
+
+// TestFlightsCountHolders: a result has a holder for each who was given it and for none who was not, whatever comes first at the
+// end of a flight: its result, or the last waiter's leaving.
+func TestFlightsCountHolders(t *testing.T) {
+	for range 200 {
+		var holders atomic.Int64
+		ctx, leave := context.WithCancel(t.Context())
+		f := flights[string, int]{
+			hold: func(int) {
+				holders.Add(1)
+				leave() // now, when the result is there and nobody has seen it
+				runtime.Gosched()
+			},
+			drop: func(int) { holders.Add(-1) },
+		}
+		_, _, err := f.do(ctx, "key", func(context.Context) (int, error) {
+			holders.Add(1)
+			return 1, nil
+		})
+		f.wait()
+		want := int64(1)
+		if err != nil {
+			want = 0
+		}
+		if got := holders.Load(); got != want {
+			t.Fatalf("%d holders after do returned %v, want %d", got, err, want)
+		}
+	}
+}
+
+// TestLoaderDoesNotHoldAndWait: who has read a Commit gives its room back before it waits for the body's memory, or two who do so could
+// wait for each other.
+func TestLoaderDoesNotHoldAndWait(t *testing.T) {
+	segments := storage.New(storage.Config{Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 64 << 10})
+	l := newLoader(segments, 4*bufferUnit)
+	for _, size := range []int{60 << 10, 4 * bufferUnit} { // the second takes all there is
+		id := segment.ID{Event: "ev", Pipeline: "a", Rendition: "v", Number: int64(size)}
+		c, err := segments.Put(t.Context(), id, make([]byte, size), storage.Meta{}, time.Minute)
+		if err != nil {
+			t.Fatal(err)
+		}
+		in, err := l.room(t.Context(), 2, false)
+		if err != nil {
+			t.Fatal(err)
+		}
+		seg, err := l.read(t.Context(), []*storage.Commit{c}, in, false)
+		if err != nil {
+			t.Fatalf("read of %d bytes: %v", size, err)
+		}
+		if used := l.budget.snapshot().Used; used != int64(size) {
+			t.Errorf("%d bytes in use for a body of %d", used, size)
+		}
+		seg.drop()
+		in.leave()
+		if used := l.budget.snapshot().Used; used != 0 {
+			t.Errorf("%d bytes in use for nothing", used)
 		}
 	}
 }

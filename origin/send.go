@@ -82,9 +82,9 @@ type progressWriter struct {
 }
 
 const (
-	// writePiece is what is written at a time, straight from the segment's memory. Measured with wrk (BenchmarkHotAgainstNginx's
-	// way): one write of 2 MiB is no faster; and sendfile from a memfd, which takes no copy into the kernel, got half as much
-	// through as these writes, since over loopback the reader then copies from memory that no cache holds.
+	// writePiece is what is written at a time, straight from the segment's memory. Measured as BenchmarkHotAgainstNginx does it, on
+	// a bare handler with segments of 2 MiB: writes of 256 KiB 1584 and 1711 segments a second, whole ones 1556 and 1682, sendfile
+	// from a memfd, which takes no copy into the kernel, 832 and 817 (in pieces of 256 KiB; whole 767 and 643), nginx 1301 and 1266.
 	writePiece = 256 << 10
 	// writePause is how long a reader may read nothing, and how far behind the slowest speed it may fall.
 	writePause = 10 * time.Second
