@@ -37,7 +37,7 @@ type Log struct {
 	Format string `yaml:"format,omitempty"`
 	// Level is debug, info, warn or error; empty means info.
 	Level string `yaml:"level,omitempty"`
-	// Access adds a line for each request on the publish and serve listeners: without query, and without any header that could
+	// Access adds a line for each request that the publish and serve listeners let in: without query, and without any header that could
 	// hold a secret.
 	Access bool `yaml:"access,omitempty"`
 }
