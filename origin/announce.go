@@ -6,6 +6,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -64,24 +65,22 @@ func (p *Publish) notices(h http.Header, id segment.ID) ([]control.Notice, error
 	return notices, nil
 }
 
-// announce adds notices to those of event, and puts all that stand then into h. It comes after the segment is stored: a
-// packager that is told to try again sends both, and the segment is there already.
+// announce adds notices to those of event, all or none, and puts all that stand then into h. It comes after the segment is
+// stored: a packager that is told to try again sends both, and the segment is there already.
 func (p *Publish) announce(ctx context.Context, h http.Header, event string, notices []control.Notice) error {
 	if p.cfg.Control == nil {
 		return nil
 	}
-	st := p.cfg.Control.State(event)
-	for _, n := range notices {
-		if st.Stands(n) {
-			continue
-		}
+	if slices.ContainsFunc(notices, func(n control.Notice) bool { return !p.cfg.Control.State(event).Stands(n) }) {
 		err := p.cfg.Control.Change(ctx, event, func(d *control.Document) error {
-			d.Notify(n)
+			for _, n := range notices {
+				d.Notify(n)
+			}
 			return nil
 		})
 		switch {
 		case errors.Is(err, control.ErrInvalid): // there is no room; the segment counts
-			p.log.Error("a notice is not announced", "event", event, "id", n.ID, "err", err)
+			p.log.Error("notices are not announced", "event", event, "notices", control.FormatNotices(notices), "err", err)
 		case err != nil:
 			return unavailable(err)
 		}

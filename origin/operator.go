@@ -78,15 +78,15 @@ func (c OperatorConfig) Stats() Stats {
 //
 //	GET         /events/{event}/control        EventControl, as every other request here that succeeds
 //	POST DELETE /events/{event}/masks          {"pipeline": "a", "from": 100, "to": 120} and, for one only, "rendition"
-//	POST DELETE /events/{event}/withdrawn      {"rendition": "v1", "number": 100} and, for one copy only, "pipeline"; -1 is the initialisation segment
+//	POST DELETE /events/{event}/withdrawn      {"rendition": "v1", "number": 100} and, for one copy only, "pipeline"; -1 is init.mp4
 //	POST        /events/{event}/notices        {"id": "ad-7", "text": "a break of 90 s"} and, if it is not the next one, "from"
 //	POST DELETE /events/{event}/end            {"last": 5400}; DELETE needs no body
 //	POST        /events/{event}/cache-version  {}: raises it by one
 //
-// Bodies are JSON, of type application/json. POST adds, and does nothing where it stands already; DELETE takes back exactly what was added, on the
-// node where it was. 400: the body says nothing that can be done; 404: no such event, or nothing to take back; 409: this node
-// is no writer, or another one said it (the text names who to ask); 503, 504: the store failed, try again. What was changed
-// is durable, in force here at once, and on the other nodes within a second.
+// Bodies are JSON, of type application/json. POST adds, and does nothing where it stands already; DELETE takes back exactly
+// what was added, on the node where it was. 400: the body says nothing that can be done; 404: no such event, or nothing to take
+// back; 409: this node is no writer, or another one said it (the text names who to ask); 503, 504: the store failed, try again.
+// What was changed is durable, in force here at once, and on the other nodes within a second.
 func NewOperator(cfg OperatorConfig) (http.Handler, error) {
 	events, err := newEvents(cfg.Events)
 	if err != nil {

@@ -47,21 +47,24 @@ const (
 	//
 	//	Origin-Notices: ad-7;from=812345;text="a break of 90 s", tech-1;from=812400
 	//
-	// Every answer of the serving side about a configured event, of whatever status and for whatever number, carries all notices whose from is
-	// at most the number that is next by the clock (and so all that belong to a segment it serves), in the order of from, id and
-	// text. They are cumulative and never taken back: each list that a node sends holds those of its earlier ones. An edge keeps
-	// the longest list it has seen of an event and puts it on any answer; of several members with one id, the last is the newest word. An
-	// event without notices has no such field.
+	// Every answer of the serving side about a configured event, of whatever status and for whatever number, carries all
+	// notices whose from is at most the number that is next by the clock (and so all that belong to a segment it serves), in
+	// the order of from, id and text. They are cumulative and never taken back: each list that a node sends holds those of its
+	// earlier ones. An edge keeps the longest list it has seen of an event and puts it on any answer; of several members with
+	// one id, the last is the newest word. An event without notices has no such field.
 	//
-	// On a PUT the field adds its members to the event's; from may be left out for the number of the segment that it comes with,
-	// except with an initialisation segment. What is not of this form, has other parameters, or makes the list longer than 2 KiB, is answered 400,
-	// and nothing is stored; but where it is the event's other notices that leave no room, the segment is stored, and the answer's
-	// own HeaderNotices, which lists all notices of the event however far ahead, shows that the notice is not among them. The same id and text again is no new notice.
+	// On a PUT the field adds its members to the event's; from may be left out for the number of the segment that it comes
+	// with, except with an initialisation segment. What is not of this form, has other parameters, or is longer than 2 KiB, is
+	// answered 400, and nothing is stored. Where it is the event's other notices that leave no room, the segment is stored and
+	// none of these is taken, which the answer's own field shows: it lists all notices of the event, however far ahead. The
+	// same id and text again is no new notice. 503 after the segment was stored means that the notices were not: sent again,
+	// both are acknowledged.
 	HeaderNotices = "Origin-Notices"
 	// HeaderCacheVersion is an integer that goes up when an operator wants all that caches hold of an event dropped; 0 at
-	// first. It is on every answer of the serving side about a configured event. An edge that makes it a part of its cache key, from the newest
-	// answer of the event it has seen, misses from then on. It concerns the whole event: a range of segments is dropped in two steps, first
-	// masked or withdrawn here, so that no edge can fill itself with it again, then purged at the edges.
+	// first. It is on every answer of the serving side about a configured event. An edge that makes it a part of its cache key,
+	// from the newest answer of the event it has seen, misses from then on. It concerns the whole event: a range of segments is
+	// dropped in two steps, first masked or withdrawn here, so that no edge can fill itself with it again, then purged at the
+	// edges.
 	HeaderCacheVersion = "Origin-Cache-Version"
 	// HeaderAnswered is when the origin began to answer with a segment, in Unix milliseconds with three decimals. Caches keep it, so
 	// that whoever reads can tell the origin's part of the wait from theirs.

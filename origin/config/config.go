@@ -48,9 +48,9 @@ type Node struct {
 	// up to two segments.
 	DrainTime time.Duration `yaml:"drain-time,omitempty"`
 
-	// Writers are the nodes whose word about events counts here: masks, notices, ends. Publishing nodes are always writers (notices
-	// come with segments), so every node has to list all of them, and besides them those whose operator's listener is to accept changes.
-	// Empty means this node alone.
+	// Writers are the nodes whose word about events counts here: masks, notices, ends. Publishing nodes are always writers, for
+	// notices come with segments, so every node has to list all of them, and besides them those whose operator's listener is
+	// to accept changes. Empty means this node alone.
 	Writers []string `yaml:"writers,omitempty"`
 
 	Events     []Event    `yaml:"events,omitempty"`

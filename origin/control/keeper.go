@@ -28,7 +28,8 @@ type Config struct {
 	// Pipelines are those of each event: it ends when all of them have said that they have. An event without any ends when an
 	// operator says so.
 	Pipelines map[string][]string
-	// Writers are the nodes whose documents are read, in any order. A node that is taken from the list is forgotten with what it said.
+	// Writers are the nodes whose documents are read, in any order. A node that is taken from the list is forgotten with what it
+	// said.
 	Writers []string
 	// Node is this node's name; it writes if it is among Writers.
 	Node string
