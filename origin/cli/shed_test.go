@@ -17,7 +17,7 @@ func TestNodeSheds(t *testing.T) {
 	ready, stop := start(t, config.Node{
 		Role: config.All, Publish: "127.0.0.1:0", Serve: "127.0.0.1:0", Operator: "127.0.0.1:0", Events: evs,
 		Backend: config.Backend{Store: config.StoreAt{Kind: "mem"}},
-		Serving: config.Serving{Stress: config.Stress{Target: time.Nanosecond}},
+		Serving: config.Serving{Stress: config.Stress{Target: time.Nanosecond, Samples: 20}},
 	})
 	shed := 0
 	for n := number - 1000; n < number-900; n++ { // nobody published them, which takes a read of the store to know

@@ -146,7 +146,7 @@ type Stress struct {
 	Target  time.Duration `yaml:"target,omitempty"`
 	PerMiB  time.Duration `yaml:"per-mib,omitempty"`
 	Maximum time.Duration `yaml:"maximum,omitempty"`
-	// Window is over how much time reads are counted, Samples how many it needs. 0 means 4s and 20.
+	// Window is over how much time reads are counted, Samples how many it needs. 0 means 4s and 100.
 	Window  time.Duration `yaml:"window,omitempty"`
 	Samples int           `yaml:"samples,omitempty"`
 	// Shed is the share of reads over the target, 0 to 1, above which DVR reads are shed; 0 means 0.4, a negative number never.

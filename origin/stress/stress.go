@@ -32,9 +32,10 @@ const (
 	// DefaultWindow is two segments of 2 s. The store is asked in bursts, one with each segment; over a window that does not hold
 	// whole segments utilisation would go up and down with them.
 	DefaultWindow = 4 * time.Second
-	// DefaultSamples is how many reads a window needs to say anything: of twenty reads of a healthy store, which has 10 % over the
-	// target, more than 40 % are over it once in 17,000 times (the tail of the binomial distribution).
-	DefaultSamples = 20
+	// DefaultSamples is how many reads a window needs to say anything, 25 a second: it is not a node with fewer that a store
+	// suffers from. Of a hundred reads of a store that has 25 % over the target, more than 40 % are over it once in 3,100 times
+	// (the tail of the binomial distribution).
+	DefaultSamples = 100
 )
 
 // slots is how many parts a window has; it moves by one at a time.
@@ -42,8 +43,8 @@ const slots = 16
 
 // How much of what can wait is let through while the store is under stress. It is found by trying, as a sender finds what a
 // network can carry: with each step less while reads are slow, and else more. To shed all of it would leave a store idle that is
-// asked for twice what it can do, and stress would come and go. A step is a slot, so that what it changed can be seen, and half
-// as many reads as a window needs; where so few are made that they can not tell, each slot is a step up.
+// asked for twice what it can do, and stress would come and go. A step is a slot, so that what it changed can be seen, and a fifth
+// of the reads that a window needs; where so few are made that they can not tell, each slot is a step up.
 const (
 	onset      = 0.5  // when stress begins
 	less       = 0.7  // of it after a step of slow reads
@@ -205,7 +206,7 @@ func (m *Meter) advance(now time.Time) {
 
 // adapt takes a step if the time has come. The caller holds mu.
 func (m *Meter) adapt() {
-	switch told := m.step.reads >= int64(m.c.Samples+1)/2; {
+	switch told := m.step.reads >= int64(m.c.Samples+4)/5; {
 	case told && exceeds(m.step.slow, m.step.reads, m.c.Shed):
 		m.admit = max(leastAdmit, m.admit*less)
 	case told || !m.enough():

@@ -140,11 +140,11 @@ func TestEndOf(t *testing.T) {
 // TestFewReads: a handful of slow reads says nothing.
 func TestFewReads(t *testing.T) {
 	s := newStore(config.Stress{})
-	if got := s.read(4*time.Second, 4, 1, over); got.Stressed {
-		t.Errorf("16 reads in a window: %+v, want no stress", got)
+	if got := s.read(4*time.Second, 20, 1, over); got.Stressed {
+		t.Errorf("80 reads in a window: %+v, want no stress", got)
 	}
-	if got := s.read(4*time.Second, 8, 1, over); !got.Stressed {
-		t.Errorf("32 reads in a window: %+v, want stress", got)
+	if got := s.read(4*time.Second, 30, 1, over); !got.Stressed {
+		t.Errorf("120 reads in a window: %+v, want stress", got)
 	}
 }
 
