@@ -33,7 +33,7 @@ func (db *DB) create(ctx context.Context) error {
 	err = s.Query("SELECT keyspace_name FROM system_schema.keyspaces WHERE keyspace_name = ?", db.cfg.Keyspace).
 		WithContext(ctx).Consistency(gocql.One).Scan(&there)
 	if err == nil {
-		return nil
+		return db.usable(ctx, s)
 	}
 	if !errors.Is(err, gocql.ErrNotFound) {
 		return fmt.Errorf("cassandra: look for keyspace %s: %w", db.cfg.Keyspace, translate(ctx, err))
@@ -54,6 +54,28 @@ func (db *DB) create(ctx context.Context) error {
 	}
 	return db.change(ctx, s, "keyspace "+db.cfg.Keyspace, fmt.Sprintf(
 		"CREATE KEYSPACE IF NOT EXISTS %s WITH replication = {'class': 'NetworkTopologyStrategy', '%s': %d}", db.cfg.Keyspace, dc, replicas))
+}
+
+// usable waits until a keyspace that has a row in the schema's tables can be used. Where another process is making it that is a
+// moment later, on a loaded node long enough for a session to be refused. DESCRIBE looks where USE does; a Cassandra before 4.0 does
+// not know it and is taken at its word.
+func (db *DB) usable(ctx context.Context, s *gocql.Session) error {
+	ctx, cancel := context.WithTimeout(ctx, schemaTimeout)
+	defer cancel()
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		err := s.Query("DESCRIBE KEYSPACE " + db.cfg.Keyspace).WithContext(ctx).Exec()
+		refused, ok := errors.AsType[gocql.RequestError](err)
+		if err == nil || ok && refused.Code() != gocql.ErrCodeInvalid {
+			return nil
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("cassandra: keyspace %s is named in the schema and cannot be used: %w", db.cfg.Keyspace, translate(ctx, err))
+		}
+	}
 }
 
 // createTable makes a table if it is missing. Its id follows from its name: when two processes make it at the same time through
