@@ -200,7 +200,7 @@ func TestBuffersAreNotMixedUp(t *testing.T) {
 			for r := range 16 {
 				random := rand.New(rand.NewPCG(7, uint64(r)))
 				all.Go(func() {
-					for range 25 {
+					for range 12 {
 						i := random.IntN(renditions)
 						want := bodies[i]
 						req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, fmt.Sprintf("%s/ev/r%d/init.mp4", o.ServeURL, i), nil)

@@ -119,15 +119,15 @@ func (a *against) origin(role string, args ...string) config.Ready {
 }
 
 func (a *against) start(role string, args ...string) (ready config.Ready) {
-	out := a.pinned(serverCore, a.program, append([]string{"origin", role}, args...)...)
+	out, _ := a.pinned(serverCore, a.program, append([]string{"origin", role}, args...)...)
 	if err := json.NewDecoder(out).Decode(&ready); err != nil {
 		a.Fatalf("origin %s: its first line: %v", role, err)
 	}
 	return ready
 }
 
-// pinned starts a program that is stopped when the benchmark ends, and returns its output.
-func (a *against) pinned(core, program string, args ...string) io.Reader {
+// pinned starts a program that is stopped when the benchmark ends, and returns its output and its process, which was taskset's.
+func (a *against) pinned(core, program string, args ...string) (io.Reader, int) {
 	cmd := exec.Command("taskset", append([]string{"-c", core, program}, args...)...)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
@@ -141,7 +141,7 @@ func (a *against) pinned(core, program string, args ...string) io.Reader {
 		cmd.Process.Kill()
 		cmd.Wait()
 	})
-	return out
+	return out, cmd.Process.Pid
 }
 
 // free returns an address that nobody listens at, and waits in ready until somebody does.
@@ -189,17 +189,9 @@ http {
 	if err := os.WriteFile(conf, []byte(text), 0o666); err != nil {
 		a.Fatal(err)
 	}
-	a.pinned(serverCore, "nginx", "-c", conf)
+	_, pid := a.pinned(serverCore, "nginx", "-c", conf)
 	ready()
-	pid, err := os.ReadFile(a.dir + "/pid")
-	if err != nil {
-		a.Fatal(err)
-	}
-	n := node{addr: addr}
-	if n.pid, err = strconv.Atoi(strings.TrimSpace(string(pid))); err != nil {
-		a.Fatal(err)
-	}
-	return n
+	return node{addr, pid}
 }
 
 func (a *against) put(addr, path string, body []byte) {
@@ -276,7 +268,7 @@ done = function(s) local e = s.errors; print("sum", s.requests, s.duration, s.by
 func (a *against) wrk(n node, script string) (took time.Duration, requests int64) {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
 	defer cancel()
-	out, err := exec.CommandContext(ctx, "taskset", "-c", clientCore, "wrk", "-t1", "-c32", fmt.Sprintf("-d%ds", againstSeconds), "-s", script, "http://"+n.addr).CombinedOutput()
+	out, err := exec.CommandContext(ctx, "taskset", "-c", clientCore, "wrk", "-t1", "-c32", "--timeout", "30s", fmt.Sprintf("-d%ds", againstSeconds), "-s", script, "http://"+n.addr).CombinedOutput()
 	if err != nil {
 		a.Fatalf("wrk: %v\n%s", err, out)
 	}
