@@ -47,7 +47,7 @@ func fragment(at int64, samples, duration uint32, brands string) []byte {
 // unixEvent is the event ev whose numbers count from the Unix epoch, as redundant packagers do.
 func unixEvent() config.Event {
 	ev := origintest.Event(time.Unix(0, 0))
-	ev.Renditions = config.Renditions("v1", "v2", "a1")
+	ev.Renditions = config.Renditions("v1", "a1", "t1")
 	return ev
 }
 
@@ -191,6 +191,7 @@ func TestEpochLock(t *testing.T) {
 				o := origintest.Start(t, origintest.Config{Events: []config.Event{unixEvent()}})
 				wantStatus(t, "PUT of the header", put(t, o, "/ev/a/v1/init.mp4", header("vide", video)), 201)
 				wantStatus(t, "PUT of the header", put(t, o, "/ev/a/a1/init.mp4", header("soun", audio)), 201)
+				wantStatus(t, "PUT of the header", put(t, o, "/ev/a/t1/init.mp4", header("subt", video)), 201)
 				if tt.before != nil {
 					wantStatus(t, "PUT of the predecessor", put(t, o, fmt.Sprintf("/ev/a/%s/%d.m4s", tt.rendition, tt.number-1), tt.before), 201)
 				}
@@ -243,16 +244,24 @@ func TestFoundFlawsDecide(t *testing.T) {
 // TestInspectionWithoutHeader: a node that was not given the header reads it from the store; without one continuity remains.
 func TestInspectionWithoutHeader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		cfg := origintest.Config{Commits: &mem.Store{}, Chunks: &mem.Store{}, Events: []config.Event{origintest.Event(time.Now())}}
+		commits := &counting{Store: &mem.Store{}}
+		cfg := origintest.Config{Commits: commits, Chunks: &mem.Store{}, Events: []config.Event{origintest.Event(time.Now())}}
 		first := origintest.Start(t, cfg)
 		put(t, first, "/ev/a/v1/init.mp4", header("vide", 1000))
 		second := origintest.Start(t, cfg)
 		wantHeader(t, "PUT at a node that was not given the header", put(t, second, "/ev/a/v1/1.m4s", fragment(2000, 49, 40, "")), "Origin-Defects", "short")
 		wantHeader(t, "PUT without a header", put(t, second, "/ev/a/v2/1.m4s", fragment(7777, 50, 40, "")), "Origin-Defects", "")
+		reads := commits.gets.Load()
 		wantHeader(t, "PUT without a header", put(t, second, "/ev/a/v2/2.m4s", fragment(9999, 50, 40, "")), "Origin-Defects", "discontinuity")
+		if n := commits.gets.Load() - reads; n != 0 {
+			t.Errorf("%d reads of the store for a header that it did not have a moment ago", n)
+		}
+		time.Sleep(10 * time.Second)
+		put(t, first, "/ev/a/v2/init.mp4", header("vide", 1000))
+		wantHeader(t, "PUT after the header came to another node", put(t, second, "/ev/a/v2/7.m4s", fragment(9999, 50, 40, "")), "Origin-Defects", "discontinuity")
 		s := second.Publish.Stats().Feeds["ev/a"]
-		if s.Inspected != 3 || s.Unlocked != 2 {
-			t.Errorf("Stats().Feeds[ev/a] = %+v, want 3 inspected, 2 of them unlocked", s)
+		if s.Inspected != 4 || s.Unlocked != 2 {
+			t.Errorf("Stats().Feeds[ev/a] = %+v, want 4 inspected, 2 of them unlocked", s)
 		}
 	})
 }
@@ -356,7 +365,9 @@ func TestEventEndsWithItsPipelines(t *testing.T) {
 		if a := get(t, one, "/ev/v1/6.m4s"); a.StatusCode != 410 || a.took < time.Second {
 			t.Errorf("GET of what comes next = %d after %v, want 410 after a hold", a.StatusCode, a.took)
 		}
-		publish(two, "b", 5, "lmsg", `"a", "b"`)
+		// A playlist may overtake the last segment that it lists.
+		wantHeader(t, "PUT of a playlist", put(t, two, "/ev/b/v1/index.m3u8", []byte("#EXTM3U\n5.m4s\n#EXT-X-ENDLIST\n")), "Origin-Ended", `"a", "b"`)
+		publish(two, "b", 5, "", `"a", "b"`)
 		time.Sleep(time.Second)
 		wantStatus(t, "GET of the last segment", get(t, one, "/ev/v1/5.m4s"), 200)
 		for _, o := range []*origintest.Origin{one, two} {

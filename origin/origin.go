@@ -132,14 +132,13 @@ func newEvents(cfg []config.Event) (map[string]*event, error) {
 
 // A refusal is any answer but success, as an error. What the client may know is in text, what only the log may in err.
 type refusal struct {
-	status  int
-	text    string
-	keep    time.Duration // how long the answer may be reused; 0: not at all
-	again   bool          // it may be asked again at once: keep is 0, and the client is told so
-	retry   time.Duration // when to try again, if the client should; rounded up to seconds
-	close   bool          // the connection can not be used any further
-	started bool          // some of the request's body has been read
-	err     error         // of this process or its stores, for the log
+	status int
+	text   string
+	keep   time.Duration // how long the answer may be reused; 0: not at all
+	again  bool          // it may be asked again at once: keep is 0, and the client is told so
+	retry  time.Duration // when to try again, if the client should; rounded up to seconds
+	close  bool          // the connection can not be used any further
+	err    error         // of this process or its stores, for the log
 }
 
 func (f *refusal) Error() string { return f.text }

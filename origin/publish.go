@@ -476,9 +476,7 @@ func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event, lim
 		if len(body) == cap(body) {
 			larger := roomFor(int64(len(body)), r.ContentLength, limit)
 			if !in.grow(larger - int64(len(body))) {
-				f := noMemory(errMemory)
-				f.started = true
-				return nil, nil, f
+				return nil, nil, noMemory(errMemory)
 			}
 			body = append(make([]byte, 0, larger), body...)
 		}
@@ -513,7 +511,6 @@ func brokenOff(err error, got int, ev *event) *refusal {
 	switch {
 	case errors.As(err, &tooLarge):
 		f = refuse(http.StatusRequestEntityTooLarge, "bodies of event %q have at most %d bytes here", ev.name, tooLarge.Limit)
-		f.started = true
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		f = refuse(http.StatusRequestTimeout, "the body stalled after %d bytes; nothing was stored", got)
 	}
@@ -528,10 +525,9 @@ const (
 	discardTime  = time.Second
 )
 
-// writeEarly sends f, and then reads what still comes of r's body, within bounds. What has not begun to be sent, because its sender
-// waits to be told to continue, is not waited for.
+// writeEarly sends f, and then reads what still comes of r's body, within bounds.
 func (f *refusal) writeEarly(w http.ResponseWriter, r *http.Request) {
-	if r.Body == http.NoBody || r.Header.Get("Expect") != "" && !f.started {
+	if r.Body == http.NoBody {
 		f.write(w)
 		return
 	}
