@@ -98,7 +98,7 @@ func (r Result) Passed() bool { return r.Skipped == "" && len(r.Findings) == 0 }
 
 // Cases returns the suite, in the document's order.
 func Cases() []Case {
-	return slices.Concat(nameCases(), publishCases(), serveCases(), candidateCases(), httpCases(), controlCases(), timeCases(), accessCases(), nodeCases())
+	return slices.Concat(nameCases(), publishCases(), ingestCases(), serveCases(), candidateCases(), httpCases(), controlCases(), timeCases(), accessCases(), nodeCases())
 }
 
 // Run tries cases on t and returns what became of each, in the same order. They run side by side, each on numbers of its own, so that

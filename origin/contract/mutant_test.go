@@ -305,7 +305,7 @@ func clean(r *http.Request) {
 	r.URL.Path, r.URL.RawPath = path.Clean(r.URL.Path), ""
 }
 
-var mutants = slices.Concat(nameMutants, publishMutants, serveMutants, candidateMutants, httpMutants, controlMutants, timeMutants, accessMutants, nodeMutants)
+var mutants = slices.Concat(nameMutants, publishMutants, ingestMutants, serveMutants, candidateMutants, httpMutants, controlMutants, timeMutants, accessMutants, nodeMutants)
 
 var nameMutants = []mutant{
 	{name: "paths are cleaned at serve", rows: "N1", serve: always(before(clean))},
@@ -313,7 +313,7 @@ var nameMutants = []mutant{
 		dir, file := path.Split(r.URL.Path)
 		r.URL.Path = dir + strings.TrimLeft(file, "0")
 	}))},
-	{name: "paths are cleaned at publish", rows: "N2", publish: always(before(clean))},
+	{name: "paths are cleaned at publish", rows: "N2 I3", publish: always(before(clean))},
 	{name: "a number that is too large is a bad request", rows: "N3", serve: always(status(404, 400, func(r *http.Request) bool {
 		return len(path.Base(r.URL.Path)) > 15
 	}))},
@@ -778,13 +778,13 @@ var candidateMutants = []mutant{
 		}
 	}))},
 	{name: "defects are not told", rows: "C6", serve: always(without("Origin-Defects"))},
-	{name: "slates are not told", rows: "C6", serve: always(without("Origin-Slate"))},
+	{name: "slates are not told", rows: "C6 I4", serve: always(without("Origin-Slate"))},
 	{name: "flawed copies may be kept", rows: "C7", serve: always(change(func(_ *http.Request, a *answered) {
 		if a.header.Get("Origin-Defects") != "" && a.status == 200 {
 			a.header.Set("Cache-Control", "public, max-age=600, immutable")
 		}
 	}))},
-	{name: "a node stays with a flawed choice", rows: "C8 P9 D4", serve: func(w *world) handling {
+	{name: "a node stays with a flawed choice", rows: "C8 P9 D4 I4", serve: func(w *world) handling {
 		var mu sync.Mutex
 		kept := map[string][]byte{}
 		return change(func(r *http.Request, a *answered) {
@@ -1201,4 +1201,21 @@ var accessMutants = []mutant{
 	{name: "counts are a page", rows: "O2", operator: always(rewrite("/stats", "{", "<"))},
 	{name: "there are no metrics", rows: "O2", operator: always(status(200, 404, ending("/metrics")))},
 	{name: "counts are for everybody", rows: "O3", serve: always(status(404, 200, ending("/stats")))},
+}
+
+var ingestMutants = []mutant{
+	{name: "a segment has one type", rows: "I1", publish: always(instead(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+		if ending(".cmfv")(r) {
+			http.Error(w, "no", 404)
+		}
+		return ending(".cmfv")(r)
+	}))},
+	{name: "a type that is not taken is a bad request", rows: "I2", publish: always(status(415, 400, ending(".webm")))},
+	{name: "a path that leaves its point is not found", rows: "I3", publish: always(status(403, 404, any))},
+	{name: "brands are not looked at", rows: "I4", publish: always(before(func(r *http.Request) {
+		if r.ContentLength > 0 && r.ContentLength < 1000 {
+			body, _ := io.ReadAll(r.Body)
+			r.Body = io.NopCloser(bytes.NewReader(bytes.ReplaceAll(body, []byte("slat"), []byte("msdh"))))
+		}
+	}))},
 }
