@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"os/exec"
 	"sync"
 	"syscall"
@@ -109,6 +110,11 @@ func (m *measurement) driver(ctx context.Context, j job, on []int) (*record.Reco
 	cmd := exec.Command(m.cfg.Command[0], append(m.cfg.Command[1:len(m.cfg.Command):len(m.cfg.Command)], "drive")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stdin = bytes.NewReader(in)
+	if len(on) > 0 {
+		// On one processor Go would run one goroutine at a time, and the pacer, which the kernel wakes, would wait for up to 10 ms
+		// until another one is preempted.
+		cmd.Env = append(os.Environ(), fmt.Sprint("GOMAXPROCS=", len(on)+1))
+	}
 	var complaint bytes.Buffer
 	cmd.Stderr = &complaint
 	out, err := cmd.StdoutPipe()
