@@ -38,12 +38,12 @@ type session struct {
 
 // How much of the event's past a run needs.
 const (
-	behind    = 4               // segments from the live edge to the first number whose deadline has passed on any clock
-	lasts     = 2 * time.Minute // no run is longer: what is younger than the DVR window by as much stays inside it
-	enough    = 64              // numbers of each rendition
-	shortest  = 2 * lasts       // DVR window
-	leadLive  = 2               // segments from the live edge to a number that is not next for a while
-	firstTrys = 64              // names that are tried where others are taken
+	behind   = 4               // segments from the live edge to the first number whose deadline has passed on any clock
+	lasts    = 2 * time.Minute // no run is longer: what is younger than the DVR window by as much stays inside it
+	enough   = 64              // numbers of each rendition
+	shortest = 2 * lasts       // DVR window
+	leadLive = 2               // segments from the live edge to a number that is not next for a while
+	tries    = 64              // names that are tried where others are taken
 )
 
 // newSession returns an error if the event has too little past.
@@ -65,7 +65,7 @@ func newSession(t *Target) (*session, error) {
 // pastName returns the name of a segment whose deadline has passed and that stays in the DVR window for the run, which nobody
 // has published as far as the origin says. No other case uses it.
 func (p *probe) pastName() segment.ID {
-	for range firstTrys {
+	for range tries {
 		p.mu.Lock()
 		i := p.past
 		p.past++
@@ -76,7 +76,7 @@ func (p *probe) pastName() segment.ID {
 			return id
 		}
 	}
-	p.find("a name in the DVR window that nobody has published", fmt.Sprint(firstTrys, " that are taken"), "one that is free")
+	p.find("a name in the DVR window that nobody has published", fmt.Sprint(tries, " that are taken"), "one that is free")
 	p.giveUp()
 	return segment.ID{}
 }
