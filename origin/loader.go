@@ -45,7 +45,7 @@ func (seg *Segment) drop() {
 	}
 }
 
-// bodies reads segments into bounded memory. It is safe for concurrent use; make it with newLoader.
+// A loader reads segments into bounded memory. It is safe for concurrent use; make it with newLoader.
 type loader struct {
 	segments *storage.Segments
 	budget   *budget

@@ -105,7 +105,6 @@ func instead(f func(w http.ResponseWriter, r *http.Request, next http.Handler) (
 type world struct {
 	template segment.Template
 	dvr      time.Duration
-	first    time.Time
 	segments *storage.Segments
 
 	mu   sync.Mutex // guards the following
@@ -355,7 +354,7 @@ var publishMutants = []mutant{
 	}))},
 	{name: "POST is not allowed", rows: "P4 A1", publish: always(instead(func(w http.ResponseWriter, r *http.Request, _ http.Handler) bool {
 		if r.Method == http.MethodPost {
-			http.Error(w, "no", 405)
+			http.Error(w, "no", http.StatusMethodNotAllowed)
 		}
 		return r.Method == http.MethodPost
 	}))},

@@ -63,7 +63,7 @@ func (p *pipes) Dial(ctx context.Context, _, _ string) (net.Conn, error) {
 // serve hosts s as store "s", table "t", and returns a client of it.
 func serve(t testing.TB, s kv.Store, c remote.Config, ln net.Listener) kv.Store {
 	t.Helper()
-	srv := remote.NewServer(remote.Handler(func(name, table string) (kv.Store, bool) { return s, name == "s" && table == "t" }))
+	srv := &http.Server{Handler: remote.Handler(func(name, table string) (kv.Store, bool) { return s, name == "s" && table == "t" })}
 	var wg sync.WaitGroup
 	wg.Go(func() { srv.Serve(ln) })
 	c.Name = "s"
@@ -382,7 +382,7 @@ func TestRestartedServer(t *testing.T) {
 	h := remote.Handler(func(string, string) (kv.Store, bool) { return store, true })
 	ln := listen(t)
 	start := func(ln net.Listener) (stop func()) {
-		srv := remote.NewServer(h)
+		srv := &http.Server{Handler: h}
 		var wg sync.WaitGroup
 		wg.Go(func() { srv.Serve(ln) })
 		return func() { srv.Close(); wg.Wait() }

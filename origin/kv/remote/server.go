@@ -18,18 +18,6 @@ func Handler(stores func(name, table string) (kv.Store, bool)) http.Handler {
 	return handler(stores)
 }
 
-// NewServer returns a server for h with limits that suit it: a client that stalls holds a connection, not for ever.
-func NewServer(h http.Handler) *http.Server {
-	return &http.Server{
-		Handler:           h,
-		MaxHeaderBytes:    16 << 10,
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		WriteTimeout:      2 * time.Minute,
-		IdleTimeout:       5 * time.Minute,
-	}
-}
-
 type handler func(name, table string) (kv.Store, bool)
 
 func (h handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {

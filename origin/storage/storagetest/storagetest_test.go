@@ -86,10 +86,10 @@ func inRemote(t testing.TB) table {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := remote.NewServer(remote.Handler(func(_, table string) (kv.Store, bool) {
+	server := &http.Server{Handler: remote.Handler(func(_, table string) (kv.Store, bool) {
 		s := of(table)
 		return s, s != nil
-	}))
+	})}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
