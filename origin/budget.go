@@ -11,9 +11,9 @@ import (
 // errMemory: the bytes that were asked of a budget did not become free in time.
 var errMemory = errors.New("origin: as many bytes of bodies are in memory as this node allows")
 
-// A budget bounds how many bytes are in use. Who finds them all taken waits in line, though not for long: a node without memory
-// says so while the client can still ask another one. It is safe for concurrent use; make it with newBudget.
-type budget struct {
+// A memoryBudget bounds how many bytes are in use. Who finds them all taken waits in line, though not for long: a node without memory
+// says so while the client can still ask another one. It is safe for concurrent use; make it with newMemoryBudget.
+type memoryBudget struct {
 	limit int64
 	// low bounds what is in use when something of low priority is let in, so that what can wait never takes the last bytes from
 	// what cannot.
@@ -42,20 +42,20 @@ type MemoryStats struct {
 	Refused int64 `json:"refused"`                 // of these, and of those that wanted more than there is: how many got none
 }
 
-// newBudget returns a budget of limit bytes, the last quarter of which nothing of low priority gets, and for which nobody waits
+// newMemoryBudget returns a budget of limit bytes, the last quarter of which nothing of low priority gets, and for which nobody waits
 // longer than patience.
-func newBudget(limit int64, patience time.Duration) *budget {
-	return &budget{limit: limit, low: limit - limit/4, patience: patience, stats: MemoryStats{Limit: limit}}
+func newMemoryBudget(limit int64, patience time.Duration) *memoryBudget {
+	return &memoryBudget{limit: limit, low: limit - limit/4, patience: patience, stats: MemoryStats{Limit: limit}}
 }
 
 // lease is some bytes of a budget in the hands of one goroutine.
 type lease struct {
-	budget *budget
+	budget *memoryBudget
 	bytes  int64
 }
 
-// lease takes bytes; the caller calls leave in the end.
-func (b *budget) lease(ctx context.Context, bytes int64, low bool) (*lease, error) {
+// lease takes bytes; the caller releases it in the end.
+func (b *memoryBudget) lease(ctx context.Context, bytes int64, low bool) (*lease, error) {
 	if err := b.take(ctx, bytes, low); err != nil {
 		return nil, err
 	}
@@ -71,15 +71,15 @@ func (l *lease) grow(bytes int64) bool {
 	return ok
 }
 
-// leave gives what is left. It may be called again.
-func (l *lease) leave() {
+// release gives back what is left. It may be called again.
+func (l *lease) release() {
 	l.budget.give(l.bytes)
 	l.bytes = 0
 }
 
 // take waits until bytes are free and uses them; give frees them again. After an error, errMemory or ctx's, nothing is used. Nobody who
 // holds bytes waits for more: two who did could wait for each other.
-func (b *budget) take(ctx context.Context, bytes int64, low bool) error {
+func (b *memoryBudget) take(ctx context.Context, bytes int64, low bool) error {
 	if bytes == 0 {
 		return nil
 	}
@@ -128,7 +128,7 @@ func (b *budget) take(ctx context.Context, bytes int64, low bool) error {
 
 // grow uses more bytes for one who holds some, if they are free. It goes before those who wait, since what it holds is lost if it
 // can not go on.
-func (b *budget) grow(bytes int64) bool {
+func (b *memoryBudget) grow(bytes int64) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.stats.Used+bytes > b.limit {
@@ -140,14 +140,14 @@ func (b *budget) grow(bytes int64) bool {
 }
 
 // force uses bytes that are in memory already, however many are.
-func (b *budget) force(bytes int64) {
+func (b *memoryBudget) force(bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.use(bytes)
 }
 
 // give frees bytes.
-func (b *budget) give(bytes int64) {
+func (b *memoryBudget) give(bytes int64) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	b.stats.Used -= bytes
@@ -156,7 +156,7 @@ func (b *budget) give(bytes int64) {
 
 // advance lets in who can be, in order. What is of low priority may be overtaken by what is not, and by nothing else. The
 // caller holds mu.
-func (b *budget) advance() {
+func (b *memoryBudget) advance() {
 	var left []*claim
 	var high, low bool // one of that priority has to wait
 	for _, c := range b.line {
@@ -173,12 +173,12 @@ func (b *budget) advance() {
 }
 
 // use counts bytes in. The caller holds mu.
-func (b *budget) use(bytes int64) {
+func (b *memoryBudget) use(bytes int64) {
 	b.stats.Used += bytes
 	b.stats.MaxUsed = max(b.stats.MaxUsed, b.stats.Used)
 }
 
-func (b *budget) ceiling(low bool) int64 {
+func (b *memoryBudget) ceiling(low bool) int64 {
 	if low {
 		return b.low
 	}
@@ -195,7 +195,7 @@ func (c *claim) granted() bool {
 }
 
 // snapshot returns the counts so far.
-func (b *budget) snapshot() MemoryStats {
+func (b *memoryBudget) snapshot() MemoryStats {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	s := b.stats

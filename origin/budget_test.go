@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-func TestBudget(t *testing.T) {
+func TestMemoryBudget(t *testing.T) {
 	const patience = time.Second
 	type step struct {
 		at    time.Duration
@@ -44,7 +44,7 @@ func TestBudget(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				b := newBudget(100, patience)
+				b := newMemoryBudget(100, patience)
 				var used int64
 				var all sync.WaitGroup
 				for i, s := range steps {
@@ -79,10 +79,10 @@ func TestBudget(t *testing.T) {
 	}
 }
 
-// TestBudgetHolds: whoever comes and goes, and however they leave, there is never more in use than the limit, and nothing in the end.
-func TestBudgetHolds(t *testing.T) {
+// TestMemoryBudgetIsKept: whoever comes and goes, and however they leave, there is never more in use than the limit, and nothing in the end.
+func TestMemoryBudgetIsKept(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBudget(1000, 50*time.Millisecond)
+		b := newMemoryBudget(1000, 50*time.Millisecond)
 		var all sync.WaitGroup
 		for i := range 200 {
 			random := rand.New(rand.NewPCG(1, uint64(i)))
@@ -99,8 +99,8 @@ func TestBudgetHolds(t *testing.T) {
 					if s := b.snapshot(); s.Used > s.Limit {
 						t.Errorf("%d bytes in use of %d", s.Used, s.Limit)
 					}
-					l.leave()
-					l.leave()
+					l.release()
+					l.release()
 				}
 			})
 		}

@@ -7,9 +7,9 @@ import (
 
 // flights makes concurrent calls for one key one call. Its zero value is ready.
 type flights[K comparable, V any] struct {
-	// hold and drop count the holders of a result, if they are set. fn's result has one, the flight, which is none any more when
+	// retain and release count the holders of a result, if they are set. fn's result has one, the flight, which is none any more when
 	// do returns; whoever is given a result without an error is another, and drops it.
-	hold, drop func(V)
+	retain, release func(V)
 
 	mu      sync.Mutex // guards current, and the waiters of each flight
 	current map[K]*flight[V]
@@ -55,8 +55,8 @@ func (f *flights[K, V]) do(ctx context.Context, key K, fn func(context.Context) 
 	}
 	f.mu.Lock()
 	fl.waiters--
-	if fl.ended && fl.err == nil && f.drop != nil {
-		f.drop(fl.val)
+	if fl.ended && fl.err == nil && f.release != nil {
+		f.release(fl.val)
 	}
 	last := fl.waiters == 0
 	if last && f.current[key] == fl {
@@ -74,11 +74,11 @@ func (f *flights[K, V]) end(key K, fl *flight[V]) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	fl.ended = true
-	if fl.err == nil && f.hold != nil {
+	if fl.err == nil && f.retain != nil {
 		for range fl.waiters {
-			f.hold(fl.val)
+			f.retain(fl.val)
 		}
-		f.drop(fl.val)
+		f.release(fl.val)
 	}
 	if f.current[key] == fl {
 		delete(f.current, key)

@@ -22,12 +22,12 @@ type hot struct {
 
 type hotItem struct {
 	id    segment.ID
-	seg   *Segment
+	seg   *segmentCopy
 	until time.Time
 }
 
 // get returns the copy of id, unless it has to be read again, and lends it to the request of ctx.
-func (h *hot) get(ctx context.Context, id segment.ID, now time.Time) *Segment {
+func (h *hot) get(ctx context.Context, id segment.ID, now time.Time) *segmentCopy {
 	if h.limit <= 0 {
 		return nil
 	}
@@ -37,13 +37,13 @@ func (h *hot) get(ctx context.Context, id segment.ID, now time.Time) *Segment {
 	if it == nil || !now.Before(it.until) {
 		return nil
 	}
-	it.seg.hold()
+	it.seg.retain()
 	lend(ctx, it.seg)
 	return it.seg
 }
 
 // put keeps seg under id, for as long as its Commit may be kept outside the store.
-func (h *hot) put(id segment.ID, seg *Segment, now time.Time) {
+func (h *hot) put(id segment.ID, seg *segmentCopy, now time.Time) {
 	if seg.Size > h.limit {
 		return
 	}
@@ -57,7 +57,7 @@ func (h *hot) put(id segment.ID, seg *Segment, now time.Time) {
 		h.drop(old)
 	}
 	h.items[id] = it
-	seg.hold()
+	seg.retain()
 	h.order = append(h.order, it)
 	h.bytes += seg.Size
 	for h.bytes > h.limit || h.order[0].seg == nil {
@@ -75,7 +75,7 @@ func (h *hot) drop(it *hotItem) {
 		delete(h.items, it.id)
 	}
 	h.bytes -= it.seg.Size
-	it.seg.drop()
+	it.seg.release()
 	it.seg = nil
 }
 

@@ -16,18 +16,18 @@ import (
 	"origin-storm/origin/storage"
 )
 
-// What Hub.Wait returns other than a segment.
+// What hub.Wait returns other than a segment.
 var (
-	// ErrAbsent: the deadline passed, and the store said after the segment was due that there is no copy; or the event has ended.
-	ErrAbsent = errors.New("origin: not published by its deadline")
-	// ErrHoldsFull: as many requests are held as the node allows, or as it allows this event.
-	ErrHoldsFull = errors.New("origin: too many requests held")
-	// ErrHoldTime: the request was held for as long as the node holds one; whether the segment will be published is still open.
-	ErrHoldTime = errors.New("origin: held for as long as a request may be")
+	// errAbsent: the deadline passed, and the store said after the segment was due that there is no copy; or the event has ended.
+	errAbsent = errors.New("origin: not published by its deadline")
+	// errHoldsFull: as many requests are held as the node allows, or as it allows this event.
+	errHoldsFull = errors.New("origin: too many requests held")
+	// errHoldTime: the request was held for as long as the node holds one; whether the segment will be published is still open.
+	errHoldTime = errors.New("origin: held for as long as a request may be")
 )
 
-// HubConfig bounds what a Hub holds. Its zero value is right for one event.
-type HubConfig struct {
+// hubConfig bounds what a hub holds. Its zero value is right for one event.
+type hubConfig struct {
 	// Limit is how many requests may wait at a time; 0 means 10,000. One half of them is shared out equally among Events, the
 	// other is for whoever comes first: an event that fills the table, by its size or because its packagers are lost, never
 	// takes the others' shares, and while there is room it is not bound to its own.
@@ -39,28 +39,28 @@ type HubConfig struct {
 	Log  *slog.Logger // nil discards
 }
 
-// A Hub knows who waits for what. However many wait for a segment, one poll looks for it, its bytes are fetched once, and
+// A hub knows who waits for what. However many wait for a segment, one poll looks for it, its bytes are fetched once, and
 // all are given the same; when the last has left, the poll ends. The polls of the cache for all awaited segments are one
-// exchange each 5 ms. It is safe for concurrent use; make it with NewHub.
-type Hub struct {
+// exchange each 5 ms. It is safe for concurrent use; make it with newHub.
+type hub struct {
 	segments *storage.Segments
 	loader   *loader
-	c        HubConfig
+	c        hubConfig
 	log      *slog.Logger
-	waits    flights[segment.ID, *Segment]
-	heard    memory[heard] // until a segment's deadline, so that whoever comes and goes causes no more polls than one who stays
+	waits    flights[segment.ID, *segmentCopy]
+	heard    ttlMap[heard] // until a segment's deadline, so that whoever comes and goes causes no more polls than one who stays
 	polling  sync.WaitGroup
 	joined   chan struct{} // tells the goroutine that polls the cache of a new entry in awaited
 
 	mu      sync.Mutex // guards the following, and wait.peeked
 	holding map[string]int64
-	sum     HubStats
+	sum     hubStats
 	awaited map[*wait]bool
 	stop    context.CancelFunc // ends the polling of the cache; not nil while awaited has entries
 }
 
-// HubStats counts what a Hub did since it was made.
-type HubStats struct {
+// hubStats counts what a hub did since it was made.
+type hubStats struct {
 	Holding, Most int64 // requests held now, and at most at a time
 	Refused       int64 // requests that found the table, or their event's share of it, full
 	Expired       int64 // requests that were held for as long as one may be
@@ -71,28 +71,23 @@ type HubStats struct {
 	StorePolls, MostStorePolls int64
 }
 
-// NewHub returns a Hub over segments, with memory of its own for them.
-func NewHub(segments *storage.Segments, c HubConfig) *Hub {
-	return newHub(newLoader(segments, defaultMemory), c)
-}
-
-func newHub(loader *loader, c HubConfig) *Hub {
+func newHub(loader *loader, c hubConfig) *hub {
 	c.Limit = cmp.Or(c.Limit, 10_000)
 	c.Events = max(c.Events, 1)
-	return &Hub{
+	return &hub{
 		segments: loader.segments, loader: loader, c: c, log: logger(c.Log),
-		waits:  flights[segment.ID, *Segment]{hold: (*Segment).hold, drop: (*Segment).drop},
+		waits:  flights[segment.ID, *segmentCopy]{retain: (*segmentCopy).retain, release: (*segmentCopy).release},
 		joined: make(chan struct{}, 1), holding: make(map[string]int64), awaited: make(map[*wait]bool),
 	}
 }
 
 // Wait returns the copy of segment id as soon as it can be read. Each poll asks pipelines, which does not wait, whose copies
 // count at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already.
-// Else Wait returns ErrAbsent once the deadline has passed, or with the next poll if it is not to come; ErrHoldTime when its time is over; ErrHoldsFull at once; ctx's error when ctx is done; and
+// Else Wait returns errAbsent once the deadline has passed, or with the next poll if it is not to come; errHoldTime when its time is over; errHoldsFull at once; ctx's error when ctx is done; and
 // another error if the deadline passed while the store could not be asked. The caller has made sure that id is next or overdue.
-func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines func() (names []string, coming bool)) (*Segment, error) {
+func (h *hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines func() (names []string, coming bool)) (*segmentCopy, error) {
 	if !h.enter(id.Event) {
-		return nil, ErrHoldsFull
+		return nil, errHoldsFull
 	}
 	defer h.leave(id.Event)
 	within := ctx
@@ -101,7 +96,7 @@ func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 		within, cancel = context.WithTimeout(ctx, h.c.Time)
 		defer cancel()
 	}
-	seg, _, err := h.waits.do(within, id, func(ctx context.Context) (*Segment, error) {
+	seg, _, err := h.waits.do(within, id, func(ctx context.Context) (*segmentCopy, error) {
 		w := &wait{hub: h, r: r, id: id, pipelines: pipelines, seen: make(chan []*storage.Commit, 1), looked: make(chan struct{}), ended: make(chan struct{})}
 		w.heard, _ = h.heard.get(id, time.Now())
 		return w.run(ctx)
@@ -110,7 +105,7 @@ func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 		h.mu.Lock()
 		h.sum.Expired++
 		h.mu.Unlock()
-		return nil, ErrHoldTime
+		return nil, errHoldTime
 	}
 	if err == nil {
 		lend(ctx, seg)
@@ -119,7 +114,7 @@ func (h *Hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 }
 
 // enter takes a place for a request of event; false if there is none for it.
-func (h *Hub) enter(event string) bool {
+func (h *hub) enter(event string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	share := int64(h.c.Limit / (2 * h.c.Events))
@@ -143,7 +138,7 @@ func (h *Hub) enter(event string) bool {
 	return true
 }
 
-func (h *Hub) leave(event string) {
+func (h *hub) leave(event string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.sum.Holding--
@@ -153,20 +148,20 @@ func (h *Hub) leave(event string) {
 }
 
 // Stats returns the counts so far.
-func (h *Hub) Stats() HubStats {
+func (h *hub) Stats() hubStats {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	return h.sum
 }
 
 // Close returns when every poll has ended. It is called when nobody waits any more.
-func (h *Hub) Close() {
+func (h *hub) Close() {
 	h.waits.wait()
 	h.polling.Wait()
 }
 
 // join has the cache polled for w until the function that it returns is called.
-func (h *Hub) join(w *wait) (leave func()) {
+func (h *hub) join(w *wait) (leave func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	w.peeked = time.Now()
@@ -191,7 +186,7 @@ func (h *Hub) join(w *wait) (leave func()) {
 }
 
 // poll asks the cache for all awaited segments, on their schedule, until ctx ends.
-func (h *Hub) poll(ctx context.Context) {
+func (h *hub) poll(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
@@ -213,7 +208,7 @@ func (h *Hub) poll(ctx context.Context) {
 }
 
 // due returns whose poll of the cache is due at now, or else when the next one is; the zero time if none is scheduled.
-func (h *Hub) due(ctx context.Context, now time.Time) (batch []*wait, next time.Time) {
+func (h *hub) due(ctx context.Context, now time.Time) (batch []*wait, next time.Time) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	if ctx.Err() != nil {
@@ -238,7 +233,7 @@ func (h *Hub) due(ctx context.Context, now time.Time) (batch []*wait, next time.
 const lookAtOnce = 16
 
 // look asks the cache for the segments of batch, and hands over what it has of each.
-func (h *Hub) look(ctx context.Context, batch []*wait) {
+func (h *hub) look(ctx context.Context, batch []*wait) {
 	var exchanges sync.WaitGroup
 	for part := range slices.Chunk(batch, lookAtOnce) {
 		exchanges.Go(func() {
@@ -258,7 +253,7 @@ func (h *Hub) look(ctx context.Context, batch []*wait) {
 
 // wait looks for one awaited segment.
 type wait struct {
-	hub       *Hub
+	hub       *hub
 	r         policy.Rendition
 	id        segment.ID
 	pipelines func() (names []string, coming bool)
@@ -288,7 +283,7 @@ const fetchAgain = 100 * time.Millisecond
 // for a segment that was published already nearly always finds it there, within a millisecond or two.
 const headStart = 20 * time.Millisecond
 
-func (w *wait) run(ctx context.Context) (*Segment, error) {
+func (w *wait) run(ctx context.Context) (*segmentCopy, error) {
 	polling, cancel := context.WithDeadline(ctx, w.r.Template.Deadline(w.id.Number))
 	var pollers sync.WaitGroup
 	found := false
@@ -327,7 +322,7 @@ func (w *wait) run(ctx context.Context) (*Segment, error) {
 			w.hub.log.Warn("an awaited segment is published but can not be read", "segment", w.id, "err", err)
 			sleep(polling, fetchAgain)
 		case <-w.ended:
-			return nil, ErrAbsent
+			return nil, errAbsent
 		case <-polling.Done():
 			if err := ctx.Err(); err != nil {
 				return nil, err
@@ -343,7 +338,7 @@ func (w *wait) verdict() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.heard.asked {
-		return ErrAbsent
+		return errAbsent
 	}
 	return fmt.Errorf("origin: %v: the store was not heard before the deadline: %w", w.id, cmp.Or(w.lastError, context.DeadlineExceeded))
 }

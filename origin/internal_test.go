@@ -103,12 +103,12 @@ func TestFlightsCountHolders(t *testing.T) {
 		var holders atomic.Int64
 		ctx, leave := context.WithCancel(t.Context())
 		f := flights[string, int]{
-			hold: func(int) {
+			retain: func(int) {
 				holders.Add(1)
 				leave() // now, when the result is there and nobody has seen it
 				runtime.Gosched()
 			},
-			drop: func(int) { holders.Add(-1) },
+			release: func(int) { holders.Add(-1) },
 		}
 		_, _, err := f.do(ctx, "key", func(context.Context) (int, error) {
 			holders.Add(1)
@@ -147,16 +147,16 @@ func TestLoaderDoesNotHoldAndWait(t *testing.T) {
 		if used := l.budget.snapshot().Used; used != int64(size) {
 			t.Errorf("%d bytes in use for a body of %d", used, size)
 		}
-		seg.drop()
-		in.leave()
+		seg.release()
+		in.release()
 		if used := l.budget.snapshot().Used; used != 0 {
 			t.Errorf("%d bytes in use for nothing", used)
 		}
 	}
 }
 
-func TestMemoryIsSwept(t *testing.T) {
-	var m memory[int]
+func TestTTLMapIsSwept(t *testing.T) {
+	var m ttlMap[int]
 	now := time.Now()
 	for i := range 20 * firstSweep {
 		now = now.Add(time.Second)
@@ -176,9 +176,9 @@ func TestMemoryIsSwept(t *testing.T) {
 
 func TestHot(t *testing.T) {
 	now := time.Now()
-	seg := func(n int64, size int, age time.Duration, flaws policy.Flaws) (segment.ID, *Segment) {
+	seg := func(n int64, size int, age time.Duration, flaws policy.Flaws) (segment.ID, *segmentCopy) {
 		id := segment.ID{Event: "ev", Rendition: "v", Number: n}
-		return id, &Segment{Commit: &storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, Body: make([]byte, size)}
+		return id, &segmentCopy{Commit: &storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, Body: make([]byte, size)}
 	}
 	h := hot{limit: 100}
 	has := func(when time.Duration, want ...int64) {
@@ -193,7 +193,7 @@ func TestHot(t *testing.T) {
 			}
 		}
 	}
-	put := func(id segment.ID, s *Segment) { h.put(id, s, now) }
+	put := func(id segment.ID, s *segmentCopy) { h.put(id, s, now) }
 	put(seg(1, 40, 0, 0))
 	put(seg(2, 40, time.Minute, 0))
 	put(seg(3, 20, time.Minute, policy.Short))

@@ -12,10 +12,10 @@ import (
 	"origin-storm/origin/storage"
 )
 
-// A Segment is one copy of a segment with its bytes, which nobody changes. On a serving node its memory is counted, and used
+// A segmentCopy is one copy of a segment with its bytes, which nobody changes. On a serving node its memory is counted, and used
 // again for another one when nobody has any use for it: the flight that read it, the hot copy, and each request that is answered with it
 // hold it, and count once all together.
-type Segment struct {
+type segmentCopy struct {
 	*storage.Commit
 	Body []byte
 
@@ -23,16 +23,16 @@ type Segment struct {
 	free    func() // gives the memory back when the last holder has let go; nil: it is not counted
 }
 
-// hold adds a holder; whoever calls it is one already, or keeps one from letting go meanwhile. A nil Segment, which stands for one
+// retain adds a holder; whoever calls it is one already, or keeps one from letting go meanwhile. A nil segmentCopy, which stands for one
 // that nobody has published, counts nothing.
-func (seg *Segment) hold() {
+func (seg *segmentCopy) retain() {
 	if seg != nil {
 		seg.holders.Add(1)
 	}
 }
 
-// drop takes a holder away.
-func (seg *Segment) drop() {
+// release takes a holder away.
+func (seg *segmentCopy) release() {
 	if seg == nil {
 		return
 	}
@@ -48,7 +48,7 @@ func (seg *Segment) drop() {
 // A loader reads segments into bounded memory. It is safe for concurrent use; make it with newLoader.
 type loader struct {
 	segments *storage.Segments
-	budget   *budget
+	budget   *memoryBudget
 	inline   atomic.Int64 // the largest body that came with its Commit so far
 
 	mu   sync.Mutex // guards the following
@@ -57,7 +57,7 @@ type loader struct {
 }
 
 func newLoader(segments *storage.Segments, limit int64) *loader {
-	return &loader{segments: segments, budget: newBudget(limit, readPatience)}
+	return &loader{segments: segments, budget: newMemoryBudget(limit, readPatience)}
 }
 
 // readPatience is how long a request waits for memory: far less than a segment's length, so that its sender can turn to another
@@ -68,16 +68,16 @@ const readPatience = 250 * time.Millisecond
 const bufferUnit = 256 << 10
 
 // room waits for the memory that the Commits of so many pipelines may take: small bodies are in them, and so in memory before
-// their size is known. The caller calls leave in the end.
+// their size is known. The caller releases it in the end.
 func (l *loader) room(ctx context.Context, pipelines int, low bool) (*lease, error) {
 	return l.budget.lease(ctx, l.inline.Load()*int64(pipelines), low)
 }
 
 // read returns the first of commits whose body can be read. The caller is its one holder. The room that the Commits were read
 // into, if there was one, is left.
-func (l *loader) read(ctx context.Context, commits []*storage.Commit, in *lease, low bool) (*Segment, error) {
+func (l *loader) read(ctx context.Context, commits []*storage.Commit, in *lease, low bool) (*segmentCopy, error) {
 	if in != nil {
-		defer in.leave()
+		defer in.release()
 	}
 	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
 	defer cancel()
@@ -95,9 +95,9 @@ func (l *loader) read(ctx context.Context, commits []*storage.Commit, in *lease,
 	return nil, errors.Join(errs...)
 }
 
-func (l *loader) one(ctx context.Context, c *storage.Commit, in *lease, low bool) (*Segment, error) {
-	seg := &Segment{Commit: c}
-	seg.hold()
+func (l *loader) one(ctx context.Context, c *storage.Commit, in *lease, low bool) (*segmentCopy, error) {
+	seg := &segmentCopy{Commit: c}
+	seg.retain()
 	if c.Chunks() == 0 {
 		// The body is in memory already, and cannot be asked to wait: what it takes is counted in any case.
 		for most := l.inline.Load(); c.Size > most && !l.inline.CompareAndSwap(most, c.Size); most = l.inline.Load() {
@@ -110,13 +110,13 @@ func (l *loader) one(ctx context.Context, c *storage.Commit, in *lease, low bool
 		seg.free = func() { l.budget.give(c.Size) }
 		var err error
 		if seg.Body, err = l.segments.Body(ctx, c); err != nil {
-			seg.drop()
+			seg.release()
 			return nil, err
 		}
 		return seg, nil
 	}
 	if in != nil {
-		in.leave() // who holds some must not wait for more
+		in.release() // who holds some must not wait for more
 	}
 	buf, err := l.buffer(ctx, c.Size, low)
 	if err != nil {
@@ -124,7 +124,7 @@ func (l *loader) one(ctx context.Context, c *storage.Commit, in *lease, low bool
 	}
 	seg.free = func() { l.recycle(buf) }
 	if seg.Body, err = l.segments.BodyInto(ctx, c, buf); err != nil {
-		seg.drop()
+		seg.release()
 		return nil, err
 	}
 	return seg, nil
@@ -171,7 +171,7 @@ func (l *loader) kept() int64 {
 
 // loans are the segments that one request was given. It holds them until it is over, whatever it did with them, so that no
 // path through the handler can forget one.
-type loans struct{ segments []*Segment }
+type loans struct{ segments []*segmentCopy }
 
 type loansKey struct{}
 
@@ -180,13 +180,13 @@ func withLoans(ctx context.Context) (context.Context, func()) {
 	l := &loans{}
 	return context.WithValue(ctx, loansKey{}, l), func() {
 		for _, seg := range l.segments {
-			seg.drop()
+			seg.release()
 		}
 	}
 }
 
 // lend makes the request of ctx the holder in place of the caller, which is one. Without a request the segment is never let go.
-func lend(ctx context.Context, seg *Segment) {
+func lend(ctx context.Context, seg *segmentCopy) {
 	if l, ok := ctx.Value(loansKey{}).(*loans); ok {
 		l.segments = append(l.segments, seg)
 	}

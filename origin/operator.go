@@ -94,7 +94,7 @@ func NewOperator(cfg OperatorConfig) (http.Handler, error) {
 	}
 	mux := http.NewServeMux()
 	if cfg.Control != nil {
-		(&steering{cfg, events}).register(mux)
+		(&eventsHandler{cfg, events}).register(mux)
 	}
 	mux.HandleFunc("GET /stats", func(w http.ResponseWriter, _ *http.Request) {
 		writeJSON(w, cfg.Stats())

@@ -1,5 +1,5 @@
 // Package origin is the HTTP origin between live packagers and a CDN: the handler Publish takes segments in, the handler
-// Serve answers for them, and a Hub knows who waits for what. They share nothing but the store, so that they can be two
+// Serve answers for them, and a hub knows who waits for what. They share nothing but the store, so that they can be two
 // processes. What to answer is decided in package policy, how segments are kept in package storage; listeners, flags and
 // drivers belong to whoever starts a node.
 package origin

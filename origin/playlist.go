@@ -78,7 +78,7 @@ type pages struct {
 	config   []config.Rendition
 	peaks    map[string]*atomic.Int64 // bytes of the largest segment that was served, by rendition
 	learning flights[struct{}, *learned]
-	gaps     memory[struct{}]
+	gaps     ttlMap[struct{}]
 	lacks    atomic.Int64 // how often gaps has changed
 
 	mu      sync.Mutex // guards the following
@@ -314,10 +314,10 @@ func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendit
 				return nil
 			}
 			if err == nil {
-				var seg *Segment
+				var seg *segmentCopy
 				if seg, err = s.loader.read(ctx, commits, nil, false); err == nil {
 					found[i] = &initial{commits, bytes.Clone(seg.Body)}
-					seg.drop()
+					seg.release()
 					return nil
 				}
 			}

@@ -70,9 +70,9 @@ type Publish struct {
 	began    time.Time // when the node was started
 	draining atomic.Bool
 
-	names    memory[standing]
+	names    ttlMap[standing]
 	busy     keyed
-	memory   *budget
+	memory   *memoryBudget
 	requests counter
 	writes   Timer
 	stored, same, kept, replaced,
@@ -109,7 +109,7 @@ func NewPublish(cfg PublishConfig) (*Publish, error) {
 	if least := largest(events); memory < least {
 		return nil, fmt.Errorf("origin: publishing.memory: %d bytes; the largest segment (max-segment) takes %d", memory, least)
 	}
-	return &Publish{cfg: cfg, began: time.Now(), events: events, log: logger(cfg.Log), memory: newBudget(memory, publishPatience)}, nil
+	return &Publish{cfg: cfg, began: time.Now(), events: events, log: logger(cfg.Log), memory: newMemoryBudget(memory, publishPatience)}, nil
 }
 
 // Drain makes Publish refuse what comes from now on; what is being received and stored is finished. To stop a node, call it
@@ -200,7 +200,7 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 		if err != nil {
 			return published{}, err
 		}
-		defer in.leave()
+		defer in.release()
 		if len(body) == 0 {
 			return published{}, nil
 		}
@@ -226,7 +226,7 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if err != nil {
 		return published{}, err
 	}
-	defer in.leave()
+	defer in.release()
 	if len(body) == 0 {
 		return published{}, nil // an ingest source tests the URL (DASH-IF Live Media Ingest)
 	}
@@ -454,7 +454,7 @@ func (p *Publish) receive(w http.ResponseWriter, r *http.Request, ev *event, lim
 	}
 	defer func() {
 		if err != nil {
-			in.leave()
+			in.release()
 		}
 	}()
 	from := deadlineReader{

@@ -41,11 +41,11 @@ type Serve struct {
 	cfg     ServeConfig
 	events  map[string]*event
 	log     *slog.Logger
-	hub     *Hub
+	hub     *hub
 	hot     hot
 	loader  *loader
-	reads   flights[segment.ID, *Segment]
-	choices memory[string]    // the pipeline whose sound copy this node has served; it stays with it
+	reads   flights[segment.ID, *segmentCopy]
+	choices ttlMap[string]    // the pipeline whose sound copy this node has served; it stays with it
 	pages   map[string]*pages // the manifests, by event
 
 	requests                                                counter
@@ -78,8 +78,8 @@ func NewServe(cfg ServeConfig) (*Serve, error) {
 	loader := newLoader(cfg.Segments, memory)
 	return &Serve{
 		cfg: cfg, events: events, log: log, pages: manifests, loader: loader,
-		reads: flights[segment.ID, *Segment]{hold: (*Segment).hold, drop: (*Segment).drop},
-		hub:   newHub(loader, HubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
+		reads: flights[segment.ID, *segmentCopy]{retain: (*segmentCopy).retain, release: (*segmentCopy).release},
+		hub:   newHub(loader, hubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
 		hot:   hot{limit: cfg.Serving.Hot},
 	}, nil
 }
@@ -194,7 +194,7 @@ const exposed = "Date, ETag, Content-Length, Content-Range, Age, Cache-Status, R
 
 // served is a segment to send.
 type served struct {
-	*Segment
+	*segmentCopy
 	left  time.Duration // how long the answer may be reused
 	cache string        // the parameters of Cache-Status (RFC 9211)
 }
@@ -320,15 +320,15 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 	case err == nil:
 		s.keep(ev, id, seg, now)
 		return s.found(ev, seg, now, "fwd=miss; detail=held"), nil
-	case errors.Is(err, ErrAbsent):
+	case errors.Is(err, errAbsent):
 		s.pages[ev.name].missed(id, now)
 		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
-	case errors.Is(err, ErrHoldTime):
+	case errors.Is(err, errHoldTime):
 		// Not a 503: nothing is wrong with this node. What NotYet says is still true, and may be asked again at once.
 		f := refuse(http.StatusNotFound, "%v is not published yet", id)
 		f.again = true
 		return served{}, f
-	case errors.Is(err, ErrHoldsFull):
+	case errors.Is(err, errHoldsFull):
 		f := refuse(http.StatusServiceUnavailable, "as many requests are held as this node allows")
 		f.retry = time.Second
 		return served{}, f
@@ -341,12 +341,12 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 // read gets a published segment from the store: the copy of the pipeline that was chosen before if there is one, or the one
 // that tags ask for.
 func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (served, error) {
-	get := func(ctx context.Context) (*Segment, error) {
+	get := func(ctx context.Context) (*segmentCopy, error) {
 		s.readCount.Add(1)
 		return s.load(ctx, ev, id, pipeline, tags)
 	}
 	cache := "fwd=miss"
-	var seg *Segment
+	var seg *segmentCopy
 	var err error
 	if s.cfg.Serving.Collapse && len(tags) == 0 {
 		var shared bool
@@ -381,7 +381,7 @@ func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline str
 }
 
 // load reads a segment from the store; nil if no pipeline has published it.
-func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (*Segment, error) {
+func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (*segmentCopy, error) {
 	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
 	defer cancel()
 	low := ev.Low(time.Now(), id.Number)
@@ -390,10 +390,10 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 		if err != nil {
 			return nil, err
 		}
-		defer in.leave()
+		defer in.release()
 		found, err := s.cfg.Segments.Candidates(ctx, id, []string{pipeline})
 		if err == nil && found[0] != nil && found[0].Sound() {
-			var seg *Segment
+			var seg *segmentCopy
 			if seg, err = s.loader.read(ctx, found, in, low); err == nil {
 				return seg, nil
 			}
@@ -408,7 +408,7 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 	if err != nil {
 		return nil, err
 	}
-	defer in.leave()
+	defer in.release()
 	found, err := s.cfg.Segments.Candidates(ctx, id, pipelines)
 	commits := ranked(found, false)
 	there := false
@@ -425,7 +425,7 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 }
 
 // keep remembers what was served of id, as far as the node is configured to.
-func (s *Serve) keep(ev *event, id segment.ID, seg *Segment, now time.Time) {
+func (s *Serve) keep(ev *event, id segment.ID, seg *segmentCopy, now time.Time) {
 	if seg.Sound() {
 		s.choices.put(id, seg.ID.Pipeline, now, seg.Until)
 	}
@@ -437,7 +437,7 @@ func (s *Serve) keep(ev *event, id segment.ID, seg *Segment, now time.Time) {
 
 // found is seg as an answer. A sound copy may be kept by all for as long as it is served; a flawed one, which a sound one may
 // replace, not longer than the nodes keep it.
-func (s *Serve) found(ev *event, seg *Segment, now time.Time, cache string) served {
+func (s *Serve) found(ev *event, seg *segmentCopy, now time.Time, cache string) served {
 	var left time.Duration // 0 if the window ended while it was read
 	if d := ev.Decide(now, seg.ID.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
 		left = d.Until.Sub(now)
@@ -445,7 +445,7 @@ func (s *Serve) found(ev *event, seg *Segment, now time.Time, cache string) serv
 	if !seg.Sound() {
 		left = min(left, policy.SettleFor)
 	}
-	return served{Segment: seg, left: left, cache: cache}
+	return served{segmentCopy: seg, left: left, cache: cache}
 }
 
 // wantedTags returns the strong entity tags that If-Match or If-Range name: the copies from which r must be answered if they
@@ -465,6 +465,6 @@ func wantedTags(h http.Header) []string {
 }
 
 // wanted reports whether seg is what tags ask for; without tags anything is.
-func (seg *Segment) wanted(tags []string) bool {
+func (seg *segmentCopy) wanted(tags []string) bool {
 	return len(tags) == 0 || slices.Contains(tags, seg.ETag())
 }

@@ -36,8 +36,8 @@ type EventControl struct {
 	Documents    []*control.Document `json:"documents"`
 }
 
-// steering is the part of the operator's listener that shows and changes what is said about events.
-type steering struct {
+// eventsHandler is the part of the operator's listener that shows and changes what is said about events.
+type eventsHandler struct {
 	OperatorConfig
 	events map[string]*event
 }
@@ -45,7 +45,7 @@ type steering struct {
 // An edit reads what r asks for and returns the change of this node's document that does it, or a refusal.
 type edit func(ev *event, r *http.Request) (func(*control.Document) error, error)
 
-func (s *steering) register(mux *http.ServeMux) {
+func (s *eventsHandler) register(mux *http.ServeMux) {
 	mux.HandleFunc("GET /events/{event}/control", s.handle(nil))
 	mux.HandleFunc("POST /events/{event}/masks", s.handle(addMask))
 	mux.HandleFunc("DELETE /events/{event}/masks", s.handle(s.dropMask))
@@ -58,7 +58,7 @@ func (s *steering) register(mux *http.ServeMux) {
 }
 
 // handle carries out e, if it is not nil, and answers with what stands then.
-func (s *steering) handle(e edit) http.HandlerFunc {
+func (s *eventsHandler) handle(e edit) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		view, err := s.carryOut(w, r, e)
 		if err != nil {
@@ -73,7 +73,7 @@ func (s *steering) handle(e edit) http.HandlerFunc {
 	}
 }
 
-func (s *steering) carryOut(w http.ResponseWriter, r *http.Request, e edit) (EventControl, error) {
+func (s *eventsHandler) carryOut(w http.ResponseWriter, r *http.Request, e edit) (EventControl, error) {
 	ev := s.events[r.PathValue("event")]
 	if ev == nil {
 		return EventControl{}, refuse(http.StatusNotFound, "there is no event %.64q here", r.PathValue("event"))
@@ -103,7 +103,7 @@ func (s *steering) carryOut(w http.ResponseWriter, r *http.Request, e edit) (Eve
 	return s.view(ev), nil
 }
 
-func (s *steering) view(ev *event) EventControl {
+func (s *eventsHandler) view(ev *event) EventControl {
 	st := s.Control.State(ev.name)
 	v := EventControl{
 		Event: ev.name, Node: s.Node, Writers: s.Control.Writers(), Ready: s.Control.Ready() == nil, CacheVersion: st.CacheVersion,
@@ -192,7 +192,7 @@ func addMask(ev *event, r *http.Request) (func(*control.Document) error, error) 
 	}, err
 }
 
-func (s *steering) dropMask(ev *event, r *http.Request) (func(*control.Document) error, error) {
+func (s *eventsHandler) dropMask(ev *event, r *http.Request) (func(*control.Document) error, error) {
 	m, err := readMask(ev, r)
 	has := func(d *control.Document) bool { return slices.Contains(d.Masks, m) }
 	return func(d *control.Document) error {
@@ -231,7 +231,7 @@ func withdraw(ev *event, r *http.Request) (func(*control.Document) error, error)
 	}, err
 }
 
-func (s *steering) restore(ev *event, r *http.Request) (func(*control.Document) error, error) {
+func (s *eventsHandler) restore(ev *event, r *http.Request) (func(*control.Document) error, error) {
 	out, err := readWithdrawn(ev, r)
 	has := func(d *control.Document) bool { return slices.Contains(d.Withdrawn, out) }
 	return func(d *control.Document) error {
@@ -281,7 +281,7 @@ func end(_ *event, r *http.Request) (func(*control.Document) error, error) {
 	}, nil
 }
 
-func (s *steering) resume(ev *event, _ *http.Request) (func(*control.Document) error, error) {
+func (s *eventsHandler) resume(ev *event, _ *http.Request) (func(*control.Document) error, error) {
 	has := func(d *control.Document) bool { return d.Last != nil }
 	return func(d *control.Document) error {
 		if !has(d) {
@@ -304,7 +304,7 @@ func raise(_ *event, r *http.Request) (func(*control.Document) error, error) {
 }
 
 // absent refuses to take back what this node's document does not hold: only who said it can.
-func (s *steering) absent(ev *event, what string, has func(*control.Document) bool) error {
+func (s *eventsHandler) absent(ev *event, what string, has func(*control.Document) bool) error {
 	for _, d := range s.Control.Documents(ev.name) {
 		if d.Writer != s.Node && has(d) {
 			return refuse(http.StatusConflict, "that %s was said on %s, and is taken back there", what, d.Writer)

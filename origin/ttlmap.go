@@ -7,15 +7,15 @@ import (
 	"origin-storm/origin/segment"
 )
 
-// memory remembers something about segments for a time; its zero value is ready. It is bounded by what is remembered within
+// ttlMap remembers something about segments for a time; its zero value is ready. It is bounded by what is remembered within
 // that time: whenever it has doubled, what has expired is swept out, which costs each entry a constant on average.
-type memory[V any] struct {
+type ttlMap[V any] struct {
 	mu      sync.Mutex // guards the following
-	entries map[segment.ID]remembered[V]
+	entries map[segment.ID]ttlEntry[V]
 	sweepAt int
 }
 
-type remembered[V any] struct {
+type ttlEntry[V any] struct {
 	val   V
 	until time.Time
 }
@@ -23,7 +23,7 @@ type remembered[V any] struct {
 const firstSweep = 1024
 
 // get returns what is remembered of id at now.
-func (m *memory[V]) get(id segment.ID, now time.Time) (V, bool) {
+func (m *ttlMap[V]) get(id segment.ID, now time.Time) (V, bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	e, ok := m.entries[id]
@@ -35,14 +35,14 @@ func (m *memory[V]) get(id segment.ID, now time.Time) (V, bool) {
 }
 
 // put remembers val of id until then.
-func (m *memory[V]) put(id segment.ID, val V, now, until time.Time) {
+func (m *ttlMap[V]) put(id segment.ID, val V, now, until time.Time) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.entries == nil {
-		m.entries = make(map[segment.ID]remembered[V])
+		m.entries = make(map[segment.ID]ttlEntry[V])
 		m.sweepAt = firstSweep
 	}
-	m.entries[id] = remembered[V]{val, until}
+	m.entries[id] = ttlEntry[V]{val, until}
 	if len(m.entries) < m.sweepAt {
 		return
 	}
