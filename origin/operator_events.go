@@ -146,17 +146,6 @@ func readJSON(r *http.Request, v any) error {
 	return nil
 }
 
-// known refuses names that the event does not have, which would be typing errors; empty ones are the caller's business.
-func (ev *event) known(pipeline, rendition string) error {
-	if pipeline != "" && !ev.hasPipeline(pipeline) {
-		return refuse(http.StatusBadRequest, "pipeline: event %q has no %.64q; it has %v", ev.name, pipeline, ev.pipelines)
-	}
-	if rendition != "" && !ev.renditions[rendition] {
-		return refuse(http.StatusBadRequest, "rendition: event %q has no %.64q", ev.name, rendition)
-	}
-	return nil
-}
-
 // missing refuses a body without the field of that name.
 func missing(name, form string) error {
 	return refuse(http.StatusBadRequest, "%s is missing; send %s", name, form)

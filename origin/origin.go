@@ -5,18 +5,11 @@
 package origin
 
 import (
-	"cmp"
-	"errors"
 	"fmt"
 	"log/slog"
 	"net/http"
-	"slices"
-	"strconv"
 	"strings"
-	"sync/atomic"
-	"time"
 
-	"origin-storm/origin/config"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 )
@@ -77,102 +70,6 @@ const defaultMaxSegment = 32 << 20
 // defaultMemory is how many bytes of bodies are in memory at a time beside the hot copy, or are being received: 250 segments of 2 MiB.
 const defaultMemory = 512 << 20
 
-// largest is the most bytes that a segment of one of events may have.
-func largest(events map[string]*event) (most int64) {
-	for _, ev := range events {
-		most = max(most, ev.maxSegment)
-	}
-	return most
-}
-
-// event is one configured event as the handlers look it up.
-type event struct {
-	policy.Rendition // one template for all renditions of the event
-	name             string
-	pipelines        []string // in order of preference
-	renditions       map[string]bool
-	times            map[string]int64 // of renditions whose names are times: their timescale
-	maxSegment       int64
-	inspect          bool             // bodies are looked into
-	headerFirst      bool             // media are refused until their header is there
-	feeds            map[string]*feed // of a publishing node, by pipeline
-	announced        *atomic.Int64    // the highest number whose notices were announced
-}
-
-func newEvents(cfg []config.Event) (map[string]*event, error) {
-	events := make(map[string]*event, len(cfg))
-	for _, c := range cfg {
-		if err := c.Template.Validate(); err != nil {
-			return nil, fmt.Errorf("origin: event %q: %w", c.Name, err)
-		}
-		if events[c.Name] != nil {
-			return nil, fmt.Errorf("origin: event %q is configured twice", c.Name)
-		}
-		ev := &event{
-			Rendition:   policy.Rendition{Template: c.Template, DVR: c.DVR},
-			name:        c.Name,
-			announced:   new(atomic.Int64),
-			pipelines:   slices.Clone(c.Pipelines),
-			renditions:  make(map[string]bool, len(c.Renditions)),
-			times:       make(map[string]int64),
-			maxSegment:  cmp.Or(c.MaxSegment, defaultMaxSegment),
-			inspect:     c.Inspect == nil || *c.Inspect,
-			headerFirst: c.HeaderFirst,
-		}
-		for _, r := range c.Renditions {
-			ev.renditions[r.Name] = true
-			if r.TimeNames {
-				ev.times[r.Name] = r.Timescale
-			}
-		}
-		events[c.Name] = ev
-	}
-	return events, nil
-}
-
-// A refusal is any answer but success, as an error. What the client may know is in text, what only the log may in err.
-type refusal struct {
-	status int
-	text   string
-	keep   time.Duration // how long the answer may be reused; 0: not at all
-	again  bool          // it may be asked again at once: keep is 0, and the client is told so
-	retry  time.Duration // when to try again, if the client should; rounded up to seconds
-	close  bool          // the connection can not be used any further
-	err    error         // of this process or its stores, for the log
-}
-
-func (f *refusal) Error() string { return f.text }
-
-func refuse(status int, format string, args ...any) *refusal {
-	return &refusal{status: status, text: fmt.Sprintf(format, args...)}
-}
-
-// write sends f. The lifetime is always explicit: caches invent one where it is not.
-func (f *refusal) write(w http.ResponseWriter) {
-	h := w.Header()
-	if f.keep > 0 {
-		h.Set("Cache-Control", "public, max-age="+strconv.FormatInt(policy.MaxAge(f.keep), 10))
-		h.Set(HeaderTTL, strconv.FormatInt(policy.TTLMillis(f.keep), 10))
-	} else {
-		h.Set("Cache-Control", "no-store")
-		if f.again {
-			h.Set(HeaderTTL, "0")
-		}
-	}
-	if f.retry > 0 {
-		h.Set("Retry-After", strconv.FormatInt(int64((f.retry+time.Second-1)/time.Second), 10))
-	}
-	if f.close {
-		h.Set("Connection", "close")
-	}
-	body := f.text + "\n"
-	h.Set("Content-Type", "text/plain; charset=utf-8")
-	h.Set("X-Content-Type-Options", "nosniff")
-	h.Set("Content-Length", strconv.Itoa(len(body)))
-	w.WriteHeader(f.status)
-	_, _ = w.Write([]byte(body)) // the client may be gone, which is its own affair
-}
-
 // parsePath returns what parse makes of the request's path. A path with escapes that need not be there is refused: one
 // segment has one spelling, and so one entry in every cache.
 func parsePath(r *http.Request, parse func(string) (segment.ID, error)) (segment.ID, error) {
@@ -223,32 +120,8 @@ func logger(log *slog.Logger) *slog.Logger {
 	return log
 }
 
-// number returns the number of the segment whose name is value: value itself, or where names are times that of the segment
-// which begins nearest to it, as audio begins early by its priming.
-func (ev *event) number(rendition string, value int64) (int64, error) {
-	timescale, byTime := ev.times[rendition]
-	if !byTime {
-		return value, segment.CheckNumber(value)
-	}
-	n, _, ok := ev.Template.At(value, timescale)
-	if !ok {
-		return 0, fmt.Errorf("%w: %d at %d ticks a second is beyond all times", segment.ErrName, value, timescale)
-	}
-	return n, nil
-}
-
-func (ev *event) hasPipeline(name string) bool { return slices.Contains(ev.pipelines, name) }
-
 func setNonEmpty(h http.Header, key, value string) {
 	if value != "" {
 		h.Set(key, value)
 	}
-}
-
-// asRefusal is what a client is told of err.
-func asRefusal(err error) *refusal {
-	if f, ok := errors.AsType[*refusal](err); ok {
-		return f
-	}
-	return &refusal{status: http.StatusInternalServerError, text: "internal error", err: err}
 }

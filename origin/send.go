@@ -2,6 +2,8 @@ package origin
 
 import (
 	"bytes"
+	"crypto/sha256"
+	"encoding/base64"
 	"errors"
 	"net/http"
 	"os"
@@ -129,4 +131,28 @@ func (p *progressWriter) deadline(now time.Time, piece int) time.Time {
 		return stopped
 	}
 	return behind
+}
+
+// reprDigest is the value of the field Repr-Digest (RFC 9530) of a segment: that of the whole of it, also on an answer with
+// a range, which a client checks once it has all parts.
+func reprDigest(sum [sha256.Size]byte) string {
+	return "sha-256=:" + base64.StdEncoding.EncodeToString(sum[:]) + ":"
+}
+
+// timePath is where a player asks for the time.
+const timePath = "/time"
+
+// sendTime answers now in the form of DASH's UTC timing (ISO/IEC 23009-1, 5.8.4.11): as xs:dateTime in the body for the
+// schemes http-iso and http-xsdate, in the field Date for http-head. Its milliseconds are those of the Date's second.
+func sendTime(w http.ResponseWriter, r *http.Request, now time.Time) {
+	body := now.UTC().Format("2006-01-02T15:04:05.000Z")
+	h := w.Header()
+	h.Set("Date", now.UTC().Format(http.TimeFormat))
+	h.Set("Cache-Control", "no-store")
+	h.Set("Content-Type", "text/plain; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(len(body)))
+	w.WriteHeader(http.StatusOK)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write([]byte(body))
+	}
 }

@@ -468,3 +468,52 @@ func wantedTags(h http.Header) []string {
 func (seg *segmentCopy) wanted(tags []string) bool {
 	return len(tags) == 0 || slices.Contains(tags, seg.ETag())
 }
+
+// noState is what is known of an event that nobody controls.
+var noState = &control.State{}
+
+// state is what operators and packagers have said about an event so far.
+func (s *Serve) state(event string) *control.State {
+	if s.cfg.Control == nil {
+		return noState
+	}
+	return s.cfg.Control.State(event)
+}
+
+// awaited returns what a poll for id asks: whose copies count at the moment, and whether it is still to come.
+func (s *Serve) awaited(ev *event, id segment.ID) func() ([]string, bool) {
+	return func() ([]string, bool) {
+		st := s.state(ev.name)
+		return st.Pipelines(id, ev.pipelines), !st.Ended || id.Number <= st.Last
+	}
+}
+
+// ready refuses requests until it is known what must not be served.
+func (s *Serve) ready() error {
+	if s.cfg.Control == nil {
+		return nil
+	}
+	err := s.cfg.Control.Ready()
+	if err == nil {
+		return nil
+	}
+	f := refuse(http.StatusServiceUnavailable, "this node is starting; use another one")
+	f.retry = time.Second
+	return f
+}
+
+// ranked returns the copies in found that may be served, the best first; while patient that may be none.
+func ranked(found []*storage.Commit, patient bool) []*storage.Commit {
+	copies := make([]policy.Copy, len(found))
+	for i, c := range found {
+		if c != nil {
+			copies[i] = policy.Copy{Present: true, Flaws: c.Meta.Flaws}
+		}
+	}
+	var best []*storage.Commit
+	for i := policy.Choose(copies, patient); i >= 0; i = policy.Choose(copies, false) {
+		best = append(best, found[i])
+		copies[i].Present = false
+	}
+	return best
+}

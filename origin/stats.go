@@ -155,22 +155,3 @@ func (c *counter) snapshot() Requests {
 	}
 	return out
 }
-
-// Stats returns the counts so far.
-func (p *Publish) Stats() PublishStats {
-	feeds := make(map[string]FeedStats)
-	for name, ev := range p.events {
-		for pipeline, f := range ev.feeds {
-			s := f.snapshot()
-			if s.Inspected+s.Foreign+s.Malformed > 0 || len(s.Received) > 0 {
-				feeds[name+"/"+pipeline] = s
-			}
-		}
-	}
-	return PublishStats{
-		Requests: p.requests.snapshot(), Active: p.active.Load(),
-		Stored: p.stored.Load(), Replaced: p.replaced.Load(), Same: p.same.Load(), Kept: p.kept.Load(),
-		Failed: p.failed.Load(), SlowWrites: p.slow.Load(), Bytes: p.bytes.Load(), WriteSeconds: p.writes.Latency(),
-		Memory: p.memory.snapshot(), Feeds: feeds,
-	}
-}
