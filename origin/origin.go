@@ -1,7 +1,7 @@
 // Package origin is the HTTP origin between live packagers and a CDN: the handler Publish takes segments in, the handler
-// Serve answers for them, and a hub knows who waits for what. They share nothing but the store, so that they can be two
-// processes. What to answer is decided in package policy, how segments are kept in package storage; listeners, flags and
-// drivers belong to whoever starts a node.
+// Serve answers for them, and NewOperator's shows a node and takes what operators say about its events. Publish and Serve share
+// nothing but the store, so that they can be two processes. What to answer is decided in package policy, how segments are kept in
+// package storage; listeners' addresses, flags and drivers belong to whoever starts a node.
 package origin
 
 import (
