@@ -79,10 +79,11 @@ func newHub(loader *loader, c hubConfig) *hub {
 	}
 }
 
-// Wait returns the copy of segment id as soon as it can be read. Each poll asks pipelines, which does not wait, whose copies
-// count at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already.
-// Else Wait returns errAbsent once the deadline has passed, or with the next poll if it is not to come; errHoldTime when its time is over; errHoldsFull at once; ctx's error when ctx is done; and
-// another error if the deadline passed while the store could not be asked. The caller has made sure that id is next or overdue.
+// Wait returns the copy of segment id as soon as it can be read. Each poll asks pipelines, which does not wait, whose copies count
+// at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already. Else Wait
+// returns errAbsent once the deadline has passed, or with the next poll if it is not to come; errHoldTime when its time is over;
+// errHoldsFull at once; ctx's error when ctx is done; and another error if the deadline passed while the store could not be asked.
+// The caller has made sure that id is next or overdue.
 func (h *hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines func() (names []string, coming bool)) (*segmentCopy, error) {
 	if !h.enter(id.Event) {
 		return nil, errHoldsFull

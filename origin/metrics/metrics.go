@@ -23,9 +23,9 @@ import (
 // Handler returns the handler of /metrics for a node whose statistics stats returns, which is called once per request and at any
 // time. With them come the node's name and build, and the process's and runtime's own metrics. A nil log discards.
 //
-// An integer of origin.Stats is a counter, called origin_, its path in JSON and _total, such as origin_publish_stored_total. A field
-// with the tag `metric:"gauge"` is a gauge, without _total, and so are fractions and booleans (1 is true). An origin.Latency is a histogram. Answers are counted with the labels
-// class and status, and a map's keys are a label that its tag names.
+// An integer of origin.Stats is a counter, called origin_, its path in JSON and _total, such as origin_publish_stored_total. A
+// field with the tag `metric:"gauge"` is a gauge, without _total, and so are fractions and booleans (1 is true). An origin.Latency
+// is a histogram. Answers are counted with the labels class and status, and a map's keys are a label that its tag names.
 func Handler(stats func() origin.Stats, log *slog.Logger) http.Handler {
 	registry := prometheus.NewPedanticRegistry()
 	registry.MustRegister(collector(stats), collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))

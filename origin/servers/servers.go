@@ -1,7 +1,7 @@
 // Package servers brings up the real servers that a run or a test needs, Cassandra nodes and memcached zones, as containers or as
-// native processes, and edge caches (nginx, Varnish) as native processes, hurts them on request, and always takes them down again: after success, after failure, after
-// Ctrl-C, and after a kill -9 of the program that started them. It listens on loopback only. It is not a supervisor: a server that
-// dies stays dead, and its death is reported.
+// native processes, and edge caches (nginx, Varnish) as native processes, hurts them on request, and always takes them down again:
+// after success, after failure, after Ctrl-C, and after a kill -9 of the program that started them. It listens on loopback only. It
+// is not a supervisor: a server that dies stays dead, and its death is reported.
 package servers
 
 import (

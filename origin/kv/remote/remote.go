@@ -6,9 +6,10 @@
 //	                            "-", or the value's length and after it the value
 //
 // A failure is a status with the header Kv-Error, by which the client's errors are the same to errors.Is as the store's, and a line
-// of text. What costs and faults are keyed by travels along: Kv-Attempt is kv.Attempt, and Kv-Age how long ago kv.Began was when the
-// request was made, as the clocks of two machines need not agree. Processes of one machine have one clock, and what the request
-// took until it was read can be milliseconds there when many come at once, so that they use the instant itself, Kv-Began. A value whose bytes do not come to its Content-Length is neither stored nor returned.
+// of text. What costs and faults are keyed by travels along: Kv-Attempt is kv.Attempt, and Kv-Age how long ago kv.Began was when
+// the request was made, as the clocks of two machines need not agree. Processes of one machine have one clock, and what the request
+// took until it was read can be milliseconds there when many come at once, so that they use the instant itself, Kv-Began. A value
+// whose bytes do not come to its Content-Length is neither stored nor returned.
 //
 // It is for processes that trust each other: there is no authentication and no encryption.
 package remote
