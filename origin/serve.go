@@ -35,8 +35,8 @@ type ServeConfig struct {
 	Log  *slog.Logger // nil discards
 }
 
-// Serve is the http.Handler of the CDN's side: GET and HEAD of segments. What the clock says cannot exist, and what is not
-// configured, is answered without touching a store. It is safe for concurrent use; make it with NewServe.
+// Serve is the http.Handler of the CDN's side: GET and HEAD of segments, manifests and the time. What the clock says cannot exist,
+// and what is not configured, is answered without touching a store. It is safe for concurrent use; make it with NewServe.
 type Serve struct {
 	cfg     ServeConfig
 	events  map[string]*event

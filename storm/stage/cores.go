@@ -75,8 +75,8 @@ func readTicks(r io.Reader) (map[int]ticks, error) {
 	return all, nil
 }
 
-// cores counts how busy each processor is in each phase, until it is stopped.
-type cores struct {
+// coreUsage counts how busy each processor is in each phase, until it is stopped.
+type coreUsage struct {
 	cancel  context.CancelFunc
 	watcher sync.WaitGroup
 	spent   map[string]map[int]ticks // by phase; the watcher's until it has ended
@@ -84,9 +84,9 @@ type cores struct {
 }
 
 // watchCores begins to count the windows of a plan that starts at start.
-func watchCores(start time.Time, windows []storm.Window) *cores {
+func watchCores(start time.Time, windows []storm.Window) *coreUsage {
 	ctx, cancel := context.WithCancel(context.Background())
-	c := &cores{cancel: cancel, spent: map[string]map[int]ticks{}}
+	c := &coreUsage{cancel: cancel, spent: map[string]map[int]ticks{}}
 	c.watcher.Go(func() {
 		for _, w := range windows {
 			if !sleep(ctx, time.Until(start.Add(w.From))) {
@@ -101,7 +101,7 @@ func watchCores(start time.Time, windows []storm.Window) *cores {
 }
 
 // count adds what the processors spend until an instant to a phase.
-func (c *cores) count(ctx context.Context, phase string, until time.Time) error {
+func (c *coreUsage) count(ctx context.Context, phase string, until time.Time) error {
 	now := func() (map[int]ticks, error) {
 		f, err := os.Open("/proc/stat")
 		if err != nil {
@@ -130,13 +130,13 @@ func (c *cores) count(ctx context.Context, phase string, until time.Time) error 
 }
 
 // stop ends the watch. It may be called again.
-func (c *cores) stop() {
+func (c *coreUsage) stop() {
 	c.cancel()
 	c.watcher.Wait()
 }
 
 // figures returns what was counted, with what b pins to each processor.
-func (c *cores) figures(b scenarios.Backend) ([]record.Core, error) {
+func (c *coreUsage) figures(b scenarios.Backend) ([]record.Core, error) {
 	c.stop()
 	runs := map[int][]string{}
 	each := b.Cores.Each()

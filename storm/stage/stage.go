@@ -308,7 +308,7 @@ type measurement struct {
 	later     time.Duration // what comes after this arm
 	account   *record.Driver
 	recording *record.Recording
-	cores     *cores // nil where nothing is pinned
+	cores     *coreUsage // nil where nothing is pinned
 
 	mu    sync.Mutex // guards start
 	start time.Time  // of the measured part; zero before it
