@@ -131,7 +131,7 @@ func (g *Guard) Stats() Stats {
 	return Stats{Missing: g.missing.Load(), Wrong: g.wrong.Load(), Limited: g.limited.Load()}
 }
 
-// Handler returns h behind g. Who is let through is in the request's context, for Permit and Names.
+// Handler returns h behind g. Who is let through is in the request's context, for Permit and Name.
 func (g *Guard) Handler(h http.Handler) http.Handler {
 	if len(g.credentials) == 0 {
 		return h

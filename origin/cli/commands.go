@@ -70,7 +70,7 @@ func roleCommand(role config.Role, short string) *cobra.Command {
 				return usage{err}
 			}
 			if show {
-				b, err := n.Masked().Marshal()
+				b, err := n.Redacted().Marshal()
 				if err == nil {
 					_, err = c.OutOrStdout().Write(b)
 				}

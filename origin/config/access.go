@@ -97,11 +97,11 @@ func (s Secret) validate(field string, bad func(field, format string, a ...any))
 	}
 }
 
-// mask is what is shown instead of a secret.
-const mask = "***"
+// hidden is what is shown instead of a secret.
+const hidden = "***"
 
-// Masked returns n as it may be shown: without secrets, and with hashes cut off, which tell an attacker when a guess is right.
-func (n Node) Masked() Node {
+// Redacted returns n as it may be shown: without secrets, and with hashes cut off, which tell an attacker when a guess is right.
+func (n Node) Redacted() Node {
 	hide := func(list []Credential) []Credential {
 		list = slices.Clone(list)
 		for i := range list {
@@ -109,33 +109,33 @@ func (n Node) Masked() Node {
 				if strings.HasPrefix(string(*s), SecretEnv) || *s == "" {
 					continue
 				}
-				*s = SecretSHA256 + mask
+				*s = SecretSHA256 + hidden
 			}
 		}
 		return list
 	}
 	n.Access.Publish, n.Access.Operator = hide(n.Access.Publish), hide(n.Access.Operator)
-	n.Backend.Store = n.Backend.Store.masked()
+	n.Backend.Store = n.Backend.Store.redacted()
 	n.Backend.Zones = slices.Clone(n.Backend.Zones)
 	for i := range n.Backend.Zones {
-		n.Backend.Zones[i] = n.Backend.Zones[i].masked()
+		n.Backend.Zones[i] = n.Backend.Zones[i].redacted()
 	}
 	n.Host.Stores = slices.Clone(n.Host.Stores)
 	for i := range n.Host.Stores {
-		n.Host.Stores[i].Store = n.Host.Stores[i].Store.masked()
+		n.Host.Stores[i].Store = n.Host.Stores[i].Store.redacted()
 	}
 	return n
 }
 
-func (s StoreAt) masked() StoreAt {
+func (s StoreAt) redacted() StoreAt {
 	if s.Secret != "" && !strings.HasPrefix(s.Secret, SecretEnv) {
-		s.Secret = mask
+		s.Secret = hidden
 	}
 	s.Addresses = slices.Clone(s.Addresses)
 	for i, a := range s.Addresses {
 		scheme, rest, isURL := strings.Cut(a, "://")
 		if user, host, ok := strings.Cut(rest, "@"); isURL && ok && user != "" {
-			s.Addresses[i] = scheme + "://" + mask + "@" + host
+			s.Addresses[i] = scheme + "://" + hidden + "@" + host
 		}
 	}
 	return s

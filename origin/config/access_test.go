@@ -83,8 +83,8 @@ func TestErrorsWithoutSecrets(t *testing.T) {
 	}
 }
 
-// Nothing that Masked returns is a secret, and what it was asked of stays as it was.
-func TestMasked(t *testing.T) {
+// Nothing that Redacted returns is a secret, and what it was asked of stays as it was.
+func TestRedacted(t *testing.T) {
 	const secret = "hunter2"
 	n := node()
 	n.Access.Publish = []config.Credential{{User: "u", Password: "sha256:" + secret}, {Bearer: "env:NAME"}, {Bearer: secret}}
@@ -92,15 +92,15 @@ func TestMasked(t *testing.T) {
 	n.Backend.Store = config.StoreAt{Kind: "s3", Addresses: []string{"https://user:" + secret + "@s3.example"}, Secret: secret}
 	n.Backend.Zones = []config.StoreAt{{Kind: "cassandra", Secret: secret}}
 	n.Host.Stores = []config.HostedStore{{Store: config.StoreAt{Secret: secret}}}
-	b, err := n.Masked().Marshal()
+	b, err := n.Redacted().Marshal()
 	if err != nil {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(b), secret) || !strings.Contains(string(b), "env:NAME") || !strings.Contains(string(b), "https://***@s3.example") {
-		t.Errorf("Masked shows a secret, or less than it could:\n%s", b)
+		t.Errorf("Redacted shows a secret, or less than it could:\n%s", b)
 	}
 	if b, err = n.Marshal(); err != nil || strings.Count(string(b), secret) != 7 {
-		t.Errorf("after Masked the node has %d of its 7 secrets", strings.Count(string(b), secret))
+		t.Errorf("after Redacted the node has %d of its 7 secrets", strings.Count(string(b), secret))
 	}
 }
 

@@ -61,7 +61,7 @@ func decode(b []byte, n *Node) (err error) {
 	if err == nil || errors.Is(err, io.EOF) { // an empty file says nothing
 		return nil
 	}
-	text := secretField.ReplaceAllString(yaml.FormatError(err, false, true), "$1 "+mask)
+	text := secretField.ReplaceAllString(yaml.FormatError(err, false, true), "$1 "+hidden)
 	if unknown, ok := errors.AsType[*yaml.UnknownFieldError](err); ok && unknown.Token != nil {
 		if near := Nearest(unknown.Token.Value, fieldNames(reflect.TypeFor[Node]())); near != "" {
 			text = fmt.Sprintf("did you mean %q? %s", near, text)
