@@ -83,8 +83,8 @@ func New(cfg Config) *Segments {
 func (s *Segments) Stats() Stats {
 	return Stats{
 		Puts: s.stats.puts.Load(), Polls: s.stats.polls.Load(), PollKeys: s.stats.pollKeys.Load(),
-		Peeks: s.stats.peeks.Load(), PeekKeys: s.stats.peekKeys.Load(), Bodies: s.stats.bodies.Load(),
-		ChunkReads: s.stats.chunkReads.Load(), Repaired: s.stats.repaired.Load(),
+		Peeks: s.stats.peeks.Load(), PeekKeys: s.stats.peekKeys.Load(), PeekTrips: s.stats.peekTrips.Load(),
+		Bodies: s.stats.bodies.Load(), ChunkReads: s.stats.chunkReads.Load(), Repaired: s.stats.repaired.Load(),
 	}
 }
 

@@ -381,6 +381,19 @@ func TestCandidates(t *testing.T) {
 	})
 }
 
+// TestPeekIsCounted: segments, keys and exchanges with the cache are three counts.
+func TestPeekIsCounted(t *testing.T) {
+	nothing := func(_ context.Context, keys []kv.Key) ([][]byte, error) { return make([][]byte, len(keys)), nil }
+	s := storage.New(storage.Config{Commits: &mem.Store{}, Chunks: &mem.Store{}, Peek: nothing})
+	asks := []storage.Ask{{ID: id.Asked(), Pipelines: []string{"a", "b"}}, {ID: id.Asked(), Pipelines: []string{"a"}}}
+	if _, err := s.Peek(t.Context(), asks); err != nil {
+		t.Fatal(err)
+	}
+	if st := s.Stats(); st.Peeks != 2 || st.PeekKeys != 3 || st.PeekTrips != 1 {
+		t.Errorf("Stats after Peek(%v) = %+v, want 2 segments, 3 keys, 1 exchange", asks, st)
+	}
+}
+
 func TestCommitKeep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		store := &mem.Store{}
