@@ -161,11 +161,10 @@ type published struct {
 	took   time.Duration
 }
 
+// answer does what r asks for, or returns a refusal.
 func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, error) {
 	if p.draining.Load() {
-		f := refuse(http.StatusServiceUnavailable, "this node is shutting down; use another one")
-		f.close, f.retry = true, time.Second
-		return published{}, f
+		return published{}, shuttingDown()
 	}
 	switch r.Method {
 	case http.MethodPut, http.MethodPost, http.MethodDelete:
@@ -190,20 +189,14 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 		return published{}, refuse(http.StatusBadRequest, "Content-Range: a segment is published as a whole")
 	}
 	if pub.Object == segment.MPD || pub.Object == segment.Playlist {
-		body, in, err := p.receive(w, r, ev, maxManifest)
-		if err != nil {
-			return published{}, err
-		}
-		defer in.release()
-		if len(body) == 0 {
-			return published{}, nil
-		}
-		a := p.receiveManifest(ev, pub, body)
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), segment.Budget)
-		defer cancel()
-		p.end(ctx, w.Header(), ev, pub.Pipeline)
-		return a, nil
+		return p.answerManifest(w, r, ev, pub)
 	}
+	return p.answerSegment(w, r, ev, pub)
+}
+
+// answerSegment is answer for a segment that may be published: it is received, looked into and stored, and what comes with it is
+// announced.
+func (p *Publish) answerSegment(w http.ResponseWriter, r *http.Request, ev *event, pub segment.Publication) (published, error) {
 	id, keep, err := p.name(r.Context(), ev, pub)
 	if err != nil {
 		return published{}, err

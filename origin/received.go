@@ -2,6 +2,7 @@ package origin
 
 import (
 	"bytes"
+	"context"
 	"encoding/xml"
 	"net/http"
 	"strings"
@@ -31,6 +32,23 @@ type Received struct {
 type receipt struct {
 	Received
 	at time.Time
+}
+
+// answerManifest is answer for a manifest.
+func (p *Publish) answerManifest(w http.ResponseWriter, r *http.Request, ev *event, pub segment.Publication) (published, error) {
+	body, in, err := p.receive(w, r, ev, maxManifest)
+	if err != nil {
+		return published{}, err
+	}
+	defer in.release()
+	if len(body) == 0 {
+		return published{}, nil
+	}
+	a := p.receiveManifest(ev, pub, body)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(r.Context()), segment.Budget)
+	defer cancel()
+	p.end(ctx, w.Header(), ev, pub.Pipeline)
+	return a, nil
 }
 
 // receiveManifest takes a manifest: 201 the first time, then 200.

@@ -83,6 +83,13 @@ func unavailable(err error) *refusal {
 	return f
 }
 
+// shuttingDown is the refusal of a node that drains: others answer.
+func shuttingDown() *refusal {
+	f := refuse(http.StatusServiceUnavailable, "this node is shutting down; use another one")
+	f.close, f.retry = true, time.Second
+	return f
+}
+
 // forbidden is the refusal of who may publish, but not this. The body is not read.
 func forbidden() *refusal {
 	f := refuse(http.StatusForbidden, "these credentials are not for this event and pipeline")

@@ -154,8 +154,7 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case err == nil:
 		case context.Cause(r.Context()) == ErrDraining:
-			f := refuse(http.StatusServiceUnavailable, "this node is shutting down; use another one")
-			f.close, f.retry = true, time.Second
+			f := shuttingDown()
 			status = f.status
 			f.write(w)
 		case r.Context().Err() != nil:
