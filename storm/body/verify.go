@@ -108,7 +108,7 @@ func (v *verifier) head(b []byte) []byte {
 		}
 	case len(b) < typeSize+markSize && (bytes.HasPrefix(fragmentType, b[:min(len(b), typeSize)]) || bytes.HasPrefix(initType, b[:min(len(b), typeSize)])):
 		v.damage, v.short = storm.Torn, true
-	case fromSome(b), bytes.Contains(b, []byte(markUser)):
+	case fromSome(b), bytes.Contains(b[:min(len(b), MinSize)], []byte(markUser)): // no further: b may hold more, as the reads fell
 		v.damage = storm.Torn
 	default:
 		v.damage = storm.Wrong
