@@ -29,8 +29,9 @@ func main() {
 		signal.Notify(signals, syscall.SIGHUP) // a terminal that is closed ends a run as Ctrl-C does
 	}
 	go func() {
-		<-signals
-		fmt.Fprintln(os.Stderr, "\nstopping: what is in flight finishes; once more aborts")
+		if <-signals == os.Interrupt { // to whoever pressed Ctrl-C: a service manager's log has no use for it
+			fmt.Fprintln(os.Stderr, "\nstopping: what is in flight finishes; once more aborts")
+		}
 		cancel()
 		<-signals
 		os.Exit(int(verdict.Interrupted)) // what was started is stopped by its reaper
@@ -58,9 +59,17 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	})
 	root.AddCommand(origincli.Commands()...)
 	root.AddCommand(stormcli.Commands()...)
-	err := root.ExecuteContext(ctx)
+	called, rest, err := root.Find(args)
+	if err == nil && !called.Runnable() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
+		err = fmt.Errorf("unknown command %q for %q", rest[0], called.CommandPath()) // where cobra prints the help, as of a success
+	} else {
+		called, err = root.ExecuteContextC(ctx)
+	}
 	if err == nil {
 		return 0
+	}
+	if miscalled(err) {
+		err = &verdict.Error{Err: fmt.Errorf("%w; see %s --help", err, called.CommandPath()), Code: verdict.Usage}
 	}
 	if told, ok := errors.AsType[*verdict.Error](err); !ok || !told.Said {
 		fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
@@ -107,8 +116,12 @@ func exitCode(ctx context.Context, err error) int {
 		return coded.ExitCode()
 	case ctx.Err() != nil:
 		return int(verdict.Interrupted)
-	case strings.HasPrefix(err.Error(), "unknown command"), strings.Contains(err.Error(), "arg(s)"):
-		return int(verdict.Usage) // cobra has no type for these
 	}
 	return int(verdict.Internal)
+}
+
+// miscalled reports whether err is that of a command that does not exist, or of too few or too many arguments: cobra has no type
+// for these.
+func miscalled(err error) bool {
+	return strings.HasPrefix(err.Error(), "unknown command") || strings.Contains(err.Error(), "arg(s)")
 }

@@ -189,7 +189,7 @@ const statusGone = 499
 
 const exposed = "Date, ETag, Content-Length, Content-Range, Age, Cache-Status, Retry-After, " +
 	HeaderTTL + ", " + HeaderPipeline + ", " + HeaderRegion + ", " + HeaderNode + ", " + HeaderDefects + ", " + HeaderSlate + ", " +
-	HeaderNotices + ", " + HeaderCacheVersion + ", Repr-Digest"
+	HeaderNotices + ", " + HeaderCacheVersion + ", " + HeaderAnswered + ", Repr-Digest"
 
 // served is a segment to send.
 type served struct {

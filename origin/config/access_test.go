@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 
@@ -66,6 +67,15 @@ func TestValidateAccess(t *testing.T) {
 				t.Errorf("Validate() = %v: that shows a secret", err)
 			}
 		})
+	}
+}
+
+// An address without a port is told to be that, and nothing is said about who reaches it.
+func TestAddressWithoutPort(t *testing.T) {
+	n := node()
+	n.Operator = "8081"
+	if got, want := fmt.Sprint(n.Validate()), "operator: address 8081: missing port in address; give host:port"; got != want {
+		t.Errorf("Validate() = %q, want %q", got, want)
 	}
 }
 

@@ -268,7 +268,10 @@ func (n *Node) validateAccess(bad func(field, format string, a ...any)) {
 		}
 	}
 	open := func(field, addr string, credentials []Credential) {
-		if addr != "" && len(credentials) == 0 && !n.Insecure && !Loopback(addr) {
+		if _, _, err := net.SplitHostPort(addr); err != nil {
+			return // that it is no address is said already
+		}
+		if len(credentials) == 0 && !n.Insecure && !Loopback(addr) {
 			bad(field, "%s can be reached from other machines and access.%s names no credentials; name some, or set insecure (--insecure) if that is meant", addr, field)
 		}
 	}

@@ -143,7 +143,7 @@ func httpCases() []Case {
 			id := p.pastName()
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
 			a := p.read(id.String())
-			for _, name := range []string{"Date", "ETag", "Content-Length", "Content-Range", "Age", "Cache-Status", headerTTL, headerPipeline, headerDefects, headerSlate, headerNotices, headerCacheVersion, "Repr-Digest"} {
+			for _, name := range []string{"Date", "ETag", "Content-Length", "Content-Range", "Age", "Cache-Status", headerTTL, headerPipeline, headerDefects, headerSlate, headerNotices, headerCacheVersion, "Origin-Answered-Ms", "Repr-Digest"} {
 				p.want(strings.Contains(a.Header.Get("Access-Control-Expose-Headers"), name), a.what+": Access-Control-Expose-Headers",
 					strconv.Quote(a.Header.Get("Access-Control-Expose-Headers")), "a list with "+name)
 			}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"log/slog"
 	"net"
+	"strings"
 	"sync"
 	"time"
 
@@ -174,6 +175,11 @@ func (f *failures) refusal() error {
 type logger struct{ to *slog.Logger }
 
 // Print, Printf and Println implement gocql.StdLogger.
-func (l logger) Print(v ...any)                 { l.to.Warn("gocql: " + fmt.Sprint(v...)) }
-func (l logger) Printf(format string, v ...any) { l.to.Warn("gocql: " + fmt.Sprintf(format, v...)) }
-func (l logger) Println(v ...any)               { l.to.Warn("gocql: " + fmt.Sprint(v...)) }
+func (l logger) Print(v ...any)                 { l.say(fmt.Sprint(v...)) }
+func (l logger) Printf(format string, v ...any) { l.say(fmt.Sprintf(format, v...)) }
+func (l logger) Println(v ...any)               { l.say(fmt.Sprint(v...)) }
+
+// say names the driver once: some of what it prints does so already, and some ends in a line break.
+func (l logger) say(text string) {
+	l.to.Warn("gocql: " + strings.TrimPrefix(strings.TrimSpace(text), "gocql: "))
+}
