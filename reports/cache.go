@@ -85,7 +85,7 @@ func cacheFinding(r record.Results) string {
 		parts = append(parts, txt)
 	}
 	if len(parts) == 0 {
-		return "No backend has a cache: the store answers for itself"
+		return "No backend has a cache before its store"
 	}
 	txt := strings.Join(parts[:min(2, len(parts))], "; ")
 	if len(parts) > 2 {

@@ -56,7 +56,7 @@ func edgeLines(r record.Results) []string {
 			name = "no edge"
 		}
 		lines = append(lines, fmt.Sprintf("%s, %s: %s fetches per segment, hits %s; reads p50 %s, p99 %s ms, of which after the origin's answer "+
-			"%s, %s ms; 404s %s, fetched %s; 503s %s, fetched %s", row[0], name, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13]))
+			"p50 %s, p99 %s ms; status 404: %s readers, %s fetched; status 503: %s readers, %s fetched", row[0], name, row[4], row[5], row[6], row[7], row[8], row[9], row[10], row[11], row[12], row[13]))
 	}
 	return lines
 }

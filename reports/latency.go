@@ -36,6 +36,14 @@ func writeLatency(r record.Results) figure {
 			}
 		}
 	}
+	seeAll := func(l record.Latency) {
+		see(l.P50, l.P99)
+		for _, ci := range []*[2]float64{l.P50CI, l.P99CI} {
+			if ci != nil {
+				see(&ci[0], &ci[1])
+			}
+		}
+	}
 	for i, b := range r.Backends {
 		lines = append(lines, line{header: kind(b)})
 		n := 0
@@ -43,12 +51,7 @@ func writeLatency(r record.Results) figure {
 			op := operation(p, storm.Publish)
 			lines = append(lines, line{label: fmt.Sprintf("%s, n = %s", short(p.Name, 16), count(op.Count)),
 				look: lookOf(i), latency: op.Response, hollow: p.Name == "quiet"})
-			see(op.Response.P50, op.Response.P99)
-			for _, ci := range []*[2]float64{op.Response.P50CI, op.Response.P99CI} {
-				if ci != nil {
-					see(&ci[0], &ci[1])
-				}
-			}
+			seeAll(op.Response)
 			n++
 		}
 		if n == 0 {
@@ -63,7 +66,7 @@ func writeLatency(r record.Results) figure {
 			if op := operation(p, storm.StoreWrite); op.Count > 0 {
 				lines = append(lines, line{label: fmt.Sprintf("store write alone, n = %s", count(op.Count)), look: lookOf(i),
 					latency: op.Response, thin: true})
-				see(op.Response.P50, op.Response.P99)
+				seeAll(op.Response)
 				n++
 			}
 		}

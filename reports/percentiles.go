@@ -89,7 +89,7 @@ func writePercentiles(r record.Results) figure {
 	p.Y.Scale, p.Y.Tick.Marker = plot.LogScale{}, logTicks{}
 	p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
 		if empty {
-			saySomething(c, "no write was measured")
+			saySomething(c, "no write has a figure that can be shown")
 			return
 		}
 		trX, trY := p.Transforms(&c)

@@ -17,7 +17,7 @@ func forget(r *record.Results) {
 			p := &b.Phases[j]
 			for k := range p.Operations {
 				op := &p.Operations[k]
-				lag, ok := lagOf(*op, r.Driver)
+				lag, what, ok := lagOf(*op, r.Driver)
 				if !ok {
 					continue
 				}
@@ -26,7 +26,7 @@ func forget(r *record.Results) {
 					*record.Latency
 				}{{"response", &op.Response}, {"first byte", &op.FirstByte}} {
 					if lost := forgetLatency(l.Latency, lag); len(lost) > 0 {
-						note := fmt.Sprintf("driver lag p99 of %s is above 5 ms and above 5 %% of %s", figure(lag, "ms"), strings.Join(lost, ", "))
+						note := fmt.Sprintf("%s of %s is above 5 ms and above 5 %% of %s", what, figure(lag, "ms"), strings.Join(lost, ", "))
 						if l.Note != "" {
 							note += "; " + l.Note
 						}
@@ -40,18 +40,22 @@ func forget(r *record.Results) {
 	}
 }
 
-// lagOf is the lag that an operation's figures are held against: its own p99; with too few requests for one, that of the whole
-// driver, or else the longest seen. An operation without lag, such as the store's write, is not the driver's.
-func lagOf(op record.Operation, d record.Driver) (float64, bool) {
-	if op.Lag.Count == 0 {
-		return 0, false
+// lagOf is the lag that an operation's figures are held against, and what it is: its own p99; with too few requests for one,
+// that of the whole driver or the longest that one of them had, whichever is less, for none of their figures holds more than
+// the longest. An operation without lag, such as the store's write, is not the driver's.
+func lagOf(op record.Operation, d record.Driver) (ms float64, what string, ok bool) {
+	longest := op.Lag.Max
+	switch {
+	case op.Lag.Count == 0:
+		return 0, "", false
+	case op.Lag.P99 != nil:
+		return *op.Lag.P99, "driver lag p99", true
+	case d.LagP99 != nil && (longest == nil || *d.LagP99 < *longest):
+		return *d.LagP99, "driver lag p99, of all requests,", true
+	case longest != nil:
+		return *longest, "the longest driver lag", true
 	}
-	for _, p := range []*float64{op.Lag.P99, d.LagP99, op.Lag.Max} {
-		if p != nil {
-			return *p, true
-		}
-	}
-	return 0, false
+	return 0, "", false
 }
 
 // drowned reports whether a figure is drowned by the driver's lag.

@@ -208,18 +208,36 @@ func TestLagMakesFiguresNull(t *testing.T) {
 	}
 }
 
-func TestLagOfFewRequestsIsTheDriversOwn(t *testing.T) {
-	r := sound()
-	r.Driver.LagP99 = new(80.0)
-	op := operation(&r, "s3", "storm", "dvr")
-	op.Lag = record.Latency{Count: 40, P50: new(0.1), Max: new(0.2)}
-	store := operation(&r, "s3", "storm", "store-write")
-	verdict.Judge(&r, verdict.Conditions{})
-	if op.Response.P50 != nil {
-		t.Errorf("p50 = %v where the driver's lag p99 is 80 ms, want null", *op.Response.P50)
-	}
-	if store.Response.P50 == nil {
-		t.Error("the store's write is null: the driver's lag has no part in it")
+func TestLagOfFewRequests(t *testing.T) {
+	for name, test := range map[string]struct {
+		longest *float64 // of the 40 requests
+		driver  float64  // p99 of all
+		stands  bool
+		note    string
+	}{
+		"both long":                    {new(90.0), 80, false, "driver lag p99, of all requests, of 80"},
+		"none of them waited":          {new(0.2), 80, true, ""},
+		"one of them in an idle run":   {new(90.0), 0.3, true, ""},
+		"the longest is the lesser":    {new(70.0), 80, false, "the longest driver lag of 70"},
+		"what they waited is not told": {nil, 80, false, "driver lag p99, of all requests, of 80"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := sound()
+			r.Driver.LagP99 = &test.driver
+			op := operation(&r, "s3", "storm", "dvr")
+			op.Lag = record.Latency{Count: 40, P50: new(0.1), Max: test.longest}
+			store := operation(&r, "s3", "storm", "store-write")
+			verdict.Judge(&r, verdict.Conditions{})
+			if stands := op.Response.P50 != nil; stands != test.stands {
+				t.Errorf("p50 of 40 requests stands: %v, want %v", stands, test.stands)
+			}
+			if !strings.Contains(op.Response.Note, test.note) {
+				t.Errorf("note = %q, want it to contain %q", op.Response.Note, test.note)
+			}
+			if store.Response.P50 == nil {
+				t.Error("the store's write is null: the driver's lag has no part in it")
+			}
+		})
 	}
 }
 
