@@ -9,6 +9,7 @@ import (
 	"io"
 	"net/http"
 	"os"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -125,15 +126,23 @@ func (d *deadlineReader) Read(b []byte) (int, error) {
 	return d.r.Read(b)
 }
 
+// digestAlgorithm is what the name of a digest's algorithm may look like: a key of RFC 9651.
+var digestAlgorithm = regexp.MustCompile(`^[A-Za-z*][A-Za-z0-9_.*-]*$`)
+
 // checkDigest compares body with the SHA-256 that the request announces (RFC 9530), if it does; other algorithms are ignored, as
 // the RFC wants.
 func checkDigest(h http.Header, body []byte) error {
 	for _, field := range [...]string{"Content-Digest", "Repr-Digest"} { // equal, as bodies come whole and unencoded
 		for _, line := range h.Values(field) {
 			for member := range strings.SplitSeq(line, ",") {
-				name, value, _ := strings.Cut(strings.Trim(member, " \t"), "=")
-				if name != "sha-256" {
+				member = strings.Trim(member, " \t")
+				name, value, _ := strings.Cut(member, "=")
+				switch {
+				case name == "sha-256":
+				case member == "" || digestAlgorithm.MatchString(name):
 					continue
+				default:
+					return fmt.Errorf("%s: %.80q is not a digest; use sha-256=:BASE64:", field, member)
 				}
 				want, err := base64.StdEncoding.DecodeString(strings.Trim(value, ":"))
 				if err != nil || !strings.HasPrefix(value, ":") || !strings.HasSuffix(value, ":") {

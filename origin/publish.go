@@ -179,7 +179,7 @@ func (p *Publish) answer(w http.ResponseWriter, r *http.Request) (published, err
 	if r.Method == http.MethodDelete {
 		return published{}, nil // packagers delete what leaves their own window; ours is the DVR window
 	}
-	if coding := r.Header.Get("Content-Encoding"); coding != "" && coding != "identity" {
+	if coding := strings.Join(r.Header.Values("Content-Encoding"), ", "); coding != "" && coding != "identity" {
 		return published{}, refuse(http.StatusUnsupportedMediaType, "Content-Encoding: %.40q: segments are stored and served as they are; send them unencoded", coding)
 	}
 	if err := checkType(r.Header.Get("Content-Type"), pub.Object); err != nil {
@@ -237,7 +237,7 @@ func (p *Publish) target(r *http.Request) (pub segment.Publication, ev *event, e
 	path, below := strings.CutPrefix(r.URL.Path, p.cfg.Publishing.Prefix)
 	switch {
 	case !below || path != "" && path[0] != '/':
-		return pub, nil, refuse(http.StatusForbidden, "%.100q is not below %s, where all is published here", r.URL.Path, p.cfg.Publishing.Prefix)
+		return pub, nil, refuse(http.StatusForbidden, "%.100q is not below %s/, where all is published here", r.URL.Path, p.cfg.Publishing.Prefix)
 	case r.URL.RawPath != "": // one segment has one spelling
 		return pub, nil, refuse(http.StatusBadRequest, "%.100q: the path of what is published has no escapes", r.URL.RawPath)
 	}

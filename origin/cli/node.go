@@ -85,7 +85,8 @@ type listener struct {
 }
 
 func (n *node) listen(name, addr string, h http.Handler, limit config.Limit) (string, error) {
-	l, err := net.Listen("tcp", addr)
+	// An empty address is every interface to net.Listen, and nobody who leaves one out has said that other machines may come.
+	l, err := net.Listen("tcp", cmp.Or(addr, "127.0.0.1:0"))
 	if err != nil {
 		return "", fmt.Errorf("%s listener: %w; choose another address or port 0", name, err)
 	}

@@ -111,6 +111,22 @@ func TestOperatorsOwn(t *testing.T) {
 	}
 }
 
+// A listener without an address is on loopback: to be reached from elsewhere, without credentials at that, has to be said.
+func TestNoAddressIsLoopback(t *testing.T) {
+	evs, _ := events()
+	n := both(evs)
+	n.Publish, n.Serve, n.Operator = "", "", ""
+	ready, stop := start(t, n)
+	for _, address := range []string{ready.Publish, ready.Serve, ready.Operator} {
+		if !config.Loopback(address) {
+			t.Errorf("a listener without an address is at %s, want loopback", address)
+		}
+	}
+	if err := stop(); err != nil {
+		t.Errorf("run: %v, want nil", err)
+	}
+}
+
 // What a client sends as a secret is in no log, however much is logged.
 func TestLogWithoutSecrets(t *testing.T) {
 	evs, number := events()

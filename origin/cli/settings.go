@@ -150,7 +150,7 @@ func resolve(set *pflag.FlagSet, file string, role config.Role) (config.Node, er
 			return config.Node{}, err
 		}
 		if d.Role != role {
-			return config.Node{}, fmt.Errorf("%s describes a %s node, not a %s node", file, d.Role, role)
+			return config.Node{}, fmt.Errorf("%s: role: %q is not %[3]s; write role: %[3]s, or start the node that it describes", file, d.Role, role)
 		}
 	}
 	d.Role = role
@@ -181,6 +181,9 @@ func (d *draft) finish(given map[string]bool) error {
 	case given["event"] || given["renditions"]:
 		if e.name == "" || len(e.ladder) == 0 {
 			return errors.New("--event and --renditions go together")
+		}
+		if e.segment%time.Millisecond != 0 || e.segment == 0 {
+			return fmt.Errorf("--segment: %v is not a number of milliseconds; a template in a file may have any ticks and timescale", e.segment)
 		}
 		d.Events = []config.Event{{
 			Name: e.name, Pipelines: e.pipelines, Renditions: config.Renditions(e.ladder...), DVR: e.dvr,

@@ -50,9 +50,12 @@ func TestValidateAccess(t *testing.T) {
 			n.Role, n.Host = config.Store, config.Host{S3: &config.HostedS3{Listen: "0.0.0.0:1", Bucket: "b"}}
 		}, "host.s3.listen"},
 		"negative limit": {func(n *config.Node) { n.Limits.Serve.Idle = -1 }, "limits.serve"},
-		"log's format":   {func(n *config.Node) { n.Log.Format = "xml" }, "log.format"},
-		"log's level":    {func(n *config.Node) { n.Log.Level = "loud" }, "log.level"},
-		"drain":          {func(n *config.Node) { n.DrainDelay = -1 }, "drain-delay"},
+		"address with a secret": {func(n *config.Node) {
+			n.Backend.Store = config.StoreAt{Kind: "s3", Namespace: "b", Addresses: []string{"http://me:hunter2@127.0.0.1:1"}}
+		}, "credentials do not go into an address"},
+		"log's format": {func(n *config.Node) { n.Log.Format = "xml" }, "log.format"},
+		"log's level":  {func(n *config.Node) { n.Log.Level = "loud" }, "log.level"},
+		"drain":        {func(n *config.Node) { n.DrainDelay = -1 }, "drain-delay"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			n := node()

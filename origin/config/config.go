@@ -27,7 +27,7 @@ type Node struct {
 	// events on it is kept under that name.
 	Name   string `yaml:"name,omitempty"`
 	Region string `yaml:"region,omitempty"`
-	// Listen addresses, host:port; port 0 picks a free one. Operator is the operator's listener (/stats, /healthz, …).
+	// Listen addresses, host:port; port 0 picks a free one, and empty means 127.0.0.1:0. Operator is the operator's listener (/stats, /healthz, …).
 	Publish  string `yaml:"publish,omitempty"`
 	Serve    string `yaml:"serve,omitempty"`
 	Operator string `yaml:"operator,omitempty"`

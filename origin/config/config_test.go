@@ -1,6 +1,7 @@
 package config_test
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -73,6 +74,29 @@ func TestRendition(t *testing.T) {
 	}
 }
 
+// What the YAML library takes without a word and was not meant is refused.
+func TestParseStrictly(t *testing.T) {
+	const doc = "role: serve\nevents:\n  - {name: e, pipelines: [a], renditions: [v], template: {start: %s}}\nbackend: {store: {kind: mem}}\n%s"
+	for name, c := range map[string]struct{ start, rest, want string }{
+		"as it is":          {"2026-01-31T20:00:00Z", "", ""},
+		"no start":          {"0001-01-01T00:00:00Z", "", ""},
+		"start is a word":   {"yesterday", "", `start: "yesterday" is not a time`},
+		"start in no form":  {"31.1.2026", "", `start: "31.1.2026" is not a time`},
+		"a second document": {"2026-01-31T20:00:00Z", "---\nrole: publish\n", "a file describes one node"},
+		"a second, broken":  {"2026-01-31T20:00:00Z", "---\n[", "sequence end token"},
+		"an end":            {"2026-01-31T20:00:00Z", "...\n", ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			switch _, err := config.Parse(fmt.Appendf(nil, doc, c.start, c.rest)); {
+			case c.want == "" && err != nil:
+				t.Errorf("Parse() = %v, want nil", err)
+			case c.want != "" && (err == nil || !strings.Contains(err.Error(), c.want)):
+				t.Errorf("Parse() = %v, want an error with %q", err, c.want)
+			}
+		})
+	}
+}
+
 func TestValidate(t *testing.T) {
 	for name, c := range map[string]struct {
 		change func(*config.Node)
@@ -110,6 +134,12 @@ func TestValidate(t *testing.T) {
 		"stress target":       {func(n *config.Node) { n.Serving.Stress.Target = -1 }, "serving.stress: only shed"},
 		"stress share":        {func(n *config.Node) { n.Serving.Stress.Shed = 40 }, "serving.stress: shed 40"},
 		"live edge share":     {func(n *config.Node) { n.Serving.Stress.ShedLiveEdge = -1 }, "serving.stress: shed 0 and shed-live-edge -1"},
+		"stress upside down":  {func(n *config.Node) { n.Serving.Stress = config.Stress{Target: 2, Maximum: 1} }, "serving.stress: target 2ns is above maximum 1ns"},
+		"region":              {func(n *config.Node) { n.Region = "eu\x00west" }, "region: "},
+		"DVR of centuries":    {func(n *config.Node) { n.Events[0].DVR = 1 << 62 }, "events[0].dvr"},
+		"huge segments":       {func(n *config.Node) { n.Events[0].MaxSegment = 1 << 62 }, "events[0].max-segment"},
+		"huge hot copy":       {func(n *config.Node) { n.Serving.Hot = 1 << 62 }, "serving: hot and memory"},
+		"huge memory":         {func(n *config.Node) { n.Publishing.Memory = 1 << 62 }, "publishing.memory"},
 		"node's name":         {func(n *config.Node) { n.Name = "a node" }, "name: "},
 		"writer's name":       {func(n *config.Node) { n.Writers[1] = "a/b" }, "writers[1]"},
 		"no word of its own":  {func(n *config.Node) { n.Role = config.Publish }, `add its name, "serve-1"`},

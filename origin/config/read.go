@@ -1,6 +1,7 @@
 package config
 
 import (
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
@@ -12,10 +13,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/goccy/go-yaml"
 
 	"origin-storm/origin/segment"
+)
+
+// What is beyond these was not meant, and would overflow what is reckoned from it: ten years, 1 TiB.
+const (
+	maxDVR   = 10 * 365 * 24 * time.Hour
+	maxBytes = 1 << 40
 )
 
 // maxFile bounds a node's file: a thousand events take about a third of it.
@@ -57,8 +65,14 @@ func decode(b []byte, n *Node) (err error) {
 			err = fmt.Errorf("the file is not well-formed YAML: %v", v)
 		}
 	}()
-	err = yaml.UnmarshalWithOptions(b, n, yaml.Strict())
-	if err == nil || errors.Is(err, io.EOF) { // an empty file says nothing
+	documents := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
+	switch err = documents.Decode(n); {
+	case errors.Is(err, io.EOF): // an empty file says nothing
+		return nil
+	case err == nil:
+		if !errors.Is(documents.Decode(new(any)), io.EOF) {
+			return errors.New("a second document (after ---): a file describes one node")
+		}
 		return nil
 	}
 	text := secretField.ReplaceAllString(yaml.FormatError(err, false, true), "$1 "+hidden)
@@ -166,7 +180,7 @@ func (n Node) Validate() error {
 	n.Limits.Operator.validate("limits.operator", bad)
 	n.Log.validate(bad)
 	if n.DrainDelay < 0 || n.DrainTime < 0 {
-		bad("drain-delay", "drain-delay and drain-time must not be negative")
+		bad("drain-delay, drain-time", "drain-delay and drain-time must not be negative")
 	}
 	for i, w := range n.Writers {
 		if err := segment.CheckName(w); err != nil {
@@ -175,6 +189,11 @@ func (n Node) Validate() error {
 	}
 	if err := segment.CheckName(n.Identity()); err != nil {
 		bad("name", "%v", err)
+	}
+	if n.Region != "" { // it goes into headers
+		if err := segment.CheckName(n.Region); err != nil {
+			bad("region", "%v", err)
+		}
 	}
 	if len(n.Writers) > 0 && (n.Role == Publish || n.Role == All) && !slices.Contains(n.Writers, n.Identity()) {
 		bad("writers", "a publishing node is a writer: add its name, %q, here and on the other nodes", n.Identity())
@@ -218,8 +237,11 @@ func (n Node) Validate() error {
 		if err := e.Template.Validate(); err != nil {
 			bad(at+".template", "%v", err)
 		}
-		if e.DVR < 0 || e.MaxSegment < 0 {
-			bad(at, "dvr and max-segment must not be negative")
+		if e.DVR < 0 || e.DVR > maxDVR {
+			bad(at+".dvr", "%v: must be 0 to %v", e.DVR, maxDVR)
+		}
+		if e.MaxSegment < 0 || e.MaxSegment > maxBytes {
+			bad(at+".max-segment", "%d bytes: must be 0 to %d", e.MaxSegment, int64(maxBytes))
 		}
 	}
 	if n.Role != Store {
@@ -234,8 +256,14 @@ func (n Node) Validate() error {
 	if n.Serving.Hot < 0 || n.Serving.Holds < 0 || n.Serving.HoldTime < 0 || n.Serving.Memory < 0 || n.Serving.SlowestReader < 0 {
 		bad("serving", "hot, holds, hold-time, memory and slowest-reader must not be negative")
 	}
-	if n.Publishing.Memory < 0 {
-		bad("publishing.memory", "must not be negative")
+	if n.Serving.Hot > maxBytes || n.Serving.Memory > maxBytes {
+		bad("serving", "hot and memory must be at most %d bytes", int64(maxBytes))
+	}
+	if n.Publishing.Memory < 0 || n.Publishing.Memory > maxBytes {
+		bad("publishing.memory", "%d bytes: must be 0 to %d", n.Publishing.Memory, int64(maxBytes))
+	}
+	if s := n.Serving.Stress; s.Target > 0 && s.Maximum > 0 && s.Target > s.Maximum {
+		bad("serving.stress", "target %v is above maximum %v", s.Target, s.Maximum)
 	}
 	if s := n.Serving.Stress; min(s.Target, s.PerMiB, s.Maximum, s.Window) < 0 || s.Samples < 0 {
 		bad("serving.stress", "only shed may be negative")
@@ -310,7 +338,11 @@ func (s StoreAt) validate(field string, remote bool, bad func(field, format stri
 	default:
 		bad(field+".kind", "%q is not a store; use mem, pebble, s3, cassandra, memcached or remote", s.Kind)
 	}
-	for _, a := range s.Addresses {
+	for i, a := range s.Addresses {
+		if scheme, _, ok := strings.Cut(a, "://"); ok && strings.Contains(a, "@") { // not shown: it is a secret
+			bad(fmt.Sprintf("%s.addresses[%d]", field, i), "credentials do not go into an address: give %s://HOST, and user and secret beside it", scheme)
+			continue
+		}
 		if !remote && !Loopback(a) {
 			bad(field+".addresses", "%s is not on loopback; set allow-remote (--allow-remote) if that is meant", a)
 		}

@@ -134,6 +134,25 @@ type Template struct {
 	PublishDelay time.Duration `yaml:"publish-delay,omitempty"`
 }
 
+// UnmarshalYAML reads a template. The YAML library takes a text that is no time for the zero time, by which every number would be
+// due at another instant.
+func (t *Template) UnmarshalYAML(unmarshal func(any) error) error {
+	type plain Template // without this method
+	if err := unmarshal((*plain)(t)); err != nil {
+		return err
+	}
+	var fields map[string]any
+	if err := unmarshal(&fields); err != nil {
+		return err
+	}
+	if text, ok := fields["start"].(string); ok && t.Start.IsZero() {
+		if _, err := time.Parse(time.RFC3339, text); err != nil {
+			return fmt.Errorf("template: start: %.40q is not a time, such as 2026-01-31T20:00:00Z", text)
+		}
+	}
+	return nil
+}
+
 // Rate returns what a segment's exact duration is: ticks/timescale seconds, also where the fields leave it to the default.
 func (t Template) Rate() (ticks, timescale int64) {
 	if t.Ticks == 0 || t.Timescale == 0 {
