@@ -93,6 +93,7 @@ type learned struct {
 	began      time.Time          // when the first of their initialisation segments was published
 	changed    time.Time          // when the newest was
 	until      time.Time          // when to ask again
+	unclear    map[string]string  // ETags of the initialisation segments that can not be understood, by rendition: each is logged once
 }
 
 // written is a manifest as it was sent, with all that it depends on.
@@ -252,7 +253,7 @@ func (s *Serve) learnAnew(ctx context.Context, ev *event) (*learned, error) {
 	before := p.learned
 	p.mu.Unlock()
 	now := time.Now()
-	known := &learned{whole: true, until: now.Add(learnedFor)}
+	known := &learned{whole: true, until: now.Add(learnedFor), unclear: map[string]string{}}
 	switch {
 	case err == nil:
 		for i, r := range p.config {
@@ -271,7 +272,16 @@ func (s *Serve) learnAnew(ctx context.Context, ev *event) (*learned, error) {
 					known.until = now.Add(policy.SettleFor)
 				}
 			}
-			if r, ok := s.describe(ctx, ev, r, inits[i].body); ok {
+			about, err := bmff.ParseInit(inits[i].body)
+			if err != nil {
+				etag := inits[i].commits[0].ETag()
+				if before == nil || before.unclear[r.Name] != etag {
+					s.log.Warn("manifests know only what is configured of a rendition, for its initialisation segment can not be understood", "event", ev.name, "rendition", r.Name, "err", err)
+				}
+				known.unclear[r.Name] = etag
+				about = new(bmff.Init)
+			}
+			if r, ok := s.describe(ctx, ev, r, about); ok {
 				known.renditions = append(known.renditions, r)
 			}
 		}
@@ -329,12 +339,7 @@ func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendit
 
 // describe completes what the configuration says of r with what its initialisation segment says; false if even the kind of
 // its media remains unknown.
-func (s *Serve) describe(ctx context.Context, ev *event, r config.Rendition, init []byte) (config.Rendition, bool) {
-	about, err := bmff.ParseInit(init)
-	if err != nil {
-		s.log.Warn("manifests know only what is configured of a rendition, for its initialisation segment can not be understood", "event", ev.name, "rendition", r.Name, "err", err)
-		about = new(bmff.Init)
-	}
+func (s *Serve) describe(ctx context.Context, ev *event, r config.Rendition, about *bmff.Init) (config.Rendition, bool) {
 	var codecs []string
 	var rate int64 // of all tracks, unless one of them does not say its own
 	silent := false

@@ -1,9 +1,11 @@
 package origin_test
 
 import (
+	"bytes"
 	"context"
 	"encoding/xml"
 	"errors"
+	"log/slog"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -126,6 +128,23 @@ func TestManifests(t *testing.T) {
 		}
 		if n := commits.gets.Load() - before; n != 0 {
 			t.Errorf("the store was asked %d times for manifests whose renditions are known", n)
+		}
+	})
+}
+
+// An initialisation segment that cannot be understood is logged when it is found, and not each time that the store is asked.
+func TestManifestsWithUnclearInit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var log bytes.Buffer
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{withAudio(start)}, Log: slog.New(slog.NewTextHandler(&log, nil))})
+		wantStatus(t, "PUT", put(t, o, "/ev/a/v/init.mp4", []byte("no media")), 201)
+		for s := range 10 {
+			at(start, time.Duration(3*s+3)*time.Second)
+			wantStatus(t, "GET of the MPD", get(t, o, "/ev/live.mpd"), 404)
+		}
+		if n := strings.Count(log.String(), "can not be understood"); n != 1 {
+			t.Errorf("it was logged %d times, want once:\n%s", n, log.String())
 		}
 	})
 }

@@ -203,7 +203,8 @@ func (f *checkFlags) readMPD(ctx context.Context) error {
 type broken struct{ rows []string }
 
 func (b broken) Error() string {
-	return fmt.Sprintf("the origin breaks %d rows of docs/contract.md: %s", len(b.rows), strings.Join(b.rows, ", "))
+	return "the origin breaks docs/contract.md in " + strings.Join(b.rows, ", ") +
+		"; if its clock is not the one that was given, say so by --start, --start-number, --segment and --publish-delay, or by --mpd"
 }
 
 // printResults writes a line per row and the findings under it, or JSON, and returns broken unless every row that was tried
