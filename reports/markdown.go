@@ -44,7 +44,7 @@ func writeMarkdown(w io.Writer, p page, drawn []drawing) error {
 	}
 	section("Faults and deaths", p.Happens)
 	section("Segments", p.Fates)
-	section("From the acknowledgement of a copy to the answer for who waited for it", p.Holds)
+	section("Hold release: from a copy's acknowledgement to the waiting reader's answer", p.Holds)
 	section("Edges", p.Edges)
 	section("Processors", p.Cores)
 	section("Cache and store", p.Cache)

@@ -139,15 +139,15 @@ func segmentFates(r record.Results) grid {
 
 // caches lists how the reads fell on cache and store.
 func caches(r record.Results) grid {
-	g := grid{Heads: []string{"backend", "read through cache", "hits", "hit ratio", "store reads", "reads per store read", "store bytes per published byte",
+	g := grid{Heads: []string{"backend", "values read", "of the cache", "hit ratio", "store reads", "reads per store read", "store bytes per published byte",
 		"polls", "segments awaited", "store polls for them", "for one at most", "wait for slowest zone p99"}}
 	for _, b := range r.Backends {
 		c := b.Cache
-		hit := unknown
+		hits, hit := unknown, unknown
 		if v, ok := value(c.HitRatio); ok {
-			hit = percent(v)
+			hits, hit = count(c.Hits), percent(v)
 		}
-		g.Rows = append(g.Rows, []string{kind(b), count(c.Reads), count(c.Hits), hit, count(c.StoreReads), orUnknown(c.Collapse, ""), orUnknown(c.StoreBytes, ""),
+		g.Rows = append(g.Rows, []string{kind(b), count(c.Reads), hits, hit, count(c.StoreReads), orUnknown(c.Collapse, ""), orUnknown(c.StoreBytes, ""),
 			count(c.Polls), count(c.Awaited), count(c.StorePolls), count(c.MostStorePolls), orUnknown(c.ZoneWaitP99, " ms")})
 	}
 	return g
@@ -190,6 +190,7 @@ func classes(r record.Results) grid {
 			}
 		}
 	}
+	g.Notes = append(g.Notes, "probe: the run's own reader, which waits for each segment to learn when it is readable; it counts into no other read figure")
 	return g
 }
 
