@@ -94,6 +94,7 @@ type learned struct {
 	changed    time.Time          // when the newest was
 	until      time.Time          // when to ask again
 	unclear    map[string]string  // ETags of the initialisation segments that can not be understood, by rendition: each is logged once
+	doubt      error              // that the store could not be asked since; what is missing here may have been published
 }
 
 // written is a manifest as it was sent, with all that it depends on.
@@ -172,6 +173,9 @@ func (s *Serve) manifest(ctx context.Context, p page) (written, error) {
 		listed = listed || r.Name == p.rendition
 	}
 	if p.rendition != "" && !listed || p.rendition == "" && (len(known.renditions) == 0 || !known.whole) {
+		if known.doubt != nil {
+			return written{}, known.doubt
+		}
 		f := refuse(http.StatusNotFound, "event %q is not published yet: an initialisation segment is missing", p.event)
 		f.keep = ev.Template.Duration()
 		return written{}, f
@@ -292,6 +296,7 @@ func (s *Serve) learnAnew(ctx context.Context, ev *event) (*learned, error) {
 	case before != nil && ctx.Err() == nil:
 		s.log.Warn("manifests stay as they are, for an initialisation segment can not be read", "event", ev.name, "err", err)
 		*known = *before
+		known.doubt = err
 		known.until = now.Add(policy.SettleFor)
 	default:
 		return nil, err

@@ -234,6 +234,31 @@ func TestManifestsWithoutStore(t *testing.T) {
 	})
 }
 
+// That an initialisation segment is missing is said only while the store can be asked for it: it may have been published since.
+func TestManifestMissingWithoutStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		var broken atomic.Bool
+		commits := kv.Inject(&mem.Store{}, func(ctx context.Context, _ kv.Op, do func(context.Context) error) error {
+			if broken.Load() {
+				return errors.New("the store is broken")
+			}
+			return do(ctx)
+		})
+		o := origintest.Start(t, origintest.Config{Events: []config.Event{withAudio(start)}, Commits: commits})
+		put(t, o, "/ev/a/v/init.mp4", initOf(t, "avc"))
+		at(start, time.Second)
+		wantStatus(t, "GET of a playlist without its initialisation segment", get(t, o, "/ev/a/index.m3u8"), 404)
+		broken.Store(true)
+		at(start, 5*time.Second) // past what was learned
+		wantStatus(t, "the same while the store is broken", get(t, o, "/ev/a/index.m3u8"), 503)
+		wantStatus(t, "GET of another rendition's while the store is broken", get(t, o, "/ev/v/index.m3u8"), 200)
+		broken.Store(false)
+		at(start, 11*time.Second)
+		wantStatus(t, "GET of a playlist afterwards", get(t, o, "/ev/a/index.m3u8"), 404)
+	})
+}
+
 // What operators say of an event is in its manifests at once: masked segments are gaps, and the end is an end.
 func TestManifestsUnderControl(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
