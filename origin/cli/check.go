@@ -5,6 +5,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -19,6 +20,9 @@ import (
 	"origin-storm/origin/contract"
 	"origin-storm/origin/segment"
 )
+
+// knockTime is how long an origin may take to answer anything at all.
+const knockTime = 10 * time.Second
 
 // checkFlags are the flags of `origin check`.
 type checkFlags struct {
@@ -119,6 +123,14 @@ func (f *checkFlags) run(c *cobra.Command) error {
 	if err := f.access(); err != nil {
 		return usage{err}
 	}
+	if len(t.Publish) == 0 || len(t.Serve) == 0 {
+		return usage{errors.New("give --publish and --serve, the base URLs of an origin that is running")}
+	}
+	for _, url := range urls {
+		if err := f.knock(c.Context(), url); err != nil {
+			return err
+		}
+	}
 	if f.mpd {
 		if err := f.readMPD(c.Context()); err != nil {
 			return err
@@ -169,12 +181,24 @@ func (f *checkFlags) access() error {
 	return nil
 }
 
+// knock finds out whether anybody answers at url, whatever the answer: of an origin that is down every row would be broken.
+func (f *checkFlags) knock(ctx context.Context, url string) error {
+	ctx, cancel := context.WithTimeout(ctx, knockTime)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url+"/", nil)
+	if err != nil {
+		return usage{err}
+	}
+	res, err := f.target.Client.Do(req)
+	if err != nil {
+		return fmt.Errorf("nothing was tried, for nobody answers at %s: %w", url, err)
+	}
+	return res.Body.Close()
+}
+
 // readMPD takes the template, and the renditions unless they were given, from the event's MPD.
 func (f *checkFlags) readMPD(ctx context.Context) error {
 	t := &f.target
-	if len(t.Serve) == 0 {
-		return usage{fmt.Errorf("--mpd needs --serve")}
-	}
 	url := t.Serve[0] + "/" + t.Event + "/live.mpd"
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
 	if err != nil {

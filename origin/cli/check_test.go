@@ -85,6 +85,16 @@ func TestCheck(t *testing.T) {
 	}
 }
 
+// An origin that is down is not accused of breaking every row.
+func TestCheckNobody(t *testing.T) {
+	gone := httptest.NewServer(http.NotFoundHandler())
+	gone.Close()
+	out, err := check(t, "--event", "ev", "--renditions", "v1", "--publish", gone.URL, "--serve", gone.URL)
+	if want := "nobody answers at " + gone.URL; out != "" || err == nil || !strings.Contains(err.Error(), want) {
+		t.Errorf("origin check of an origin that is down = %v, %q, want an error with %q and nothing printed", err, out, want)
+	}
+}
+
 // What is not kept is said, and is an error.
 func TestCheckBroken(t *testing.T) {
 	t.Parallel()
