@@ -54,12 +54,15 @@ func EdgeFile(program string, cfg EdgeConfig) ([]byte, error) {
 	if data.MB == 0 {
 		data.MB = 256
 	}
+	if data.MB < 0 {
+		return nil, fmt.Errorf("servers: %s: %d MiB to keep: give 1 or more, or 0 for 256", program, data.MB)
+	}
 	if len(cfg.Origins) == 0 {
 		return nil, fmt.Errorf("servers: %s: no origin to ask: give the addresses of serve nodes", program)
 	}
 	for _, addr := range append(cfg.Origins, cfg.Listen) {
 		host, port, err := net.SplitHostPort(addr)
-		if err != nil || host == "" || strings.ContainsAny(addr, " \t\r\n\";{}#") {
+		if n, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil || n == 0 || host == "" || strings.ContainsAny(addr, " \t\r\n\";{}#") {
 			return nil, fmt.Errorf("servers: %s: %q is no address like 127.0.0.1:8080", program, addr)
 		}
 		data.Backends = append(data.Backends, backend{host, port})

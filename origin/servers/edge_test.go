@@ -212,6 +212,8 @@ func TestEdgeFile(t *testing.T) {
 		{servers.Nginx, "10.0.0.1", "0.0.0.0:80", "no address"},
 		{servers.Nginx, "a:80; include /etc/passwd", "0.0.0.0:80", "no address"},
 		{servers.Varnish, `a";}:80`, "0.0.0.0:80", "no address"},
+		{servers.Varnish, "10.0.0.1:99999", "0.0.0.0:80", "no address"},
+		{servers.Nginx, "10.0.0.1:8080", "0.0.0.0:0", "no address"},
 	} {
 		text, err := servers.EdgeFile(tt.program, servers.EdgeConfig{Listen: tt.listen, Origins: []string{tt.origin}})
 		got := string(text)
@@ -221,6 +223,12 @@ func TestEdgeFile(t *testing.T) {
 		if !strings.Contains(got, tt.want) {
 			t.Errorf("EdgeFile(%s, %s) = %q, want something with %q", tt.program, tt.origin, got, tt.want)
 		}
+	}
+}
+
+func TestEdgeFileKeepsNothingNegative(t *testing.T) {
+	if _, err := servers.EdgeFile(servers.Nginx, servers.EdgeConfig{Listen: "127.0.0.1:80", Origins: []string{"127.0.0.1:8080"}, MB: -5}); err == nil || !strings.Contains(err.Error(), "-5 MiB") {
+		t.Errorf("EdgeFile that keeps -5 MiB: %v, want an error that says so", err)
 	}
 }
 
