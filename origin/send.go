@@ -5,8 +5,10 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
+	"fmt"
 	"net/http"
 	"os"
+	"regexp"
 	"strconv"
 	"time"
 
@@ -31,7 +33,7 @@ func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
 	formatFlaws(h, a.Meta.Flaws)
 	out := s.progress(w)
 	if conditional(r.Header) || r.Method == http.MethodHead {
-		http.ServeContent(out, r, "", a.Published, bytes.NewReader(a.Body))
+		http.ServeContent(out, withoutEmptyRange(r, len(a.Body)), "", a.Published, bytes.NewReader(a.Body))
 	} else {
 		h.Set("Accept-Ranges", "bytes")
 		h.Set("Last-Modified", a.Published.UTC().Format(http.TimeFormat))
@@ -61,6 +63,20 @@ func conditional(h http.Header) bool {
 		}
 	}
 	return false
+}
+
+// emptyRange is the last 0 bytes.
+var emptyRange = regexp.MustCompile(`^bytes=[ \t]*-0+[ \t]*$`)
+
+// withoutEmptyRange returns r, with a range beyond the end where r asks for the last 0 bytes: neither can be satisfied (RFC 9110,
+// 14.1.2), but http.ServeContent answers 206 with a Content-Range that ends before it begins.
+func withoutEmptyRange(r *http.Request, size int) *http.Request {
+	if !emptyRange.MatchString(r.Header.Get("Range")) {
+		return r
+	}
+	r = r.Clone(r.Context())
+	r.Header.Set("Range", fmt.Sprintf("bytes=%d-", size))
+	return r
 }
 
 // contentType is the media type of CMAF segments: one for the header, one for what follows it.

@@ -488,6 +488,7 @@ func TestRangesAndConditions(t *testing.T) {
 			{"a suffix", []string{"Range", "bytes=-5"}, 206, body[9995:]},
 			{"an open range", []string{"Range", "bytes=9000-"}, 206, body[9000:]},
 			{"beyond the end", []string{"Range", "bytes=10000-"}, 416, nil},
+			{"the last 0 bytes", []string{"Range", "bytes=-0"}, 416, nil},
 			{"nonsense is refused", []string{"Range", "bytes=x"}, 416, nil},
 			{"another unit", []string{"Range", "lines=1-2"}, 416, nil},
 			{"If-None-Match", []string{"If-None-Match", etagOf(body)}, 304, nil},
