@@ -96,6 +96,9 @@ func (f *checkFlags) run(c *cobra.Command) error {
 		if !strings.HasPrefix(url, "http://") && !strings.HasPrefix(url, "https://") {
 			return usage{fmt.Errorf("%q is no base URL; give one such as http://127.0.0.1:8080", url)}
 		}
+		if strings.Contains(url, "@") { // not shown, and results name their URLs
+			return usage{errors.New("a URL has credentials in it; give --user, or a bearer token in the environment")}
+		}
 		if !f.remote && !config.Loopback(url) {
 			return usage{fmt.Errorf("%s is not on this machine: --allow-remote permits it, if its owner does", url)}
 		}

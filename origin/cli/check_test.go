@@ -117,6 +117,9 @@ func TestCheckBroken(t *testing.T) {
 	}{
 		{[]string{"--serve", "http://192.0.2.1:80"}, "--allow-remote"},
 		{[]string{"--serve", "192.0.2.1:80"}, "no base URL"},
+		{[]string{"--serve", "http://me:secret@127.0.0.1:80"}, "a URL has credentials in it"},
+		{[]string{"--slack", "-5s"}, "slack -5s"},
+		{[]string{"--pipelines", ","}, "a name has 1 to 64 characters"},
 		{[]string{"--rows", "S999"}, "S999"},
 		{[]string{"--start", "yesterday"}, "--start"},
 		{[]string{"--pipelines", "a"}, "two are needed"},

@@ -145,6 +145,14 @@ func (t *Target) check() error {
 	if err := t.Template.Validate(); err != nil {
 		return fmt.Errorf("contract: target: event %q: %w", t.Event, err)
 	}
+	for _, name := range slices.Concat([]string{t.Event}, t.Pipelines, t.Renditions) {
+		if err := segment.CheckName(name); err != nil {
+			return fmt.Errorf("contract: target: %w", err)
+		}
+	}
+	if t.Slack < 0 || t.MaxSegment < 0 || t.Holds < 0 {
+		return fmt.Errorf("contract: target: slack %v, the largest segment %d and holds %d must not be negative", t.Slack, t.MaxSegment, t.Holds)
+	}
 	t.DVR = cmp.Or(t.DVR, 2*time.Hour)
 	t.MaxSegment = cmp.Or(t.MaxSegment, 32<<20)
 	t.Slack = cmp.Or(t.Slack, 500*time.Millisecond)
