@@ -99,6 +99,7 @@ func candidateCases() []Case {
 			id := p.liveName()
 			p.until(p.opens(id.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + id.String())
+			p.pause(p.Template.Duration() / 8) // it is held by now
 			p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")
 			p.pause(p.Template.Duration() / 4)
 			p.publish(p.second(id), p.bodyOf(p.second(id)))
@@ -110,6 +111,7 @@ func candidateCases() []Case {
 			id := p.liveName()
 			p.until(p.opens(id.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + id.String())
+			p.pause(p.Template.Duration() / 8)
 			p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")
 			a := held.wait()
 			if p.status(a, http.StatusOK) {

@@ -49,6 +49,7 @@ func controlCases() []Case {
 			p.mask(http.MethodPost, id, p.Pipelines[0])
 			p.until(p.opens(id.Number).Add(reach / 2))
 			held := p.start(p.Serve[0] + id.String())
+			p.pause(p.Template.Duration() / 8) // it is held by now
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
 			p.pause(p.Template.Duration() / 8)
 			p.publish(p.second(id), p.bodyOf(p.second(id)))
