@@ -16,10 +16,10 @@ build:
 run: build
 	$(BIN) run $(RUN)
 
-## test: every fuzz target for a second, and every test; on Debian as root installs missing servers first (DEPS=no: does not); elsewhere lists what was skipped and how to get it
+## test: every fuzz target a thousand times, and every test; on Debian as root installs missing servers first (DEPS=no: does not); elsewhere lists what was skipped and how to get it
 test:
 	DEPS=$(DEPS) deploy/deps
-	GO="$(GO)" FUZZ_TIME="$(or $(FUZZ_TIME),1s)" deploy/fuzz
+	GO="$(GO)" FUZZ_TIME="$(or $(FUZZ_TIME),1000x)" deploy/fuzz
 	GO="$(GO)" TEST_FLAGS="$(TEST_FLAGS)" deploy/test
 
 ## bench: ours against plain ways, side by side, as ratios with intervals (about 8 minutes; missing servers as for test)
