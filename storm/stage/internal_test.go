@@ -19,12 +19,14 @@ func TestGivenServers(t *testing.T) {
 	s.Backends = []scenarios.Backend{scenarios.NewBackend("cassandra"), scenarios.NewBackend("cassandra+cache")}
 	for _, zones := range [][]string{nil, {"127.0.0.1:11211", "127.0.0.1:11212"}} {
 		at.Memcached = zones
-		r := &run{scenario: s, cfg: Config{Servers: servers.Embedded, At: at, Command: []string{"origin-storm"}, Progress: func(Progress) {}}}
-		arms, down, err := r.arms(t.Context())
+		g := &rig{cfg: Config{Scenario: s, Servers: servers.Embedded, At: at, Command: []string{"origin-storm"}, Progress: func(Progress) {}}}
+		r := g.run(g.cfg)
+		down, err := g.servers(t.Context(), r)
 		if err != nil {
-			t.Fatalf("arms with Cassandra at %v and memcached at %v: %v", at.Cassandra, zones, err)
+			t.Fatalf("servers beside Cassandra at %v and memcached at %v: %v", at.Cassandra, zones, err)
 		}
 		defer down()
+		arms := r.arms()
 		var names []string
 		for _, a := range arms {
 			names = append(names, a.Name)
