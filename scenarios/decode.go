@@ -306,14 +306,16 @@ func join(field, key string) string {
 func fieldNames(t reflect.Type) []string {
 	var names []string
 	for i := range t.NumField() {
-		names = append(names, tag(t.Field(i)))
+		if name := tag(t.Field(i)); name != "-" {
+			names = append(names, name)
+		}
 	}
 	return names
 }
 
 func fieldByName(v reflect.Value, name string) (reflect.Value, bool) {
 	for i := range v.NumField() {
-		if tag(v.Type().Field(i)) == name {
+		if name != "-" && tag(v.Type().Field(i)) == name {
 			return v.Field(i), true
 		}
 	}
@@ -347,6 +349,10 @@ func (d *decoder) override(s *Scenario, set string) {
 		switch {
 		case v.Kind() == reflect.Struct:
 			f, ok := fieldByName(v, step)
+			if !ok && alternative { // faults[0].kill: a field that only the value knows
+				text = fmt.Sprintf("{%s: %s}", step, text)
+				break
+			}
 			field = join(field, step)
 			if !ok {
 				d.fail(at, field, hint(step, fieldNames(v.Type())), "unknown field")

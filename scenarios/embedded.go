@@ -25,7 +25,7 @@ func (s Scenario) Embedded() (Scenario, error) {
 	}
 	s.Backends = backends
 	for i, f := range s.Faults {
-		if _, to, _ := f.Do(); to.What == OfCassandra {
+		if to := f.To; to.What == OfCassandra {
 			return s, &Error{Field: fmt.Sprintf("faults[%d]", i), Msg: fmt.Sprintf("%v is part of a real cluster, and the stores are embedded", to),
 				Hint: "run it with --servers docker or --servers native"}
 		}

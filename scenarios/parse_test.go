@@ -245,8 +245,8 @@ drivers: 2
 			{Name: "cassandra", Store: "cassandra", Nodes: 1, Profile: "none"},
 		},
 		Faults: []scenarios.Fault{
-			{At: scenarios.Instant{Phase: "storm", Nth: 2, After: 4 * time.Second}, Kill: scenarios.Target{What: "cache", Nth: 2}, For: time.Second},
-			{At: scenarios.Instant{Phase: "quiet", Nth: 1}, Drop: scenarios.Target{What: "pipeline", Name: "a"}, For: 2 * time.Second},
+			{At: scenarios.Instant{Phase: "storm", Nth: 2, After: 4 * time.Second}, Do: "kill", To: scenarios.Target{What: "cache", Nth: 2}, For: time.Second},
+			{At: scenarios.Instant{Phase: "quiet", Nth: 1}, Do: "drop", To: scenarios.Target{What: "pipeline", Name: "a"}, For: 2 * time.Second},
 		},
 		Thresholds: []scenarios.Threshold{
 			{Backend: "swept", Phase: "storm", Subject: "live-edge", Latency: "response", Figure: "p99", Op: "<", Value: 150, Unit: "ms"},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -64,8 +65,10 @@ func generate(t *testing.T) []byte {
 				}}
 			case reflect.TypeFor[scenarios.Instant]():
 				return text(`^(quiet|storm)( [1-9][0-9]*)?( *\+ *[0-9.]+[a-zµ0-9.]+)?$`, "")
+			case reflect.TypeFor[scenarios.Amount]():
+				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, text(`^-?`+duration[1:], "")}}
 			case reflect.TypeFor[scenarios.Target]():
-				return text(`^(pipeline [ab]|publish|store|(serve|cache|cassandra)( [1-9][0-9]*)?)$`, "")
+				return text(`^(pipeline [ab]|publish|store|readers|(serve|cache|cassandra)( [1-9][0-9]*)?)$`, "")
 			case reflect.TypeFor[scenarios.Threshold]():
 				return text(`^.+ (<|<=|==|!=|>=|>) [^ ]+$`, "[backend:] [phase] subject [latency] figure op value, such as: storm publish response p99 < 500ms. "+
 					"Percentiles of requests need a latency: response, service, lag, first-byte or after-answer. Subjects and their figures: "+strings.Join(scenarios.Subjects(), "; "))
@@ -102,12 +105,28 @@ func generate(t *testing.T) []byte {
 	s.Definitions["Backend"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		{Type: "string", Enum: []any{"s3", "embedded", "embedded+cache", "cassandra", "cassandra+cache"}}, backend,
 	}}
-	s.Definitions["Fault"].Required = []string{"at"}
+	s.Definitions["Fault"] = faults(s.Definitions["Fault"])
 	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return append(out, '\n')
+}
+
+// faults adds the catalogue to the fields that all faults have.
+func faults(common *jsonschema.Schema) *jsonschema.Schema {
+	for _, k := range scenarios.FaultKinds() {
+		about := k.Do + " " + k.About + "."
+		if k.By.About != "" {
+			about += fmt.Sprintf(" by: %s, usually %v.", k.By.About, k.Usual)
+		}
+		to := strings.NewReplacer(scenarios.OfPipeline, "pipeline [ab]", scenarios.OfServe, "serve( [1-9][0-9]*)?", scenarios.OfCache,
+			"cache( [1-9][0-9]*)?", scenarios.OfCassandra, "cassandra( [1-9][0-9]*)?").Replace(strings.Join(k.To, "|"))
+		common.Properties.Set(k.Do, &jsonschema.Schema{Type: "string", Pattern: "^(" + to + ")$", Description: about})
+		common.OneOf = append(common.OneOf, &jsonschema.Schema{Required: []string{k.Do}})
+	}
+	common.Required = []string{"at"}
+	return common
 }
 
 // paths makes keys of comments those that the reflector looks for, wherever the package's directory is, and one line of each.

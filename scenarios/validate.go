@@ -232,19 +232,26 @@ func (c *checker) profile(at string, b Backend) {
 }
 
 func (c *checker) fault(at string, f Fault, s Scenario) {
-	verb, to, one := f.Do()
-	switch {
-	case !one:
-		c.hinted(false, at, "write one entry for each", "a fault does one thing")
-		return
-	case verb == "":
-		c.hinted(false, at, "add one of kill, stop, reset, drop", "a fault that does nothing")
+	k, ok := f.Kind()
+	if !ok {
+		c.hinted(false, at, "add what happens to whom, such as kill: publish; \"origin-storm scenarios faults\" lists the kinds", "a fault that does nothing")
 		return
 	}
-	can, instead := befalls(verb, to)
-	c.hinted(can, at+"."+verb, "use "+strings.Join(instead, ", "), "nobody can %s a %s", verb, to.What)
+	c.hinted(slices.Contains(k.To, f.To.What), at+"."+f.Do, "use "+strings.Join(faultsOn(f.To.What), ", "), "nobody can %s a %s", f.Do, f.To.What)
 	c.that(f.For >= 0, at+".for", "%v: cannot be negative", f.For)
-	c.exists(at+"."+verb, to, s)
+	wrong := k.By.check(f.By)
+	c.that(wrong == "", at+".by", "%v: %s", f.By, wrong)
+	c.that(f.Share >= 0 && f.Share <= 1, at+".share", "%v: a part is 0 to 1", float64(f.Share))
+	c.that(f.Share == 0 || k.Shares, at+".share", "%s befalls all or nothing", f.Do)
+	if f.Rendition != "" && c.that(k.Renditions, at+".rendition", "%s does not choose between renditions", f.Do) {
+		var names []string
+		for _, r := range s.Event.Renditions {
+			names = append(names, r.Name)
+		}
+		c.hinted(slices.Contains(names, f.Rendition), at+".rendition", hint(f.Rendition, names), "there is no rendition %q", f.Rendition)
+	}
+	c.that(f.Do != "cross" || s.Event.Pipelines > 1, at+"."+f.Do, "there is no other pipeline")
+	c.exists(at+"."+f.Do, f.To, s)
 
 	length := map[string]time.Duration{QuietPhase: s.Windows.Quiet, StormPhase: s.Windows.Storm}[f.At.Phase]
 	switch {
@@ -277,6 +284,8 @@ func (c *checker) exists(at string, t Target, s Scenario) {
 	case OfServe:
 		n := most(func(b Backend) int { return s.On(b).Serve })
 		c.that(t.Nth <= n, at, "there is no %v: origin.serve is %d", t, n)
+	case OfReaders:
+		c.hinted(s.Readers.Edges > 0, at, "give readers.edges", "there are no readers")
 	case OfStore:
 		n := most(func(b Backend) int { return map[bool]int{true: 1}[b.Store != Cassandra] })
 		c.hinted(n > 0, at, "name a node: cassandra 1", "no backend has a store process")

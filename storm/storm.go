@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"strconv"
 	"time"
 
 	"origin-storm/origin/segment"
@@ -172,6 +173,35 @@ type Fault struct {
 	Do  string // kill, stop, drop, reset, …: what package scenarios lists
 	To  string // what it is done to, such as "cassandra 2", "cache 1", "pipeline b", "publish"
 	For time.Duration
+	// By, or Count, is how much of it, as its kind says; Share which part of what it could befall it does, 0 being all; Rendition,
+	// unless it is empty, the only one it befalls.
+	By        time.Duration
+	Count     float64
+	Share     float64
+	Rendition string
+}
+
+// String says what f does to whom, and how much of it, without when.
+func (f Fault) String() string {
+	s := f.Do + " " + f.To
+	switch {
+	case f.By != 0:
+		s += " by " + f.By.String()
+	case f.Count != 0:
+		s += " by " + strconv.FormatFloat(f.Count, 'f', -1, 64)
+	}
+	if f.Rendition != "" {
+		s += ", of " + f.Rendition
+	}
+	if f.Share != 0 && f.Share != 1 {
+		s += ", " + strconv.FormatFloat(100*f.Share, 'f', -1, 64) + "% of it"
+	}
+	return s
+}
+
+// During reports whether f, once begun, is not over yet at an instant of the plan.
+func (f Fault) During(at time.Duration) bool {
+	return at >= f.At && (f.For <= 0 || at < f.At+f.For)
 }
 
 // Window is a stretch of a run whose samples are counted together under Name; a request belongs to the window in which its

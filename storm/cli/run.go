@@ -204,8 +204,8 @@ func (f runFlags) running(s scenarios.Scenario) (*stage.Foreign, error) {
 		return nil, usagef("--template-start: %s is %v from now; a run waits for its first segment", f.start, early.Round(time.Second))
 	}
 	for i, fault := range s.Faults {
-		if verb, to, _ := fault.Do(); to.What != scenarios.OfPipeline {
-			return nil, usagef("faults[%d]: %s %v: with --target nothing but the pipelines belongs to the run; leave the fault out with --set faults=[]", i, verb, to)
+		if to := fault.To; to.What != scenarios.OfPipeline && to.What != scenarios.OfReaders {
+			return nil, usagef("faults[%d]: %v: with --target nothing but the pipelines and readers belongs to the run; leave the fault out with --set faults=[]", i, fault)
 		}
 	}
 	common := live.Target{User: f.user, Password: f.password, Bearer: f.bearer, CA: f.ca, Cert: f.cert, Key: f.key}

@@ -42,6 +42,17 @@ func scenariosCommand() *cobra.Command {
 			return w.Flush()
 		}},
 		validateCommand(),
+		&cobra.Command{Use: "faults", Short: "the kinds of faults that a scenario can have", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, k := range scenarios.FaultKinds() {
+				by := ""
+				if k.By.About != "" {
+					by = fmt.Sprintf("by: %v %s", k.Usual, k.By.About)
+				}
+				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.Do, strings.Join(k.To, ", "), by, k.About)
+			}
+			return w.Flush()
+		}},
 		&cobra.Command{Use: "schema", Short: "print the JSON schema of scenario files", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(scenarios.Schema())
 			return err

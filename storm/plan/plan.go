@@ -129,8 +129,7 @@ func faults(s scenarios.Scenario, windows []storm.Window) []storm.Fault {
 				continue
 			}
 			if nth++; nth == f.At.Nth {
-				verb, to, _ := f.Do()
-				all = append(all, storm.Fault{At: w.From + f.At.After, Do: verb, To: to.String(), For: f.For})
+				all = append(all, f.In(w.From))
 			}
 		}
 	}

@@ -211,7 +211,7 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 		m.note(m.arm.Name, "window", w.From, w.Name)
 	}
 	fault := func(f storm.Fault, undo bool) {
-		kind, text := "fault", f.Do+" "+f.To
+		kind, text := "fault", f.String()
 		if undo {
 			kind, text = "fault-end", "end of "+text
 		}
