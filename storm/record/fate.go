@@ -56,6 +56,9 @@ const (
 	probed
 )
 
+// published is what a packager has to do with.
+const published = sent | acknowledged | failed | faulted
+
 func newFates() fates {
 	return fates{number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}}
 }
@@ -110,8 +113,10 @@ func (f *fates) record(s *storm.Sample, phase int) {
 func (f *fates) published(s *storm.Sample, phase int) {
 	p := f.place(s.ID)
 	c := f.of[p]
-	c.phase = int16(phase)
-	if s.Via == storm.Wire && c.is&sent == 0 {
+	if c.is&published == 0 {
+		c.phase = int16(phase)
+	}
+	if s.Via == storm.Wire && (c.is&sent == 0 || s.Sent < c.sent) {
 		c.is |= sent
 		c.sent = s.Sent
 	}
@@ -176,8 +181,11 @@ func (f *fates) merge(o *fates) {
 		id.Number = q.number
 		p := f.place(id)
 		c := f.of[p]
+		if c.is&published == 0 && d.is&published != 0 {
+			c.phase = d.phase
+		}
 		if d.is&sent != 0 && (c.is&sent == 0 || d.sent < c.sent) {
-			c.sent, c.phase = d.sent, d.phase
+			c.sent = d.sent
 		}
 		if d.is&acknowledged != 0 && (c.is&acknowledged == 0 || d.acknowledged < c.acknowledged) {
 			c.acknowledged = d.acknowledged
@@ -188,7 +196,8 @@ func (f *fates) merge(o *fates) {
 		if d.is&probed != 0 && (c.is&probed == 0 || d.probe[1] < c.probe[1]) {
 			c.probe, c.probed = d.probe, f.name(o.names[d.probed])
 		}
-		if c.failure == 0 {
+		// As in published: of what was acknowledged, only what its reader met counts.
+		if d.failure != 0 && (c.is&acknowledged == 0 || d.is&lost != 0) {
 			c.failure = f.word(o.words[d.failure])
 		}
 		if c.is |= d.is; c.is&acknowledged != 0 {

@@ -186,10 +186,10 @@ func (r *Recording) writeHistograms(log *hdrhistogram.HistogramLogWriter, starte
 		}
 		for c := range p.operations {
 			for k, h := range p.operations[c].latencies {
-				if h.h == nil {
+				if h.count() == 0 {
 					continue
 				}
-				line := h.h.Clone()
+				line := h.dense()
 				line.SetTag(Tag{r.c.Backend, p.name, storm.Class(c).String(), latencyNames[k]}.String())
 				line.SetStartTimeMs(started.Add(from).UnixMilli())
 				line.SetEndTimeMs(started.Add(to).UnixMilli())

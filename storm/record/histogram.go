@@ -1,8 +1,10 @@
 package record
 
 import (
+	"cmp"
 	"fmt"
 	"math"
+	"math/bits"
 	"slices"
 	"time"
 
@@ -29,46 +31,106 @@ const (
 
 var latencyNames = [latencies]string{"response", "service", "lag", "first-byte", "after-answer"}
 
-// histogram is an HdrHistogram of nanoseconds that takes every value. Its zero value is empty.
+// histogram counts nanoseconds in the bars of an HdrHistogram and takes every value. While it has few different ones it is a table
+// of those: a part of a recording (see Journal) has dozens of histograms, and a dense one takes 200 KB. Its zero value is empty.
 type histogram struct {
-	h    *hdrhistogram.Histogram // nil until the first value
+	few  map[int64]int64         // how many values each bar has, by the bar's lowest value; nil once there were many
+	many *hdrhistogram.Histogram // nil until then
 	max  time.Duration           // exact, also beyond the range
 	over int64                   // values beyond the range
 }
 
+// mostFew is from how many bars on a dense histogram takes less than a table.
+const mostFew = 4096
+
+// bar returns the lowest and the highest value that an HdrHistogram with this range and precision does not tell from v, which is not
+// negative.
+func bar(v int64) (low, high int64) {
+	const (
+		unit = 9  // a bar is 2⁹ ns wide at least: the largest power of 2 up to lowest
+		half = 11 // and 2¹¹ bars, enough for three digits, lie below the first of double width
+	)
+	width := max(unit, bits.Len64(uint64(v))-half)
+	low = v >> width << width
+	return low, low + 1<<width - 1
+}
+
 func (h *histogram) add(d time.Duration) {
-	if h.h == nil {
-		h.h = hdrhistogram.New(lowest, highest, digits)
-	}
 	h.max = max(h.max, d)
 	v := max(0, int64(d))
 	if v > highest {
 		h.over++
 		v = highest
 	}
-	_ = h.h.RecordValue(v) // it fails outside the range only
+	h.put(v, 1)
 }
+
+// put adds n values of v, which is inside the range.
+func (h *histogram) put(v, n int64) {
+	if h.many == nil {
+		if h.few == nil {
+			h.few = map[int64]int64{}
+		}
+		low, _ := bar(v)
+		h.few[low] += n
+		if len(h.few) < mostFew {
+			return
+		}
+		h.many = h.dense()
+		h.few = nil
+		return
+	}
+	_ = h.many.RecordValues(v, n) // it fails outside the range only
+}
+
+// dense returns h as an HdrHistogram of its own.
+func (h *histogram) dense() *hdrhistogram.Histogram {
+	if h.many != nil {
+		return h.many.Clone()
+	}
+	d := hdrhistogram.New(lowest, highest, digits)
+	for low, n := range h.few {
+		_ = d.RecordValues(low, n) // as in put
+	}
+	return d
+}
+
+// bars returns the bars that have values, in order.
+func (h *histogram) bars() (all []counted) {
+	if h.many != nil {
+		for _, b := range h.many.Distribution() {
+			if b.Count > 0 {
+				all = append(all, counted{b.From, b.Count})
+			}
+		}
+		return all
+	}
+	for low, n := range h.few {
+		all = append(all, counted{low, n})
+	}
+	slices.SortFunc(all, func(a, b counted) int { return cmp.Compare(a.low, b.low) })
+	return all
+}
+
+// counted is a bar with how many values it has.
+type counted struct{ low, n int64 }
 
 // merge adds what o counted.
-func (h *histogram) merge(o histogram) error {
-	if o.h == nil {
-		return nil
-	}
-	if h.h == nil {
-		h.h = hdrhistogram.New(lowest, highest, digits)
-	}
-	if n := h.h.Merge(o.h); n > 0 {
-		return fmt.Errorf("record: a histogram to be merged has %d values outside the range of 0 to %v", n, time.Duration(highest))
+func (h *histogram) merge(o histogram) {
+	for _, b := range o.bars() {
+		h.put(b.low, b.n)
 	}
 	h.max, h.over = max(h.max, o.max), h.over+o.over
-	return nil
 }
 
-func (h *histogram) count() int64 {
-	if h.h == nil {
-		return 0
+func (h *histogram) count() (n int64) {
+	if h.many != nil {
+		return h.many.TotalCount()
 	}
-	return h.h.TotalCount()
+	for _, c := range h.few {
+		n += c
+	}
+	return n
 }
 
 // latency makes figures of h.
@@ -78,7 +140,7 @@ func (h *histogram) latency() Latency {
 		l.Note = "no values"
 		return l
 	}
-	r := newRanks(h.h)
+	r := newRanks(h.bars())
 	n := l.Count
 	at := func(q float64) *float64 {
 		if n < Needed(q) {
@@ -160,14 +222,13 @@ type ranks struct {
 	values []float64 // ms, the highest equivalent value of each, as every HdrHistogram reader shows it
 }
 
-func newRanks(h *hdrhistogram.Histogram) ranks {
+func newRanks(bars []counted) ranks {
 	var r ranks
 	sum := int64(0)
-	for _, b := range h.Distribution() {
-		if b.Count > 0 {
-			sum += b.Count
-			r.upTo, r.values = append(r.upTo, sum), append(r.values, ms(time.Duration(b.To)))
-		}
+	for _, b := range bars {
+		_, high := bar(b.low)
+		sum += b.n
+		r.upTo, r.values = append(r.upTo, sum), append(r.values, ms(time.Duration(high)))
 	}
 	return r
 }

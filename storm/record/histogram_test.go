@@ -6,6 +6,8 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/HdrHistogram/hdrhistogram-go"
 )
 
 func TestInterval95(t *testing.T) {
@@ -139,5 +141,53 @@ func TestHistogramTakesEveryValue(t *testing.T) {
 	l := h.latency()
 	if l.Count != 6 || l.Over != 2 || *l.Max != ms(math.MaxInt64) {
 		t.Errorf("latency = %+v, want 6 values, 2 of them beyond the range, and their true maximum", l)
+	}
+}
+
+// A bar is what an HdrHistogram of the same range and precision takes for one value.
+func TestBarsAreThoseOfHdrHistogram(t *testing.T) {
+	rng := rand.New(rand.NewPCG(3, 4))
+	for i := range 20_000 {
+		v := rng.Int64N(1 << (1 + i%36))
+		if v > highest {
+			continue
+		}
+		dense := hdrhistogram.New(lowest, highest, digits)
+		if err := dense.RecordValue(v); err != nil {
+			t.Fatal(err)
+		}
+		low, high := bar(v)
+		for _, b := range dense.Distribution() {
+			if b.Count > 0 && (b.From != low || b.To != high) {
+				t.Fatalf("bar(%d) = %d, %d; HdrHistogram has it in %d to %d", v, low, high, b.From, b.To)
+			}
+		}
+	}
+}
+
+// However many different values there are, a histogram counts as the dense one does.
+func TestFewAndManyAreOne(t *testing.T) {
+	for _, n := range []int{1, mostFew - 1, 3 * mostFew} {
+		rng := rand.New(rand.NewPCG(1, uint64(n)))
+		want := hdrhistogram.New(lowest, highest, digits)
+		var one, merged histogram
+		parts := make([]histogram, 5)
+		for i := range n {
+			v := rng.Int64N(highest)
+			if err := want.RecordValue(v); err != nil {
+				t.Fatal(err)
+			}
+			one.add(time.Duration(v))
+			parts[i%len(parts)].add(time.Duration(v))
+		}
+		for _, p := range parts {
+			merged.merge(p)
+		}
+		if !one.dense().Equals(want) || !merged.dense().Equals(want) {
+			t.Errorf("of %d values, HdrHistogram, a histogram and one merged of %d parts differ", n, len(parts))
+		}
+		if one.count() != int64(n) || !slices.Equal(one.bars(), merged.bars()) {
+			t.Errorf("of %d values a histogram has %d, and other bars than one merged of parts", n, one.count())
+		}
 	}
 }

@@ -10,8 +10,6 @@ import (
 	"slices"
 	"time"
 
-	"github.com/HdrHistogram/hdrhistogram-go"
-
 	"origin-storm/origin/segment"
 	"origin-storm/storm"
 )
@@ -29,9 +27,7 @@ func (r *Recording) Merge(o *Recording) error {
 		q := r.phases[i]
 		q.ended, q.bytes = q.ended+p.ended, q.bytes+p.bytes
 		for c := range p.operations {
-			if err := q.operations[c].merge(&p.operations[c]); err != nil {
-				return err
-			}
+			q.operations[c].merge(&p.operations[c])
 		}
 	}
 	for t, ws := range o.ticks {
@@ -51,7 +47,7 @@ func (r *Recording) Merge(o *Recording) error {
 	return nil
 }
 
-func (o *operation) merge(p *operation) error {
+func (o *operation) merge(p *operation) {
 	o.count, o.errors, o.retries, o.dropped = o.count+p.count, o.errors+p.errors, o.retries+p.retries, o.dropped+p.dropped
 	o.faulted, o.hits, o.bytes, o.cached = o.faulted+p.faulted, o.hits+p.hits, o.bytes+p.bytes, o.cached+p.cached
 	if o.words == nil {
@@ -61,11 +57,8 @@ func (o *operation) merge(p *operation) error {
 		o.words[s] += n
 	}
 	for i := range p.latencies {
-		if err := o.latencies[i].merge(p.latencies[i]); err != nil {
-			return err
-		}
+		o.latencies[i].merge(p.latencies[i])
 	}
-	return nil
 }
 
 // entry is one line of an encoded Recording; one of its fields is set.
@@ -107,7 +100,7 @@ type opLine struct {
 
 type histLine struct {
 	Of   int           `json:"of"`
-	Data string        `json:"v2"` // HdrHistogram V2, compressed, base64
+	Bars []int64       `json:"bars"` // of each bar in order: its lowest value less that of the one before, and how many values it has
 	Max  time.Duration `json:"max_ns"`
 	Over int64         `json:"over,omitempty"`
 }
@@ -144,10 +137,9 @@ type fateLine struct {
 	At      [5]time.Duration `json:"at_ns"` // sent, acknowledged, readable, probe
 }
 
-const encoding = 3
+const encoding = 4
 
-// Encode writes all that r counted to w, as lines of JSON with histograms in HdrHistogram's V2 form, for a Recording in
-// another process to Decode and Merge.
+// Encode writes all that r counted to w, as lines of JSON, for a Recording in another process to Decode and Merge.
 func (r *Recording) Encode(w io.Writer) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,14 +160,16 @@ func (r *Recording) Encode(w io.Writer) error {
 			o := &p.operations[c]
 			line := opLine{Phase: i, Class: c, Counts: [8]int64{o.count, o.errors, o.retries, o.dropped, o.faulted, o.hits, o.bytes, o.cached}, Statuses: o.statuses()}
 			for k, h := range o.latencies {
-				if h.h == nil {
+				if h.count() == 0 {
 					continue
 				}
-				data, err := h.h.EncodeV2()
-				if err != nil {
-					return fmt.Errorf("record: %s, %s %s: %w", r.c.Backend, p.name, storm.Class(c), err)
+				out := histLine{Of: k, Max: h.max, Over: h.over}
+				before := int64(0)
+				for _, b := range h.bars() {
+					out.Bars = append(out.Bars, b.low-before, b.n)
+					before = b.low
 				}
-				line.Latencies = append(line.Latencies, histLine{k, string(data), h.max, h.over})
+				line.Latencies = append(line.Latencies, out)
 			}
 			put(entry{Operation: &line})
 		}
@@ -205,15 +199,18 @@ func (r *Recording) Encode(w io.Writer) error {
 	return nil
 }
 
-// Decode reads what Encode wrote. c gives what a stream cannot: when segments are due; its backend and windows must be the
-// stream's.
-func Decode(from io.Reader, c Config) (*Recording, error) {
+// Decode reads what Encode wrote, from where dec stands; more may follow there. c gives what a stream cannot: when segments are due;
+// its backend and windows must be the stream's. The error is io.EOF where nothing is left, and wraps io.ErrUnexpectedEOF where
+// a recording was cut off.
+func Decode(dec *json.Decoder, c Config) (*Recording, error) {
 	r := New(c)
-	dec := json.NewDecoder(bufio.NewReader(from))
 	for n := 0; ; n++ {
 		var e entry
 		if err := dec.Decode(&e); err != nil {
 			if errors.Is(err, io.EOF) {
+				if n == 0 {
+					return nil, io.EOF
+				}
 				err = io.ErrUnexpectedEOF
 			}
 			return nil, fmt.Errorf("record: a recording of %s, line %d: %w", c.Backend, n+1, err)
@@ -288,6 +285,26 @@ func (r *Recording) apply(e entry) error {
 	return nil
 }
 
+// decode adds what l says.
+func (h *histogram) decode(l histLine) error {
+	if len(l.Bars)%2 != 0 {
+		return errors.New("a bar without a count")
+	}
+	low, sum := int64(0), h.count()
+	for b := range slices.Chunk(l.Bars, 2) {
+		if b[0] < 0 || b[0] > highest-low {
+			return fmt.Errorf("a bar at %d ns from the one before, which is at %d", b[0], low)
+		}
+		if b[1] <= 0 || b[1] > math.MaxInt64-sum {
+			return fmt.Errorf("%d values in a bar", b[1])
+		}
+		low, sum = low+b[0], sum+b[1]
+		h.put(low, b[1])
+	}
+	h.max, h.over = max(h.max, l.Max), h.over+l.Over
+	return nil
+}
+
 // maxIntervals is three weeks of 2-second segments: a damaged stream cannot make a table of intervals without end.
 const maxIntervals = 1 << 20
 
@@ -303,12 +320,8 @@ func (r *Recording) applyOperation(l *opLine) error {
 		if h.Of < 0 || h.Of >= latencies {
 			return errRange
 		}
-		decoded, err := hdrhistogram.Decode([]byte(h.Data))
-		if err != nil {
+		if err := o.latencies[h.Of].decode(h); err != nil {
 			return fmt.Errorf("its histogram of %s: %w", latencyNames[h.Of], err)
-		}
-		if err := o.latencies[h.Of].merge(histogram{decoded, h.Max, h.Over}); err != nil {
-			return err
 		}
 	}
 	r.phases[l.Phase].operations[l.Class] = o

@@ -313,8 +313,7 @@ func (r *Recording) Lag() Latency {
 	var all histogram
 	for _, p := range r.phases {
 		for i := range p.operations {
-			// All histograms here have one geometry, so that merging cannot fail.
-			_ = all.merge(p.operations[i].latencies[lag])
+			all.merge(p.operations[i].latencies[lag])
 		}
 	}
 	return all.latency()

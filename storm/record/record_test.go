@@ -2,7 +2,9 @@ package record_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -407,44 +409,81 @@ func TestMergeLosesNothing(t *testing.T) {
 			}
 			parts[part].Record(s)
 		}
-		sum := record.New(config())
-		for _, p := range parts {
-			var wire bytes.Buffer
-			if err := p.Encode(&wire); err != nil {
-				t.Fatal(err)
-			}
-			got, err := record.Decode(&wire, config())
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := sum.Merge(got); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if got, want := sum.Backend(), whole.Backend(); !reflect.DeepEqual(got, want) {
-			t.Errorf("seed %d: merged\n%+v\nwant\n%+v", seed, got.Segments, want.Segments)
-		}
-		if got, want := sum.Copies(), whole.Copies(); !reflect.DeepEqual(got, want) {
-			for i := range want {
-				if !reflect.DeepEqual(got[i], want[i]) {
-					t.Fatalf("seed %d: copy\n%+v\nwant\n%+v", seed, got[i], want[i])
-				}
+		sum := throughTheWire(t, parts)
+		compare(t, seed, sum, whole)
+	}
+}
+
+// TestJournalLosesNothing: the parts of a run, cut at any instant, are one recording of the whole.
+func TestJournalLosesNothing(t *testing.T) {
+	for seed := range uint64(5) {
+		rng := rand.New(rand.NewPCG(seed, 8))
+		whole, journal := record.New(config()), record.NewJournal(config())
+		var parts []*record.Recording
+		all := random(rng, 3000)
+		slices.SortFunc(all, func(a, b storm.Sample) int { return cmp.Compare(a.Done, b.Done) })
+		for _, s := range all {
+			whole.Record(s)
+			journal.Record(s)
+			if rng.IntN(200) == 0 {
+				parts = append(parts, journal.Cut())
 			}
 		}
-		if got, want := sum.Intervals(), whole.Intervals(); !reflect.DeepEqual(got, want) {
-			t.Errorf("seed %d: intervals differ", seed)
+		parts = append(parts, journal.Cut(), journal.Cut()) // of the last nothing came
+		compare(t, seed, throughTheWire(t, parts), whole)
+	}
+}
+
+// throughTheWire merges what came of parts that were sent one after the other.
+func throughTheWire(t *testing.T, parts []*record.Recording) *record.Recording {
+	t.Helper()
+	var wire bytes.Buffer
+	for _, p := range parts {
+		if err := p.Encode(&wire); err != nil {
+			t.Fatal(err)
 		}
-		got, want := sum.Ticks("quiet"), whole.Ticks("quiet")
+	}
+	sum, dec := record.New(config()), json.NewDecoder(&wire)
+	for {
+		part, err := record.Decode(dec, config())
+		if err == io.EOF {
+			return sum
+		}
+		if err == nil {
+			err = sum.Merge(part)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// compare reports where got and want, of the same samples, differ.
+func compare(t *testing.T, seed uint64, sum, whole *record.Recording) {
+	t.Helper()
+	if got, want := sum.Backend(), whole.Backend(); !reflect.DeepEqual(got, want) {
+		t.Errorf("seed %d: merged\n%+v\nwant\n%+v", seed, got.Segments, want.Segments)
+	}
+	if got, want := sum.Copies(), whole.Copies(); !reflect.DeepEqual(got, want) {
 		for i := range want {
-			slices.Sort(got[i])
-			slices.Sort(want[i])
+			if !reflect.DeepEqual(got[i], want[i]) {
+				t.Fatalf("seed %d: copy\n%+v\nwant\n%+v", seed, got[i], want[i])
+			}
 		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("seed %d: ticks differ", seed)
-		}
-		if !reflect.DeepEqual(sum.Lag(), whole.Lag()) || sum.Dropped() != whole.Dropped() || sum.Asked() != whole.Asked() || sum.Asked() == 0 {
-			t.Errorf("seed %d: lag, dropped or asked differ, or nothing was asked", seed)
-		}
+	}
+	if got, want := sum.Intervals(), whole.Intervals(); !reflect.DeepEqual(got, want) {
+		t.Errorf("seed %d: intervals differ", seed)
+	}
+	got, want := sum.Ticks("quiet"), whole.Ticks("quiet")
+	for i := range want {
+		slices.Sort(got[i])
+		slices.Sort(want[i])
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("seed %d: ticks differ", seed)
+	}
+	if !reflect.DeepEqual(sum.Lag(), whole.Lag()) || sum.Dropped() != whole.Dropped() || sum.Asked() != whole.Asked() || sum.Asked() == 0 {
+		t.Errorf("seed %d: lag, dropped or asked differ, or nothing was asked", seed)
 	}
 }
 
@@ -458,7 +497,7 @@ func TestMergeRefusesAnotherPlan(t *testing.T) {
 	if err := record.New(other).Encode(&b); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := record.Decode(&b, config()); err == nil || !strings.Contains(err.Error(), "another plan") {
+	if _, err := record.Decode(json.NewDecoder(&b), config()); err == nil || !strings.Contains(err.Error(), "another plan") {
 		t.Errorf("Decode of another plan = %v, want it refused", err)
 	}
 }
@@ -475,10 +514,10 @@ func TestDecodeRefusesACutStream(t *testing.T) {
 	whole := encoded(t)
 	lines := bytes.SplitAfter(whole, []byte("\n"))
 	for name, b := range map[string][]byte{
-		"empty": nil, "without its end": bytes.Join(lines[:len(lines)-2], nil), "without a line": slices.Concat(bytes.Join(lines[:4], nil), bytes.Join(lines[5:], nil)),
+		"without its end": bytes.Join(lines[:len(lines)-2], nil), "without a line": slices.Concat(bytes.Join(lines[:4], nil), bytes.Join(lines[5:], nil)),
 		"in a line": whole[:len(whole)/2], "without its head": bytes.Join(lines[1:], nil),
 	} {
-		if _, err := record.Decode(bytes.NewReader(b), config()); err == nil || !strings.Contains(err.Error(), "mem") {
+		if _, err := record.Decode(json.NewDecoder(bytes.NewReader(b)), config()); err == nil || !strings.Contains(err.Error(), "mem") {
 			t.Errorf("Decode of a stream %s = %v, want an error that names the backend", name, err)
 		}
 	}
@@ -491,7 +530,7 @@ func FuzzDecode(f *testing.F) {
 	f.Add(encoded(f))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		for _, c := range []record.Config{config(), {Backend: "mem"}} {
-			r, err := record.Decode(bytes.NewReader(b), c)
+			r, err := record.Decode(json.NewDecoder(bytes.NewReader(b)), c)
 			if err != nil {
 				continue
 			}
