@@ -38,11 +38,12 @@ type job struct {
 	Share, Shares  int
 }
 
-// account is what a driver process says in the end, before what it recorded.
+// account is what a driver process says of itself before each part of what it recorded; the last one is its account of all.
 type account struct {
 	Stats live.Stats
 	CPU   time.Duration
 	Error string
+	Last  bool
 }
 
 // drive has the plan executed by several driver processes and merges what they recorded. Faults of the target's processes are
@@ -65,7 +66,6 @@ func (m *measurement) drive(ctx context.Context, j job, target *Target, fault fu
 	defer stop()
 
 	accounts, errs := make([]account, j.Shares), make([]error, j.Shares)
-	var mu sync.Mutex // guards recording's merges
 	var drivers sync.WaitGroup
 	for i := range j.Shares {
 		share := j
@@ -75,15 +75,8 @@ func (m *measurement) drive(ctx context.Context, j job, target *Target, fault fu
 			if share.Share == 0 {
 				on = target.Packagers // which package plan puts there
 			}
-			part, a, err := m.driver(ctx, share, on)
-			if err != nil {
+			if accounts[i], errs[i] = m.driver(ctx, share, on); errs[i] != nil {
 				stop() // a part of the load is no load to go on with
-			}
-			accounts[i], errs[i] = a, err
-			if part != nil {
-				mu.Lock()
-				defer mu.Unlock()
-				errs[i] = errors.Join(err, m.recording.Merge(part))
 			}
 		})
 	}
@@ -100,12 +93,12 @@ func (m *measurement) drive(ctx context.Context, j job, target *Target, fault fu
 	return sum, errors.Join(errs...)
 }
 
-// driver runs one driver process, on these processors, to its end, which is that of the plan or soon after ctx's.
-func (m *measurement) driver(ctx context.Context, j job, on []int) (*record.Recording, account, error) {
-	var a account
+// driver runs one driver process, on these processors, to its end, which is that of the plan or soon after ctx's, and keeps what
+// it records.
+func (m *measurement) driver(ctx context.Context, j job, on []int) (a account, err error) {
 	in, err := json.Marshal(j)
 	if err != nil {
-		return nil, a, fmt.Errorf("stage: driver %d: %w", j.Share+1, err)
+		return a, fmt.Errorf("stage: driver %d: %w", j.Share+1, err)
 	}
 	cmd := exec.Command(m.cfg.Command[0], append(m.cfg.Command[1:len(m.cfg.Command):len(m.cfg.Command)], "drive")...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
@@ -122,32 +115,42 @@ func (m *measurement) driver(ctx context.Context, j job, on []int) (*record.Reco
 		err = servers.StartOn(cmd, on...)
 	}
 	if err != nil {
-		return nil, a, fmt.Errorf("stage: driver %d: %w", j.Share+1, err)
+		return a, fmt.Errorf("stage: driver %d: %w", j.Share+1, err)
 	}
 	if err := m.reaper.Process(cmd.Process.Pid); err != nil {
 		cmd.Process.Kill()
 		cmd.Wait()
-		return nil, a, err
+		return a, err
 	}
 	stop := context.AfterFunc(ctx, func() { cmd.Process.Signal(syscall.SIGTERM) })
 	defer stop()
-	b, err := io.ReadAll(out)
+	c := recordingConfig(m.scenario, j)
+	dec := json.NewDecoder(out)
+	for err == nil && !a.Last {
+		a = account{}
+		if err = dec.Decode(&a); err != nil {
+			err = fmt.Errorf("its account cannot be read: %w", err)
+			break
+		}
+		var part *record.Recording
+		if part, err = record.Decode(dec, c); err == nil {
+			err = m.keep(part)
+		}
+	}
+	if err != nil {
+		cmd.Process.Kill() // else it would wait for somebody to read what it writes
+	}
 	if err := errors.Join(err, cmd.Wait()); err != nil {
-		return nil, a, fmt.Errorf("stage: driver %d: %w: %s", j.Share+1, err, complaint.String())
+		return a, fmt.Errorf("stage: driver %d: %w: %s", j.Share+1, err, complaint.String())
 	}
-	line, rest, _ := bytes.Cut(b, []byte("\n"))
-	if err := json.Unmarshal(line, &a); err != nil {
-		return nil, a, fmt.Errorf("stage: driver %d said nothing that can be read: %w", j.Share+1, err)
+	if a.Error != "" && ctx.Err() == nil {
+		return a, fmt.Errorf("stage: driver %d: %s", j.Share+1, a.Error)
 	}
-	part, err := record.Decode(bytes.NewReader(rest), recordingConfig(m.scenario, j))
-	if err == nil && a.Error != "" && ctx.Err() == nil {
-		err = fmt.Errorf("stage: driver %d: %s", j.Share+1, a.Error)
-	}
-	return part, a, err
+	return a, nil
 }
 
-// Drive is the driver process's side: it reads its job from in, carries it out, and writes its account and what it recorded
-// to out. When ctx ends it stops and writes what it has.
+// Drive is the driver process's side: it reads its job from in, carries it out, and writes to out what it has recorded, in a part
+// for each segment of time, with its account. When ctx ends it stops and writes what it has.
 func Drive(ctx context.Context, in io.Reader, out io.Writer) error {
 	var j job
 	if err := json.NewDecoder(in).Decode(&j); err != nil {
@@ -157,16 +160,47 @@ func Drive(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	rec := record.New(recordingConfig(s, j))
-	var a account
-	if a.Stats, err = j.execute(ctx, s, nil, rec); err != nil {
+	journal := record.NewJournal(recordingConfig(s, j))
+	say := func(a account) error {
+		if err := json.NewEncoder(out).Encode(a); err != nil {
+			return fmt.Errorf("stage: account: %w", err)
+		}
+		return journal.Cut().Encode(out)
+	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	end := every(s.Event.Segment.Duration(), func() {
+		if err := say(account{}); err != nil {
+			stop(err) // nobody would get the rest either
+		}
+	})
+	a := account{Last: true}
+	a.Stats, err = j.execute(ctx, s, nil, journal)
+	end()
+	if err != nil {
 		a.Error = err.Error()
 	}
 	a.CPU = cpuTime()
-	if err := json.NewEncoder(out).Encode(a); err != nil {
-		return fmt.Errorf("stage: account: %w", err)
-	}
-	return rec.Encode(out)
+	return say(a)
+}
+
+// every calls do every d, until end is called, which waits for a call under way.
+func every(d time.Duration, do func()) (end func()) {
+	over := make(chan struct{})
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		tick := time.NewTicker(d)
+		defer tick.Stop()
+		for {
+			select {
+			case <-tick.C:
+				do()
+			case <-over:
+				return
+			}
+		}
+	})
+	return func() { close(over); wg.Wait() }
 }
 
 // execute carries the job, a part of s, out in this process. fault is told of faults; it may be nil.

@@ -3,6 +3,7 @@ package stage
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -206,7 +207,8 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 	m.mu.Lock()
 	m.start = j.Start
 	m.mu.Unlock()
-	m.recording = record.New(recordingConfig(m.scenario, j))
+	c := recordingConfig(m.scenario, j)
+	m.recording = record.New(c)
 	for _, w := range m.windows {
 		m.note(m.arm.Name, "window", w.From, w.Name)
 	}
@@ -223,50 +225,47 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 			m.note(m.arm.Name, "fault-failed", m.elapsed(), err.Error())
 		}
 	}
-	stop := m.watch(j.Start)
-	defer stop()
 	if m.scenario.Pinned() {
 		m.cores = watchCores(j.Start, m.windows)
 		defer m.cores.stop()
 	}
+	segment := m.scenario.Event.Segment.Duration()
 	if m.scenario.Drivers > 1 {
+		defer every(segment, func() { m.progress(j.Start) })()
 		return m.drive(ctx, j, target, fault)
 	}
-	return j.execute(ctx, m.scenario, fault, m.recording)
+	journal := record.NewJournal(c)
+	end := every(segment, func() {
+		if err := m.keep(journal.Cut()); err != nil {
+			m.note(m.arm.Name, "warning", m.elapsed(), err.Error())
+		}
+		m.progress(j.Start)
+	})
+	x, err := j.execute(ctx, m.scenario, fault, journal)
+	end()
+	return x, errors.Join(err, m.keep(journal.Cut()))
 }
 
-// watch reports progress once each segment until stop is called.
-func (m *measurement) watch(start time.Time) (stop func()) {
-	d := m.scenario.Event.Segment.Duration()
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		tick := time.NewTicker(d)
-		defer tick.Stop()
-		for {
-			select {
-			case <-tick.C:
-			case <-ctx.Done():
-				return
-			}
-			at := time.Since(start)
-			if at < 0 {
-				continue
-			}
-			p := Progress{Backend: m.arm.Name, Elapsed: at, Total: m.total, Left: max(0, m.total-at) + m.later}
-			for _, w := range m.windows {
-				if at >= w.From && at < w.To {
-					p.Phase = w.Name
-				}
-			}
-			// The interval before the last: requests of the last one are still under way.
-			if all := m.recording.Intervals(); len(all) >= 2 {
-				p.Interval = &all[len(all)-2]
-			}
-			m.cfg.Progress(p)
+// keep adds a part of what is being recorded to all of it. It may be called from any goroutine.
+func (m *measurement) keep(part *record.Recording) error { return m.recording.Merge(part) }
+
+// progress reports how far the measured part, which began at start, is.
+func (m *measurement) progress(start time.Time) {
+	at := time.Since(start)
+	if at < 0 {
+		return
+	}
+	p := Progress{Backend: m.arm.Name, Elapsed: at, Total: m.total, Left: max(0, m.total-at) + m.later}
+	for _, w := range m.windows {
+		if at >= w.From && at < w.To {
+			p.Phase = w.Name
 		}
-	})
-	return func() { cancel(); wg.Wait() }
+	}
+	// The interval before the last: requests of the last one are still under way.
+	if all := m.recording.Intervals(); len(all) >= 2 {
+		p.Interval = &all[len(all)-2]
+	}
+	m.cfg.Progress(p)
 }
 
 // result puts together what was found.
