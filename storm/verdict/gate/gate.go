@@ -81,8 +81,10 @@ func (b Better) String() string {
 
 // Metric is one figure on which the sides are compared.
 type Metric struct {
-	// Name is that of the samples in a Block, such as "write p50".
+	// Name is what people call it, such as "write p50".
 	Name string `json:"name"`
+	// Of names the samples in a Block; empty: Name. Several metrics may be of the same samples.
+	Of string `json:"of,omitempty"`
 	// Unit is what the samples are in, such as "ms"; for people.
 	Unit   string `json:"unit"`
 	Better Better `json:"better"`
@@ -99,10 +101,13 @@ type Metric struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
+// of names m's samples.
+func (m Metric) of() string { return cmp.Or(m.Of, m.Name) }
+
 // Block is what was measured of one side in one stretch.
 type Block struct {
 	Side Side `json:"side"`
-	// Samples holds by metric name what the block measured: response times, or one value for each tick, or one for the block. A
+	// Samples holds by the names that metrics are of what the block measured: response times, or one value for each tick, or one for the block. A
 	// request that failed belongs among the response times with the time until that was known and never less than a failure
 	// is worth, as package record counts it, so that failing fast is no gain.
 	Samples map[string][]float64 `json:"samples"`
@@ -238,7 +243,7 @@ func (g *Gate) check(q Quad) error {
 			return fmt.Errorf("block %d is of %v; the seed's order is %v", i+1, b.Side, want)
 		}
 		for _, m := range g.c.Metrics {
-			samples := b.Samples[m.Name]
+			samples := b.Samples[m.of()]
 			if len(samples) == 0 {
 				return fmt.Errorf("block %d (%v) has no samples of %s", i+1, b.Side, m.Name)
 			}
