@@ -33,6 +33,7 @@ import (
 	"origin-storm/storm/body"
 	"origin-storm/storm/client"
 	"origin-storm/storm/live"
+	"origin-storm/storm/stormtest"
 )
 
 // samples is a Recorder that keeps everything.
@@ -47,40 +48,10 @@ func (l *samples) Record(s storm.Sample) {
 	l.all = append(l.all, s)
 }
 
-// pipes is a listener whose connections are pipes in memory, so that a synctest bubble knows when all of them wait.
-type pipes struct {
-	conns chan net.Conn
-	over  chan struct{}
-}
-
-func (l pipes) Accept() (net.Conn, error) {
-	select {
-	case c := <-l.conns:
-		return c, nil
-	case <-l.over:
-		return nil, net.ErrClosed
-	}
-}
-
-func (l pipes) Close() error   { close(l.over); return nil }
-func (l pipes) Addr() net.Addr { return &net.IPAddr{} }
-
-func (l pipes) dial(ctx context.Context, _, _ string) (net.Conn, error) {
-	here, there := net.Pipe()
-	select {
-	case l.conns <- there:
-		return here, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	case <-l.over:
-		return nil, syscall.ECONNREFUSED
-	}
-}
-
 // virtual starts a target inside the current bubble and returns the configuration that reaches it.
 func virtual(t *testing.T, h http.HandlerFunc) live.Config {
 	t.Helper()
-	l := pipes{make(chan net.Conn), make(chan struct{})}
+	l := stormtest.NewPipes()
 	srv := &http.Server{Handler: h}
 	var wg sync.WaitGroup
 	wg.Go(func() { srv.Serve(l) })
@@ -88,7 +59,7 @@ func virtual(t *testing.T, h http.HandlerFunc) live.Config {
 		srv.Close()
 		wg.Wait()
 	})
-	return live.Config{Publish: at("http://publish"), Serve: at("http://serve"), Dial: l.dial, Virtual: true}
+	return live.Config{Publish: at("http://publish"), Serve: at("http://serve"), Dial: l.Dial, Virtual: true}
 }
 
 func at(urls ...string) live.Target { return live.Target{URLs: urls} }

@@ -134,36 +134,55 @@ func (h *histogram) count() (n int64) {
 }
 
 // latency makes figures of h.
-func (h *histogram) latency() Latency {
+func (h *histogram) latency() Latency { return h.latencyWith(0) }
+
+// latencyWith makes figures of h and of as many values as could not be taken, because the driver did not send the request. Each
+// of those could have been longer than any other, and is taken to be: a quantile among them is null. A driver that cannot send
+// while its target stands still would otherwise show nothing but the good times.
+func (h *histogram) latencyWith(untaken int64) Latency {
 	l := Latency{Count: h.count(), Over: h.over}
 	if l.Count == 0 {
 		l.Note = "no values"
 		return l
 	}
 	r := newRanks(h.bars())
-	n := l.Count
+	n := l.Count + untaken
+	note := func(format string, args ...any) {
+		if l.Note == "" {
+			l.Note = fmt.Sprintf(format, args...)
+		}
+	}
 	at := func(q float64) *float64 {
-		if n < Needed(q) {
-			if l.Note == "" {
-				l.Note = fmt.Sprintf("p%s needs %d values, there are %d", percent(q), Needed(q), n)
-			}
+		switch {
+		case l.Count < Needed(q):
+			note("p%s needs %d values, there are %d", percent(q), Needed(q), l.Count)
+			return nil
+		case rank(q, n) > l.Count:
+			note("%d requests could not be sent, and p%s may be one of them", untaken, percent(q))
 			return nil
 		}
 		return new(r.value(rank(q, n)))
 	}
 	between := func(q float64) *[2]float64 {
 		lo, hi, ok := Interval95(q, n)
-		if !ok || n < Needed(q) {
+		if !ok || l.Count < Needed(q) || hi > l.Count {
 			return nil
 		}
 		return &[2]float64{r.value(lo), r.value(hi)}
 	}
-	l.P50, l.P90, l.P99, l.P999 = at(0.5), at(0.9), at(0.99), at(0.999)
+	l.P50, l.P90, l.P95, l.P99, l.P999 = at(0.5), at(0.9), at(0.95), at(0.99), at(0.999)
 	l.P50CI, l.P99CI = between(0.5), between(0.99)
-	l.Max = new(ms(h.max))
+	if untaken == 0 {
+		l.Max = new(ms(h.max))
+	} else {
+		note("%d requests could not be sent, and the longest may be one of them", untaken)
+	}
 	// A point for each quarter of a halving of 1−q, to the last value.
 	for k := 0; ; k++ {
 		q := 1 - math.Exp2(-float64(k)/4)
+		if rank(q, n) > l.Count {
+			return l
+		}
 		l.Points = append(l.Points, [2]float64{q, r.value(rank(q, n))})
 		if (1-q)*float64(n) <= 1 {
 			return l

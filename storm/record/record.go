@@ -385,8 +385,8 @@ func (o *operation) figures(c storm.Class) Operation {
 	return Operation{
 		Class: c.String(), Count: o.count, Errors: o.errors, Retries: o.retries, Dropped: o.dropped, Faulted: o.faulted, Hits: o.hits,
 		Cached: o.cached, Bytes: o.bytes, Statuses: o.statuses(),
-		Response: o.latencies[response].latency(), Service: o.latencies[service].latency(),
-		Lag: o.latencies[lag].latency(), FirstByte: o.latencies[firstByte].latency(),
+		Response: o.latencies[response].latencyWith(o.dropped), Service: o.latencies[service].latency(),
+		Lag: o.latencies[lag].latency(), FirstByte: o.latencies[firstByte].latencyWith(o.dropped),
 		AfterAnswer: o.latencies[afterAnswer].latency(),
 	}
 }

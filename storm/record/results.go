@@ -97,11 +97,14 @@ type Operation struct {
 }
 
 // Latency is a distribution in milliseconds. A percentile whose sample is too small is null: p99 needs 300, p99.9 3,000;
-// an interval is null where order statistics give none. Intervals are at 95 %.
+// an interval is null where order statistics give none. Intervals are at 95 %. Requests that could not be sent count among
+// those of a response time or a first byte as longer than any: a percentile that falls among them is null, as the maximum is,
+// and the others are upper bounds.
 type Latency struct {
 	Count  int64        `json:"count"`
 	P50    *float64     `json:"p50_ms"`
 	P90    *float64     `json:"p90_ms"`
+	P95    *float64     `json:"p95_ms"`
 	P99    *float64     `json:"p99_ms"`
 	P999   *float64     `json:"p999_ms"`
 	Max    *float64     `json:"max_ms"`

@@ -67,7 +67,7 @@ func forgetLatency(l *record.Latency, lag float64) (lost []string) {
 		name string
 		p    **float64
 		ci   **[2]float64
-	}{{"p50", &l.P50, &l.P50CI}, {"p90", &l.P90, nil}, {"p99", &l.P99, &l.P99CI}, {"p99.9", &l.P999, nil}, {"max", &l.Max, nil}} {
+	}{{"p50", &l.P50, &l.P50CI}, {"p90", &l.P90, nil}, {"p95", &l.P95, nil}, {"p99", &l.P99, &l.P99CI}, {"p99.9", &l.P999, nil}, {"max", &l.Max, nil}} {
 		if *f.p == nil || !drowned(**f.p, lag) {
 			continue
 		}
