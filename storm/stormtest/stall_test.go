@@ -7,6 +7,7 @@ import (
 	"crypto/rand"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/json"
 	"encoding/pem"
 	"fmt"
 	"math/big"
@@ -188,7 +189,7 @@ func drive(t *testing.T, s setting, n int) (*stormtest.Stall, record.Results, []
 		if err := one.Encode(&wire); err != nil {
 			t.Fatal(err)
 		}
-		part, err := record.Decode(&wire, recording(n))
+		part, err := record.Decode(json.NewDecoder(&wire), recording(n))
 		if err != nil {
 			t.Fatal(err)
 		}
