@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"runtime"
@@ -38,6 +39,7 @@ type errand struct {
 	PID       int    `json:"pid,omitempty"`
 	Start     string `json:"start,omitempty"`
 	Dir       string `json:"dir,omitempty"`
+	To        string `json:"to,omitempty"` // where Dir goes, in place of being removed
 	Container string `json:"container,omitempty"`
 	Network   string `json:"network,omitempty"`
 }
@@ -71,6 +73,10 @@ func (r *Reaper) Process(pid int) error {
 
 // Dir registers a directory to be removed with all it holds, after every process and container is gone.
 func (r *Reaper) Dir(path string) error { return r.tell(errand{Dir: path}) }
+
+// Keep registers a directory to be renamed to another name, after every process and container is gone and before any directory is
+// removed: what the owner has written there is worth more than nothing.
+func (r *Reaper) Keep(path, to string) error { return r.tell(errand{Dir: path, To: to}) }
 
 // Container registers a container by name or id.
 func (r *Reaper) Container(name string) error { return r.tell(errand{Container: name}) }
@@ -146,7 +152,15 @@ func Reap(owner io.Reader) error {
 	}
 	errs = append(errs, removeContainers(ctx, todo))
 	for _, e := range todo {
-		if e.Dir != "" {
+		if e.Dir == "" || e.To == "" {
+			continue
+		}
+		if err := os.Rename(e.Dir, e.To); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
+	for _, e := range todo {
+		if e.Dir != "" && e.To == "" {
 			errs = append(errs, os.RemoveAll(e.Dir))
 		}
 	}

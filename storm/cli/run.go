@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -316,6 +317,12 @@ func reportCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, dir := range args {
 				run, err := record.Open(dir)
+				if errors.Is(err, fs.ErrNotExist) { // perhaps a run's process died
+					if _, err := stage.Recover(dir); err != nil {
+						return usagef("%w", err)
+					}
+					run, err = record.Open(dir)
+				}
 				if err != nil {
 					return usagef("%w", err)
 				}

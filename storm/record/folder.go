@@ -33,6 +33,7 @@ const (
 // whoever finds a run folder finds a whole one. It is not safe for concurrent use.
 type Folder struct {
 	dir, temporary string
+	events         *os.File // as they come; nil before the first
 }
 
 // Create begins a run folder that is to be at dir. Parents are made; dir itself must not exist.
@@ -58,23 +59,65 @@ func Create(dir string) (*Folder, error) {
 	if err := os.Chmod(temporary, 0o755); err != nil {
 		return nil, errors.Join(fmt.Errorf("record: run folder %s: %w", dir, err), os.RemoveAll(temporary))
 	}
-	return &Folder{dir, temporary}, nil
+	return &Folder{dir: dir, temporary: temporary}, nil
 }
 
 // Dir is where the folder's files are until Commit: where reports are drawn.
 func (f *Folder) Dir() string { return f.temporary }
 
+// Crashed is where the folder is to be put if whoever writes it dies: Unfinished reads it there.
+func (f *Folder) Crashed() string { return f.dir + ".crashed" }
+
+// journalFile is the name of the file with the parts of the n-th backend's recording; it is there until Commit.
+func journalFile(n int) string { return fmt.Sprintf("journal-%d.ndjson", n) }
+
+// Journal begins the file to which the parts of the n-th backend's recording are written while the run goes on, each with Encode,
+// so that a crash leaves them. It begins with head as JSON, for whoever puts the parts together again.
+func (f *Folder) Journal(n int, head any) (io.WriteCloser, error) {
+	file, err := os.Create(filepath.Join(f.temporary, journalFile(n)))
+	if err != nil {
+		return nil, fmt.Errorf("record: journal of run folder %s: %w", f.dir, err)
+	}
+	if err := json.NewEncoder(file).Encode(head); err != nil {
+		return nil, errors.Join(fmt.Errorf("record: journal of run folder %s: %w", f.dir, err), file.Close())
+	}
+	return file, nil
+}
+
 // Commit puts the folder in its place, where it is whole from the first moment, and returns that place. After an error the
 // folder is gone.
 func (f *Folder) Commit() (dir string, err error) {
+	if err := f.close(); err != nil {
+		return "", errors.Join(err, f.Abort())
+	}
 	if err := os.Rename(f.temporary, f.dir); err != nil { // it replaces no folder that somebody was quicker to put there
 		return "", errors.Join(fmt.Errorf("record: run folder %s: %w", f.dir, err), f.Abort())
 	}
 	return f.dir, nil
 }
 
+// close ends what is only of use while the folder is being written.
+func (f *Folder) close() error {
+	if f.events != nil {
+		f.events.Close() // Events has written all of them since, or nobody wants them
+		f.events = nil
+	}
+	for n := 1; ; n++ {
+		switch err := os.Remove(filepath.Join(f.temporary, journalFile(n))); {
+		case errors.Is(err, fs.ErrNotExist):
+			return nil
+		case err != nil:
+			return fmt.Errorf("record: journal of run folder %s: %w", f.dir, err)
+		}
+	}
+}
+
 // Abort removes what was written. After Commit it does nothing.
 func (f *Folder) Abort() error {
+	if f.events != nil {
+		f.events.Close()
+		f.events = nil
+	}
 	if err := os.RemoveAll(f.temporary); err != nil {
 		return fmt.Errorf("record: removing the unfinished run folder %s: %w", f.temporary, err)
 	}
@@ -116,6 +159,21 @@ func (f *Folder) Scenario(yaml []byte) error {
 		_, err := w.Write(yaml)
 		return err
 	})
+}
+
+// Event adds a line to events.ndjson at once, so that a crash leaves it; Events writes all of them in the end.
+func (f *Folder) Event(e Event) (err error) {
+	if f.events == nil {
+		if f.events, err = os.Create(filepath.Join(f.temporary, EventsFile)); err != nil {
+			return fmt.Errorf("record: %s of run folder %s: %w", EventsFile, f.dir, err)
+		}
+	}
+	enc := json.NewEncoder(f.events)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(e); err != nil {
+		return fmt.Errorf("record: %s of run folder %s: %w", EventsFile, f.dir, err)
+	}
+	return nil
 }
 
 // Events writes events.ndjson.

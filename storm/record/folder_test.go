@@ -326,3 +326,63 @@ func TestEnvironment(t *testing.T) {
 }
 
 var _ storm.Recorder = (*record.Recording)(nil)
+
+// What a dead process has left can be read, wherever it was cut off.
+func TestUnfinished(t *testing.T) {
+	f, err := record.Create(filepath.Join(t.TempDir(), "one"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	journal, err := f.Journal(1, map[string]string{"backend": "mem"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer journal.Close()
+	event := record.Event{At: 1.5, Backend: "mem", Kind: "fault", Text: "kill <serve>"}
+	for _, err := range []error{
+		f.Scenario([]byte("name: smoke\n")), f.Event(event), recorded(config(), put("a", 3, 5*second, 25*ms)).Encode(journal),
+	} {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	cut, err := os.OpenFile(filepath.Join(f.Dir(), record.EventsFile), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := cut.WriteString(`{"at_s":3,"back`); err != nil {
+		t.Fatal(err)
+	}
+	cut.Close()
+
+	u, err := record.OpenUnfinished(f.Dir())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(u.Scenario) != "name: smoke\n" || !reflect.DeepEqual(u.Events, []record.Event{event}) || len(u.Journals) != 1 {
+		t.Fatalf("OpenUnfinished = scenario %q, events %v, %d journals; want what was written", u.Scenario, u.Events, len(u.Journals))
+	}
+	dec := json.NewDecoder(u.Journals[0])
+	var head map[string]string
+	if err := dec.Decode(&head); err != nil || head["backend"] != "mem" {
+		t.Errorf("the journal's head is %v, %v", head, err)
+	}
+	if part, err := record.Decode(dec, config()); err != nil || part.Backend().Segments.Acknowledged != 1 {
+		t.Errorf("the journal's part = %v", err)
+	}
+	if err := errors.Join(u.Folder.Events(u.Events), u.Folder.Results(results())); err != nil {
+		t.Fatal(err)
+	}
+	if err := u.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := record.Open(f.Dir()); err != nil {
+		t.Errorf("Open of a folder that was made whole = %v", err)
+	}
+	if got := names(t, f.Dir()); slices.Contains(got, "journal-1.ndjson") {
+		t.Errorf("the folder that was made whole has %q, want no journal", got)
+	}
+	if _, err := record.OpenUnfinished(f.Dir()); !errors.Is(err, record.ErrRun) {
+		t.Errorf("OpenUnfinished of a whole folder = %v, want ErrRun", err)
+	}
+}

@@ -37,7 +37,8 @@ var ErrRun = errors.New("not a whole run folder")
 // maxFile bounds the files that Open reads into memory.
 const maxFile = 1 << 30
 
-// Open reads the run folder at dir. results.json has to be there; other files may be missing.
+// Open reads the run folder at dir. results.json has to be there (if it is not, OpenUnfinished may find what a
+// run has left); other files may be missing.
 func Open(dir string) (*Run, error) {
 	r := &Run{Dir: dir}
 	b, err := r.read(ResultsFile)
@@ -72,6 +73,57 @@ func Open(dir string) (*Run, error) {
 		}
 	}
 	return r, nil
+}
+
+// Unfinished is what a run has left whose process died.
+type Unfinished struct {
+	Folder   *Folder // writes into it, in place
+	Scenario []byte  // YAML
+	Events   []Event
+	Journals []io.Reader // of the backends that were begun, in order; the last one may be cut off anywhere
+	files    []*os.File
+}
+
+// Close closes the journals. Once there are results, it removes them.
+func (u *Unfinished) Close() error {
+	for _, f := range u.files {
+		f.Close()
+	}
+	if _, err := os.Stat(filepath.Join(u.Folder.temporary, ResultsFile)); err != nil {
+		return nil
+	}
+	return u.Folder.close()
+}
+
+// OpenUnfinished opens what is left at dir of a run whose process died. The error wraps ErrRun if there is no such thing there.
+func OpenUnfinished(dir string) (u *Unfinished, err error) {
+	r := &Run{Dir: dir}
+	u = &Unfinished{Folder: &Folder{dir: dir, temporary: dir}}
+	if u.Scenario, err = r.read(ScenarioFile); err != nil {
+		return nil, err
+	}
+	b, err := r.read(EventsFile)
+	if err != nil {
+		return nil, err
+	}
+	b = b[:bytes.LastIndexByte(b, '\n')+1] // the last line may have been cut off
+	if u.Events, err = lines[Event](b); err != nil {
+		return nil, fmt.Errorf("record: %s: %w: %w", filepath.Join(dir, EventsFile), ErrRun, err)
+	}
+	for n := 1; ; n++ {
+		f, err := os.Open(filepath.Join(dir, journalFile(n)))
+		if errors.Is(err, fs.ErrNotExist) {
+			break
+		}
+		if err != nil {
+			return nil, fmt.Errorf("record: run folder %s: %w", dir, err)
+		}
+		u.files, u.Journals = append(u.files, f), append(u.Journals, f)
+	}
+	if len(u.files) == 0 || u.Scenario == nil {
+		return nil, fmt.Errorf("record: %s: %w, nor one that a run left when its process died", dir, ErrRun)
+	}
+	return u, nil
 }
 
 // read returns the content of a file, nil if there is none.

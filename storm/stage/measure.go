@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"slices"
@@ -20,20 +21,24 @@ import (
 	"origin-storm/storm/live"
 	"origin-storm/storm/plan"
 	"origin-storm/storm/record"
-	"origin-storm/storm/verdict"
 )
 
 // measurement is one arm's turn.
 type measurement struct {
 	*run
 	arm       Arm
-	later     time.Duration // what comes after this arm
+	number    int            // of the arm, from 1
+	head      record.Results // what was known before anything was measured
+	later     time.Duration  // what comes after this arm
 	account   *record.Driver
 	recording *record.Recording
 	cores     *coreUsage // nil where nothing is pinned
 
 	mu    sync.Mutex // guards start
 	start time.Time  // of the measured part; zero before it
+
+	writing sync.Mutex     // guards journal
+	journal io.WriteCloser // nil where no folder is written, or it cannot be
 }
 
 // liveEvents returns the events that the origin is configured with. Their template begins a segment before now, so that the
@@ -209,6 +214,8 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 	m.mu.Unlock()
 	c := recordingConfig(m.scenario, j)
 	m.recording = record.New(c)
+	m.begin(j, target)
+	defer m.end()
 	for _, w := range m.windows {
 		m.note(m.arm.Name, "window", w.From, w.Name)
 	}
@@ -234,20 +241,16 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 		defer every(segment, func() { m.progress(j.Start) })()
 		return m.drive(ctx, j, target, fault)
 	}
-	journal := record.NewJournal(c)
+	parts := record.NewJournal(c)
+	var failed error // a part that does not fit into the whole
 	end := every(segment, func() {
-		if err := m.keep(journal.Cut()); err != nil {
-			m.note(m.arm.Name, "warning", m.elapsed(), err.Error())
-		}
+		failed = errors.Join(failed, m.keep(parts.Cut()))
 		m.progress(j.Start)
 	})
-	x, err := j.execute(ctx, m.scenario, fault, journal)
+	x, err := j.execute(ctx, m.scenario, fault, parts)
 	end()
-	return x, errors.Join(err, m.keep(journal.Cut()))
+	return x, errors.Join(err, failed, m.keep(parts.Cut()))
 }
-
-// keep adds a part of what is being recorded to all of it. It may be called from any goroutine.
-func (m *measurement) keep(part *record.Recording) error { return m.recording.Merge(part) }
 
 // progress reports how far the measured part, which began at start, is.
 func (m *measurement) progress(start time.Time) {
@@ -270,24 +273,13 @@ func (m *measurement) progress(start time.Time) {
 
 // result puts together what was found.
 func (m *measurement) result(target *Target, x live.Stats) *record.Backend {
-	b := m.recording.Backend()
-	f := target.Facts
-	b.Name, b.Provenance, b.Profile, b.Servers, b.Published, b.Edge = m.arm.Name, f.Provenance, f.Profile, f.Servers, f.Published, f.Edge
-	b.Notes = append(b.Notes, f.Notes...)
-	if w := m.scenario.Windows; w.Quiet > 0 && w.Storm > 0 {
-		b.Isolation = verdict.Isolation(m.recording.Ticks(scenarios.QuietPhase), m.recording.Ticks(scenarios.StormPhase), m.cfg.Seed)
-	}
+	b := figures(m.account, m.recording, target.Facts, m.scenario, m.cfg.Seed)
 	if m.cores != nil {
 		var err error
 		if b.Cores, err = m.cores.figures(m.backend()); err != nil {
 			m.note(m.arm.Name, "warning", m.elapsed(), "how busy the processors were could not be read to the end: "+err.Error())
 		}
 	}
-	lag := m.recording.Lag()
-	if lag.P99 != nil && (m.account.LagP99 == nil || *m.account.LagP99 < *lag.P99) {
-		m.account.LagP99 = lag.P99
-	}
-	m.account.Dropped += m.recording.Dropped()
 	if step := max(x.ClockStep, -x.ClockStep); step > clockStep {
 		m.stepped = x.ClockStep.String()
 		m.note(m.arm.Name, "warning", m.elapsed(), "the machine's clock was stepped by "+m.stepped)

@@ -149,7 +149,11 @@ func (g *rig) moment() (backend string, at time.Duration) {
 func (g *rig) note(backend, kind string, at time.Duration, text string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.events = append(g.events, record.Event{At: at.Seconds(), Backend: backend, Kind: kind, Text: text})
+	e := record.Event{At: at.Seconds(), Backend: backend, Kind: kind, Text: text}
+	g.events = append(g.events, e)
+	if err := g.folder.Event(e); err != nil {
+		g.cfg.Log.Warn("an event would not outlive a crash", "error", err)
+	}
 	if kind != "window" {
 		g.cfg.Log.Info(text, "backend", backend, "kind", kind, "at", at)
 	}

@@ -44,8 +44,9 @@ type Config struct {
 	Out      string
 	Progress func(Progress) // nil for nobody
 	Log      *slog.Logger   // nil discards
-	// Finish draws the report into the run folder and commits it, once all the rest is in it. Until it has returned, the
-	// folder goes with everything else should this process be killed. Nil leaves the folder to the caller.
+	// Finish draws the report into the run folder and commits it, once all the rest is in it. Should this process be killed
+	// before it has returned, the folder is left, as Folder.Crashed names it, with what was recorded for Recover to read, or goes with
+	// everything else if that is nothing. Nil leaves the folder to the caller.
 	Finish func(record.Results) error
 }
 
@@ -141,6 +142,9 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		SegmentMS: milliseconds(r.scenario.Event.Segment.Duration()), DelayMS: milliseconds(r.scenario.Event.PublishDelay),
 		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Thresholds: []record.Threshold{},
 	}
+	if err := r.begin(); err != nil {
+		return res, err
+	}
 	down, err := g.servers(ctx, r)
 	defer func() { err = errors.Join(err, down()) }()
 	if err != nil && ctx.Err() == nil {
@@ -151,10 +155,11 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		arms = r.arms()
 	}
 
+	head := res
 	var copies []record.Copy
 	var recordings []*record.Recording
 	for i, arm := range arms {
-		m := &measurement{run: r, arm: arm, later: time.Duration(len(arms)-i-1) * r.total, account: &res.Driver}
+		m := &measurement{run: r, arm: arm, number: i + 1, head: head, later: time.Duration(len(arms)-i-1) * r.total, account: &res.Driver}
 		g.measuring(m)
 		b, err := m.measure(ctx)
 		if err != nil && ctx.Err() == nil {
@@ -182,6 +187,15 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 		return res, err
 	}
 	return res, cfg.Finish(res)
+}
+
+// begin writes what is known before anything is measured.
+func (r *run) begin() error {
+	text, err := r.scenario.Marshal()
+	if err != nil {
+		return fmt.Errorf("stage: %w", err)
+	}
+	return r.folder.Scenario(text)
 }
 
 // arms makes the arms of r's scenario; the servers that they share are up.

@@ -401,10 +401,11 @@ backends: [embedded+cache]
 	}
 }
 
-// kill -9 of the run itself leaves neither a process nor a directory, nor the half of a run folder.
+// kill -9 of the run itself leaves neither a process nor a temporary directory, but what was recorded until then, of which a
+// report can be made.
 func TestNothingOutlivesTheRun(t *testing.T) {
 	tmp, cwd := t.TempDir(), t.TempDir()
-	cmd := exec.Command(program, "run", "smoke", "--set", "windows.storm=60s")
+	cmd := exec.Command(program, "run", "smoke", "--set", "windows.storm=60s", "--out", "out")
 	cmd.Dir = cwd
 	cmd.Env = append(os.Environ(), "TMPDIR="+tmp)
 	progress, err := cmd.StderrPipe()
@@ -415,7 +416,7 @@ func TestNothingOutlivesTheRun(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(progress)
-	for lines.Scan() && !strings.Contains(lines.Text(), "quiet") {
+	for lines.Scan() && !strings.Contains(lines.Text(), "storm") {
 	}
 	if len(processes(t, tmp)) < 3 {
 		t.Errorf("the run has started %v, want a store, a publish and a serve process", processes(t, tmp))
@@ -426,14 +427,32 @@ func TestNothingOutlivesTheRun(t *testing.T) {
 	defer deadline.Stop()
 	for tick := time.NewTicker(20 * time.Millisecond); ; {
 		left, _ := filepath.Glob(filepath.Join(tmp, "*"))
-		unfinished, _ := filepath.Glob(filepath.Join(cwd, "runs", ".*"))
+		unfinished, _ := filepath.Glob(filepath.Join(cwd, ".*"))
 		if left = append(left, unfinished...); len(processes(t, tmp)) == 0 && len(left) == 0 {
-			return
+			break
 		}
 		select {
 		case <-tick.C:
 		case <-deadline.C:
 			t.Fatalf("20 s after kill -9 there are left: processes %v, files %v", processes(t, tmp), left)
 		}
+	}
+
+	dir := filepath.Join(cwd, "out.crashed")
+	if out, err := exec.Command(program, "report", dir).CombinedOutput(); err != nil {
+		t.Fatalf("report of what was left: %v\n%s", err, out)
+	}
+	run, err := record.Open(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := run.Results; got.Verdict != "interrupted" || len(got.Backends) != 1 || got.Backends[0].Segments.Acknowledged == 0 || got.Backends[0].Segments.Lost > 0 {
+		t.Errorf("what was recorded until kill -9 gives %s with %+v, want it interrupted with acknowledged segments", got.Verdict, got.Backends)
+	}
+	if len(run.Events) == 0 || len(run.Copies) == 0 || len(run.Intervals) == 0 || len(run.Histograms) == 0 {
+		t.Errorf("of kill -9 are left %d events, %d copies, %d intervals, %d histograms, want some of each", len(run.Events), len(run.Copies), len(run.Intervals), len(run.Histograms))
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, "journal-*")); len(left) > 0 {
+		t.Errorf("after the report there still is %v", left)
 	}
 }
