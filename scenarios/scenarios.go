@@ -124,14 +124,20 @@ type Readers struct {
 	// Viewers makes each edge a cache that asks the origin once for all who wait: so many viewers ask it for each segment of
 	// each rendition. 0: edges ask the origin for themselves, one request each.
 	Viewers int `yaml:"viewers"`
-	// Quantum is at which interval an edge with viewers looks whether the answer to another's request has come (nginx: 500ms);
-	// 0 at once.
+	// Quantum is at which interval an edge with viewers looks whether the answer to another's request has come; 0: as its cache
+	// does.
 	Quantum time.Duration `yaml:"quantum"`
+	// Cache is the HTTP cache that an edge with viewers behaves like: ideal, nginx, varnish, ats or no-collapse; left out: ideal.
+	Cache string `yaml:"cache,omitempty"`
 	// Sites are where the edges stand. Requests of an edge reach the origin's door half its site's round-trip time after they
 	// were made; the way back is not added, so latencies are what the origin's door sees.
 	Sites []Site `yaml:"sites,omitempty"`
 	// Behaviour is when edges ask, and what for.
 	Behaviour Behaviour `yaml:"behaviour"`
+	// Ramp is which part of the readers asks, as a storm or the run goes on; left out: all of them, always.
+	Ramp *Ramp `yaml:"ramp,omitempty"`
+	// Restart is how the readers come back after an interruption; left out: as if nothing had been.
+	Restart *Restart `yaml:"restart,omitempty"`
 }
 
 // Site is a place where edges stand.
@@ -154,6 +160,9 @@ type Behaviour struct {
 	DVR Share `yaml:"dvr"`
 	// Missing is how many requests for what does not exist come on top of each one for the newest.
 	Missing Share `yaml:"missing"`
+	// Clients is what readers do about the answers they get: the name of a behaviour, or names with the share of the readers who
+	// behave so. Left out: once.
+	Clients Mix `yaml:"clients,omitempty"`
 }
 
 // Windows are the stretches of time that are measured: after a warm-up, quiet and storm windows take turns. Each is rounded

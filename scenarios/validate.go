@@ -130,6 +130,7 @@ func (c *checker) readers(r Readers, seg Cadence) {
 	c.that(b.Early >= 0 && b.Early <= 1, at+".early", "%v: a part of the requests is 0 to 1", float64(b.Early))
 	c.that(b.DVR >= 0 && b.DVR <= 10, at+".dvr", "%v: must be 0 to 10 for each request at the live edge", float64(b.DVR))
 	c.that(b.Missing >= 0 && b.Missing <= 10, at+".missing", "%v: must be 0 to 10 for each request at the live edge", float64(b.Missing))
+	c.readersTraffic(r)
 }
 
 func (c *checker) windows(s Scenario) {

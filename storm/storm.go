@@ -52,6 +52,11 @@ type Request struct {
 	Size  int        // of a Put: length of the body in bytes
 	Match string     // of a read: the ETag that the answer must carry (If-Match); empty for any
 	Try   int        // 0 for the first
+
+	// Patience is how long the asker waits for the answer to begin; 0: as long as the executor does.
+	Patience time.Duration
+	// Pace is how many bytes of the answer's body the asker takes in a second, over a connection with a small buffer; 0: all there are.
+	Pace int64
 }
 
 // Via says how a request was answered.
@@ -129,7 +134,7 @@ func (s *Sample) OK() bool {
 	case s.Put:
 		return s.Status == 200 || s.Status == 201
 	case s.Class == Missing:
-		return s.Status == 404 || s.Status == 410
+		return s.Status == 404 || s.Status == 410 || s.Status == 200 // it may have come to be while it was asked for
 	}
 	return s.Status == 200
 }

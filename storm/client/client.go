@@ -11,10 +11,18 @@ import (
 )
 
 // Direct is a reader that sends each request as it is due, and asks again when Again says so.
-type Direct struct{ Again Follow }
+type Direct struct {
+	Again Follow
+	// Patience and Pace become those of its requests.
+	Patience time.Duration
+	Pace     int64
+}
 
 // Due sends r.
-func (c Direct) Due(_ time.Duration, r storm.Request, out *storm.Out) { out.Send(r) }
+func (c Direct) Due(_ time.Duration, r storm.Request, out *storm.Out) {
+	r.Patience, r.Pace = c.Patience, c.Pace
+	out.Send(r)
+}
 
 // Done records s and asks again as Again says.
 func (c Direct) Done(s storm.Sample, out *storm.Out) { finish(c.Again, s, out) }

@@ -2,6 +2,7 @@ package client_test
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -13,6 +14,7 @@ import (
 	"time"
 
 	"origin-storm/origin/segment"
+	"origin-storm/scenarios"
 	"origin-storm/storm"
 	"origin-storm/storm/client"
 )
@@ -138,6 +140,23 @@ func TestPictures(t *testing.T) {
 		{"edge-looks-by-quanta", client.NewEdge(client.Caching{Quantum: 500 * ms}), reads(storm.LiveEdge, 1, 0, 10*ms, 20*ms), []answer{{after: 40 * ms, status: 200, fresh: time.Minute}}},
 		{"edge-looks-by-quanta-too-late", client.NewEdge(client.Caching{Quantum: 500 * ms}), reads(storm.LiveEdge, 1, 0, 10*ms, 20*ms), []answer{{after: 40 * ms, status: 200, fresh: 100 * ms}}},
 		{"edge-shares-no-failure", client.NewEdge(client.Caching{}), reads(storm.LiveEdge, 1, 0, 10*ms, 20*ms, 30*ms), []answer{{after: 40 * ms, err: errRefused}, {after: 40 * ms, status: 200, damage: storm.Torn}, {after: 40 * ms, status: 200}}},
+		{"hls.js-after-5xx", named(t, "hls.js"), reads(storm.LiveEdge, 1, 0), []answer{{after: 10 * ms, status: 503, fresh: 5 * time.Second}}},
+		{"hls.js-after-404", named(t, "hls.js"), reads(storm.LiveEdge, 1, 0), []answer{{after: 10 * ms, status: 404, fresh: 90 * ms}}},
+		{"hls.js-refused", named(t, "hls.js"), reads(storm.LiveEdge, 1, 0), []answer{{err: errRefused}}},
+		{"hls.js-timed-out", named(t, "hls.js"), reads(storm.LiveEdge, 1, 0), []answer{{after: 10 * time.Second, err: context.DeadlineExceeded}}},
+		{"dash.js", named(t, "dash.js"), reads(storm.LiveEdge, 1, 0), []answer{{after: 10 * ms, status: 404, fresh: 90 * ms}, {err: errRefused}, {after: 10 * ms, status: 503}}},
+		{"ffmpeg-walks", named(t, "ffmpeg"), reads(storm.LiveEdge, 1, 0, 2*time.Second), []answer{{after: 10 * ms, status: 200}, {after: 400 * ms, status: 200}, {after: 400 * ms, status: 404, fresh: 3 * time.Second}}},
+		{"ffmpeg-is-held", named(t, "ffmpeg"), reads(storm.LiveEdge, 1, 2*time.Second), []answer{{after: 10 * ms, status: 200}, {after: 1990 * ms, status: 200}}},
+		{"held", named(t, "held"), reads(storm.LiveEdge, 1, 2*time.Second, 4*time.Second), []answer{{after: 10 * ms, status: 200}, {after: 2 * ms, status: 404, fresh: 100 * ms}, {after: 1900 * ms, status: 200}, {err: errRefused}}},
+		{"scanner", named(t, "scanner"), reads(storm.LiveEdge, 1, 2*time.Second), []answer{{after: 300 * ms, status: 200}, {after: 300 * ms, status: 503, fresh: 900 * ms}, {after: 300 * ms, status: 200}, {after: 300 * ms, status: 410}}},
+		{"slow", named(t, "slow"), reads(storm.LiveEdge, 1, 0), []answer{{after: 7 * time.Second, status: 200}}},
+		{"nginx-lock-times-out", edgeOf(t, "nginx"), reads(storm.LiveEdge, 1, 0, 10*ms), []answer{{after: 6 * time.Second, status: 200, fresh: time.Minute}, {after: 40 * ms, status: 200, fresh: time.Minute}}},
+		{"nginx-goes-one-by-one", edgeOf(t, "nginx"), reads(storm.LiveEdge, 1, 0, 10*ms, 20*ms), []answer{{after: 40 * ms, status: 404, fresh: 900 * ms}}},
+		{"varnish-scatters-and-passes", edgeOf(t, "varnish"), reads(storm.LiveEdge, 1, 0, 10*ms, 20*ms, 100*ms), []answer{{after: 40 * ms, status: 200}}},
+		{"varnish-gives-what-has-run-out", edgeOf(t, "varnish"), reads(storm.LiveEdge, 1, 0, 200*ms, 210*ms, 300*ms), []answer{{after: 40 * ms, status: 404, fresh: 100 * ms}, {after: 40 * ms, status: 200, fresh: time.Minute}}},
+		{"ats-scatters", edgeOf(t, "ats"), reads(storm.LiveEdge, 1, 0, 10*ms, 100*ms), []answer{{after: 40 * ms, status: 503}}},
+		{"no-collapse", edgeOf(t, "no-collapse"), reads(storm.LiveEdge, 1, 0, 10*ms, 100*ms), []answer{{after: 40 * ms, status: 200, fresh: time.Minute}}},
+		{"edge-is-purged", client.NewEdge(client.Caching{Purges: []time.Duration{100 * ms}}), reads(storm.LiveEdge, 1, 0, 90*ms, 100*ms, 200*ms), []answer{{after: 5 * ms, status: 200, fresh: time.Minute}}},
 		{"edge-shares-what-it-may-not-keep", client.NewEdge(client.Caching{}), reads(storm.LiveEdge, 1, 0, 10*ms, 60*ms), []answer{{after: 40 * ms, status: 503}}},
 	}
 	for _, tt := range tests {
@@ -170,6 +189,65 @@ func TestPictures(t *testing.T) {
 				t.Error("every sample says that another try follows")
 			}
 		})
+	}
+}
+
+// named returns a reader whose event's segments last 2 s, segment n being due at 2n s, in a storm of 5 s.
+func named(t *testing.T, name string) storm.Client {
+	t.Helper()
+	c, ok := client.Reader(name, client.Clock{
+		Due:     func(id segment.ID) time.Duration { return time.Duration(id.Number) * 2 * time.Second },
+		Oldest:  func(string, time.Duration) int64 { return 0 },
+		Reading: func(at time.Duration) bool { return at < 5*time.Second },
+		Segment: 2 * time.Second,
+	})
+	if !ok {
+		t.Fatalf("Reader(%s): there is none", name)
+	}
+	return c
+}
+
+func edgeOf(t *testing.T, name string) storm.Client {
+	t.Helper()
+	c, ok := client.CacheOf(name)
+	if !ok {
+		t.Fatalf("CacheOf(%s): there is none", name)
+	}
+	return client.NewEdge(c)
+}
+
+// TestNames: what scenarios can name, and what there is, are the same.
+func TestNames(t *testing.T) {
+	for _, n := range scenarios.Clients() {
+		if _, ok := client.Reader(n.Name, client.Clock{}); !ok {
+			t.Errorf("Reader(%s): scenarios can ask for it, and there is none", n.Name)
+		}
+	}
+	for _, n := range scenarios.Caches() {
+		if _, ok := client.CacheOf(n.Name); !ok {
+			t.Errorf("CacheOf(%s): scenarios can ask for it, and there is none", n.Name)
+		}
+	}
+	if r, c := client.Names(); len(r) != len(scenarios.Clients()) || len(c) != len(scenarios.Caches()) {
+		t.Errorf("Names() = %v, %v, want those that scenarios can name", r, c)
+	}
+	if _, ok := client.Reader("hls", client.Clock{}); ok {
+		t.Error("Reader(hls) is there")
+	}
+}
+
+// A slow reader says at which pace, and a player for how long it waits.
+func TestWhatRequestsSay(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		patience time.Duration
+		pace     int64
+	}{{"once", 0, 0}, {"slow", 0, 100_000}, {"hls.js", 10 * time.Second, 0}, {"dash.js", 20 * time.Second, 0}} {
+		var out storm.Out
+		named(t, c.name).Due(0, reads(storm.LiveEdge, 1, 0)[0], &out)
+		if len(out.Sends) != 1 || out.Sends[0].Patience != c.patience || out.Sends[0].Pace != c.pace {
+			t.Errorf("%s sends %+v, want a patience of %v and a pace of %d", c.name, out.Sends, c.patience, c.pace)
+		}
 	}
 }
 

@@ -1,6 +1,8 @@
 package client
 
 import (
+	"context"
+	"errors"
 	"time"
 
 	"origin-storm/origin/segment"
@@ -21,9 +23,32 @@ func Patient(n int) Follow {
 // what makes an outage a retry storm.
 func Insistent(n int, every time.Duration) Follow {
 	return func(s storm.Sample) (time.Duration, bool) {
-		failed := s.Err != nil || s.Status >= 500 || s.Status == 429 || s.Status == 404
-		return s.Done + every, s.Try < n && failed && s.Via != storm.Dropped && s.Class != storm.Missing
+		return s.Done + every, s.Try < n && failed(s)
 	}
+}
+
+// hlsjs is what hls.js does about a fragment (1.7.4, fragLoadPolicy, shouldRetry, retryForHttpStatus): a 4xx is final, and so is an
+// answer that never began because nobody was there (status 0 while the browser is online). After a 5xx it waits 1 s, twice as
+// long each time, 8 s at most; what timed out it asks for at once.
+func hlsjs(s storm.Sample) (time.Duration, bool) {
+	switch {
+	case errors.Is(s.Err, context.DeadlineExceeded):
+		return s.Done, s.Try < 4 && s.Via != storm.Dropped
+	case s.Err == nil && s.Status >= 500:
+		return s.Done + min(time.Second<<min(s.Try, 3), 8*time.Second), s.Try < 6
+	}
+	return 0, false
+}
+
+// dashjs is what dash.js does about a media segment (5.2.1, retryAttempts 3, retryIntervals 1000): whatever is no 2xx is asked for
+// again a second later.
+func dashjs(s storm.Sample) (time.Duration, bool) {
+	return s.Done + time.Second, s.Try < 3 && failed(s)
+}
+
+// failed reports whether s is a failure as a player sees it. What does not exist is not meant to come.
+func failed(s storm.Sample) bool {
+	return (s.Err != nil || s.Status >= 400) && s.Via != storm.Dropped && s.Class != storm.Missing
 }
 
 // Until asks again for whatever did not come whole, each time when the answer's lifetime ends but not before every has

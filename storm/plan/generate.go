@@ -24,6 +24,7 @@ type generator struct {
 	// so that what is kept at a time does not depend on the publish delay.
 	delay  int64
 	edges  []reader   // those of this share
+	breaks []interruption
 	packs  [][]string // names of packagers by event and pipeline; empty if in another share
 	probes []string   // likewise by event
 }
@@ -31,6 +32,7 @@ type generator struct {
 // reader is an edge.
 type reader struct {
 	name string
+	rank int           // among all edges, from 0
 	way  time.Duration // from there to the origin's door
 	warm bool          // it reads in a warm-up
 }
@@ -60,10 +62,13 @@ func newGenerator(c Config) *generator {
 		g.packs = append(g.packs, names)
 		g.probes = append(g.probes, g.keep(prober+"/"+e.Name))
 	}
+	if c.Scenario.Readers.Restart != nil {
+		g.breaks = interruptions(faults(c.Scenario, c.Windows))
+	}
 	sites := c.Scenario.Readers.Sites
 	site, upTo := -1, scenarios.Share(0)
 	for i := range c.Scenario.Readers.Edges {
-		r := reader{name: edge + "/" + strconv.Itoa(i+1), warm: i%warmEdges == 0}
+		r := reader{name: edge + "/" + strconv.Itoa(i+1), rank: i, warm: i%warmEdges == 0}
 		if len(sites) > 0 {
 			for site < len(sites)-1 && float64(i)+0.5 > float64(upTo)*float64(c.Scenario.Readers.Edges) {
 				site++
@@ -194,21 +199,28 @@ func (g *generator) read(items []item, n int64) []item {
 				items = append(items, item{at: g.due(e, n-1), number: n, event: uint16(e), rendition: uint16(r), class: storm.Probe})
 			}
 		}
-		if w, ok := g.stormy(g.due(e, n)); ok {
+		if w, ok := stormy(g.Windows, g.due(e, n)); ok {
 			items = g.herd(items, e, n, w)
+			items = g.restart(items, e, n, w)
 		}
 	}
 	return items
 }
 
-// stormy returns the window in which at falls, if edges read in it.
-func (g *generator) stormy(at time.Duration) (storm.Window, bool) {
-	for _, w := range g.Windows {
+// stormy returns the window in which at falls, and whether edges read in it.
+func stormy(windows []storm.Window, at time.Duration) (storm.Window, bool) {
+	for _, w := range windows {
 		if at >= w.From && at < w.To {
 			return w, w.Name == scenarios.StormPhase || w.Name == scenarios.WarmUpPhase
 		}
 	}
 	return storm.Window{}, false
+}
+
+// oldest is the number of the oldest segment that can be read while n is the newest: one that this run has published, and that is
+// not about to leave the DVR window.
+func (c Config) oldest(n int64) int64 {
+	return max(c.First, n+2-int64(c.Scenario.Event.DVR/c.Scenario.Event.Segment.Duration()))
 }
 
 // herd adds the requests of all edges for segment n of an event, and what else they ask for in the segment's time, which is a
@@ -218,14 +230,19 @@ func (g *generator) herd(items []item, e int, n int64, w storm.Window) []item {
 	due, before := g.due(e, n), max(g.due(e, n-1), w.From)
 	from := w.From + (due-w.From)/duration*duration
 	to := min(from+duration, w.To)
-	oldest := max(g.First, n+2-int64(g.Scenario.Event.DVR/duration))
+	oldest := g.oldest(n)
+	asking := g.asking(due, w)
+	viewers := max(1, g.Scenario.Readers.Viewers)
 	for k, edge := range g.edges {
 		if w.Name == scenarios.WarmUpPhase && !edge.warm {
 			continue
 		}
 		for r := range g.Scenario.Event.Renditions {
 			i := item{number: n, from: int32(k), event: uint16(e), rendition: uint16(r)}
-			for viewer := range max(1, g.Scenario.Readers.Viewers) {
+			for viewer := range viewers {
+				if !asks(asking, edge.rank*viewers+viewer) {
+					continue
+				}
 				draw := func(what string, again int) float64 { return g.draw(what, edge.name, i, viewer*maxExtra+again) }
 				live := i
 				if draw("early", 0) < float64(behaviour.Early) {

@@ -8,7 +8,9 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -161,18 +163,56 @@ func clients(c Config) func(from string) storm.Client {
 		}
 		return t.Deadline(id.Number).Sub(start)
 	}
+	clock := client.Clock{
+		Due:     func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(start) },
+		Oldest:  func(event string, at time.Duration) int64 { return c.oldest(templates[event].Next(start.Add(at))) },
+		Reading: func(at time.Duration) bool { _, ok := stormy(c.Windows, at); return ok },
+		Segment: c.Scenario.Event.Segment.Duration(),
+	}
+	r := c.Scenario.Readers
 	return func(from string) storm.Client {
 		kind, _, _ := strings.Cut(from, "/")
-		switch {
-		case kind == packager:
+		switch kind {
+		case packager:
 			return &client.Packager{}
-		case kind == prober:
+		case prober:
 			return client.Direct{Again: client.Until(deadline, probeEvery)}
-		case c.Scenario.Readers.Viewers > 0:
-			return client.NewEdge(client.Caching{Quantum: c.Scenario.Readers.Quantum})
 		}
-		return client.Direct{}
+		reader, _ := client.Reader(r.Behaviour.Clients.Of(spread(rank(from), silver)), clock) // the scenario is valid, so that there is one
+		if r.Viewers == 0 {
+			return reader
+		}
+		cache, _ := client.CacheOf(cmp.Or(r.Cache, scenarios.Caches()[0].Name))
+		cache.Quantum = cmp.Or(r.Quantum, cache.Quantum)
+		if r.Restart != nil {
+			for _, i := range interruptions(faults(c.Scenario, c.Windows)) {
+				cache.Purges = append(cache.Purges, i.to)
+			}
+		}
+		if d, ok := reader.(client.Direct); ok {
+			cache.Again = d.Again
+		}
+		return client.NewEdge(cache)
 	}
+}
+
+// rank is an edge's number, from 0, out of its name, which ends in the number from 1.
+func rank(from string) int {
+	n, _ := strconv.Atoi(from[strings.LastIndexByte(from, '/')+1:])
+	return n - 1
+}
+
+// Who asks and who behaves how are chosen by multiples of different numbers, so that neither depends on the other.
+const (
+	golden = 0.6180339887498949
+	silver = 0.4142135623730950
+)
+
+// spread is a place between 0 and 1 for the nth of many, such that any number of successive ones are spread evenly: the fractional
+// parts of an irrational number's multiples.
+func spread(n int, by float64) float64 {
+	_, u := math.Modf(float64(n+1) * by)
+	return u
 }
 
 // mine reports whether a client is in c's share. Packagers and readers are never in one: what reads take of a process or its
