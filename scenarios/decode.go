@@ -239,6 +239,15 @@ func (d *decoder) value(field string, n ast.Node, v reflect.Value) {
 			}
 			v.SetInt(int64(i))
 		}
+	case reflect.Float64:
+		if text, ok := d.scalar(field, n, "a number"); ok {
+			f, err := strconv.ParseFloat(text, 64)
+			if err != nil || f-f != 0 { // infinite or not a number
+				d.fail(d.node(n), field, "", "%q is not a number", text)
+				f = 0
+			}
+			v.SetFloat(f)
+		}
 	case reflect.Bool:
 		b, ok := n.(*ast.BoolNode)
 		if !ok {

@@ -74,6 +74,14 @@ func TestRefused(t *testing.T) {
 		{"hits without a cache", "name: x\nbackends: [{name: k, store: embedded, hit-ratio: 50%}]"},
 		{"an unknown edge", "name: x\nbackends: [{name: k, store: embedded, edge: varnsh}]"},
 		{"an edge before edges", "name: x\nreaders: {viewers: 5}\nbackends: [{name: k, store: embedded, edge: nginx}]"},
+		{"a client that nobody is", "name: x\nreaders: {behaviour: {clients: hlsjs}}"},
+		{"clients that are not all", "name: x\nreaders:\n  behaviour:\n    clients: {hls.js: 50%, dash: 40%}"},
+		{"a client who walks behind a cache", "name: x\nreaders: {viewers: 5, behaviour: {clients: {ffmpeg: 1}}}"},
+		{"a cache that nobody makes", "name: x\nreaders: {viewers: 5, cache: squid}"},
+		{"a cache that nobody asks", "name: x\nreaders: {cache: nginx}"},
+		{"a ramp of one step", "name: x\nreaders: {ramp: {steps: 1, from: 120%, over: quiet}}"},
+		{"a ramp that goes back in time", "name: x\nreaders: {ramp: {from: 0.1, points: [{at: 4s, share: 1}, {at: 2s, share: 200%}]}}"},
+		{"readers who come back without end", "name: x\nreaders: {restart: {factor: 0.5}}"},
 		{"readers apart in one process", "name: x\nbackends: [{name: k, store: embedded, cores: {readers: 1, publish: 0}}]"},
 		{"a processor that is none", "name: x\ndrivers: 2\nbackends: [{name: k, store: embedded, cores: {cache: 0, serve: -1, sore: 1}}]"},
 		{"processors that are none", "name: x\ndrivers: 2\nbackends: [{name: k, store: embedded, cores: {cache: 0, serve: -1, store: 1024}}]"},
@@ -209,7 +217,10 @@ readers:
   sites:
     - {name: ams, rtt: 8ms, share: 70%}
     - {name: nyc, rtt: 80ms, share: 0.3}
-  behaviour: {aligned: 50ms, early: 0.1, dvr: 2, missing: 0.01}
+  cache: nginx
+  behaviour: {aligned: 50ms, early: 0.1, dvr: 2, missing: 0.01, clients: {hls.js: 60%, dash.js: 0.4}}
+  ramp: {over: run, from: 10%, to: 50%, steps: 4}
+  restart: {factor: 10, over: 6s}
 windows: {warm-up: 5s, quiet: 4s, storm: 6s, repeat: 2, until: 10}
 origin: {serve: 2, hot: 64MiB, collapse: true, shed: true}
 backends:
@@ -223,7 +234,7 @@ thresholds:
   - "swept: storm live-edge response p99 < 150ms"
 drivers: 2
 `)
-	quarter := scenarios.Share(0.25)
+	quarter, half := scenarios.Share(0.25), scenarios.Share(0.5)
 	want := scenarios.Scenario{
 		Name: "full", About: "every field\n",
 		Event: scenarios.Event{
@@ -235,7 +246,10 @@ drivers: 2
 		Readers: scenarios.Readers{
 			Edges: 10, Viewers: 20, Quantum: 500 * time.Millisecond,
 			Sites:     []scenarios.Site{{Name: "ams", RTT: 8 * time.Millisecond, Share: 0.7}, {Name: "nyc", RTT: 80 * time.Millisecond, Share: 0.3}},
-			Behaviour: scenarios.Behaviour{Aligned: 50 * time.Millisecond, Early: 0.1, DVR: 2, Missing: 0.01},
+			Cache:     "nginx",
+			Behaviour: scenarios.Behaviour{Aligned: 50 * time.Millisecond, Early: 0.1, DVR: 2, Missing: 0.01, Clients: scenarios.Mix{{Name: "hls.js", Share: 0.6}, {Name: "dash.js", Share: 0.4}}},
+			Ramp:      &scenarios.Ramp{Over: "run", From: 0.1, To: &half, Steps: 4},
+			Restart:   &scenarios.Restart{Factor: 10, Over: 6 * time.Second},
 		},
 		Windows: scenarios.Windows{WarmUp: scenarios.WarmUp(5 * time.Second), Quiet: 4 * time.Second, Storm: 6 * time.Second, Repeat: 2, Until: 10},
 		Origin:  scenarios.Origin{Serve: 2, Hot: 64 << 20, Collapse: true, Shed: true},

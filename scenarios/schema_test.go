@@ -63,6 +63,16 @@ func generate(t *testing.T) []byte {
 				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 					{Type: "number", Minimum: "0"}, text(`^[0-9.]+ ?%$`, ""),
 				}}
+			case reflect.TypeFor[scenarios.Mix]():
+				shares := jsonschema.NewProperties()
+				for _, n := range scenarios.Clients() {
+					share := &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number", Minimum: "0"}, text(`^[0-9.]+ ?%$`, "")}}
+					share.Description = n.Name + " " + n.About + "."
+					shares.Set(n.Name, share)
+				}
+				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
+					{Type: "string", Enum: names(scenarios.Clients())}, {Type: "object", Properties: shares, AdditionalProperties: jsonschema.FalseSchema},
+				}}
 			case reflect.TypeFor[scenarios.Instant]():
 				return text(`^(quiet|storm)( [1-9][0-9]*)?( *\+ *[0-9.]+[a-zµ0-9.]+)?$`, "")
 			case reflect.TypeFor[scenarios.Amount]():
@@ -105,12 +115,29 @@ func generate(t *testing.T) []byte {
 	s.Definitions["Backend"] = &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 		{Type: "string", Enum: []any{"s3", "embedded", "embedded+cache", "cassandra", "cassandra+cache"}}, backend,
 	}}
+	if cache, ok := s.Definitions["Readers"].Properties.Get("cache"); ok {
+		cache.Enum = names(scenarios.Caches())
+		for _, n := range scenarios.Caches() {
+			cache.Description += " " + n.Name + ": " + n.About + "."
+		}
+	}
+	if over, ok := s.Definitions["Ramp"].Properties.Get("over"); ok {
+		over.Enum = []any{scenarios.OverStorm, scenarios.OverRun}
+	}
 	s.Definitions["Fault"] = faults(s.Definitions["Fault"])
 	out, err := json.MarshalIndent(s, "", "  ")
 	if err != nil {
 		t.Fatal(err)
 	}
 	return append(out, '\n')
+}
+
+// names are those of a list of behaviours.
+func names(list []scenarios.Named) (all []any) {
+	for _, n := range list {
+		all = append(all, n.Name)
+	}
+	return all
 }
 
 // faults adds the catalogue to the fields that all faults have.
@@ -201,6 +228,10 @@ func TestSchemaRefuses(t *testing.T) {
 		"name: x\nwindows: {quiet: 10}",
 		"name: x\nevent: {renditions: {count: 0}}",
 		"name: x\nevent: {renditions: {total: 10Mbps}}",
+		"name: x\nreaders: {behaviour: {clients: hls}}",
+		"name: x\nreaders: {behaviour: {clients: {hls: 1}}}",
+		"name: x\nreaders: {viewers: 3, cache: squid}",
+		"name: x\nreaders: {ramp: {over: quiet}}",
 		"name: x\nbackends: [redis]",
 		"name: x\nbackends: [{store: s3}]",
 		"name: x\nfaults: [{kill: publish}]",

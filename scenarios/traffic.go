@@ -4,9 +4,9 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
-	"strings"
 	"time"
 
+	"github.com/goccy/go-yaml"
 	"github.com/goccy/go-yaml/ast"
 )
 
@@ -108,9 +108,9 @@ func (m Mix) MarshalYAML() (any, error) {
 	if len(m) == 1 && m[0].Share == 1 {
 		return m[0].Name, nil
 	}
-	all := map[string]float64{}
+	var all yaml.MapSlice
 	for _, p := range m {
-		all[p.Name] = float64(p.Share)
+		all = append(all, yaml.MapItem{Key: p.Name, Value: float64(p.Share)})
 	}
 	return all, nil
 }
@@ -260,13 +260,4 @@ func (c *checker) ramp(r Ramp) {
 		c.that(p.At >= 0 && p.At <= maxWindow, field+".at", "%v: must be 0s to %v", p.At, maxWindow)
 		c.that(i == 0 || p.At >= r.Points[i-1].At, field+".at", "%v is before the point above", p.At)
 	}
-}
-
-// Describe lists behaviours in lines of their names and what they do, for help and documentation.
-func Describe(list []Named) string {
-	var b strings.Builder
-	for _, n := range list {
-		fmt.Fprintf(&b, "| `%s` | %s | %s |\n", n.Name, n.About, n.Source)
-	}
-	return b.String()
 }

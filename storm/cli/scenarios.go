@@ -53,6 +53,18 @@ func scenariosCommand() *cobra.Command {
 			}
 			return w.Flush()
 		}},
+		&cobra.Command{Use: "behaviours", Short: "the behaviours of clients and of edge caches that a scenario can name", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
+			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			for _, l := range []struct {
+				field string
+				list  []scenarios.Named
+			}{{"readers.behaviour.clients", scenarios.Clients()}, {"readers.cache", scenarios.Caches()}} {
+				for _, n := range l.list {
+					fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", l.field, n.Name, n.About, n.Source)
+				}
+			}
+			return w.Flush()
+		}},
 		&cobra.Command{Use: "schema", Short: "print the JSON schema of scenario files", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			_, err := c.OutOrStdout().Write(scenarios.Schema())
 			return err

@@ -32,6 +32,8 @@ func (r *run) exchange(q storm.Request) (s storm.Sample) {
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
 		GotFirstResponseByte: func() { first.Store(int64(r.now())) },
 	})
+	ctx, began := patient(ctx, q)
+	defer began()
 	site, req, err := r.request(ctx, q)
 	if err != nil {
 		s.Sent = r.now()
@@ -44,6 +46,7 @@ func (r *run) exchange(q storm.Request) (s storm.Sample) {
 		return s
 	}
 	res, err := site.RoundTrip(req)
+	began()
 	if err != nil {
 		s.Done, s.Err = r.now(), fmt.Errorf("live: %s %v: %w", req.Method, q.ID, orEnded(ctx, err))
 		if oursToBlame(err) {
@@ -75,12 +78,16 @@ func (r *run) deadline(q storm.Request) time.Duration {
 	if q.Put {
 		return q.Began + segment.Budget
 	}
-	return r.now() + r.x.c.ReadTimeout
+	at := r.now() + r.x.c.ReadTimeout
+	if q.Pace > 0 {
+		at += time.Duration(largest/q.Pace+1) * time.Second
+	}
+	return at
 }
 
 // orEnded prefers ctx's word for why a request ended to the transport's, which may only say that a connection was closed.
 func orEnded(ctx context.Context, err error) error {
-	if ended := ctx.Err(); ended != nil && !errors.Is(err, ended) {
+	if ended := context.Cause(ctx); ended != nil && !errors.Is(err, ended) {
 		return fmt.Errorf("%w: %w", ended, err)
 	}
 	return err
@@ -133,6 +140,9 @@ func (r *run) request(ctx context.Context, q storm.Request) (*site, *http.Reques
 func (r *run) read(s *storm.Sample, res *http.Response) {
 	defer res.Body.Close()
 	stamped := stamp{r: res.Body, run: r, at: r.now()}
+	if s.Pace > 0 {
+		stamped.r = &paced{ctx: res.Request.Context(), r: res.Body, pace: s.Pace}
+	}
 	defer func() { s.Done = stamped.at }()
 	if s.Put || s.Status != http.StatusOK || r.x.c.Unverified {
 		s.Bytes, s.Err = io.Copy(io.Discard, &stamped)

@@ -243,6 +243,9 @@ func (s *sites) serve(q storm.Request) (*site, string) {
 			urls = s.c.Probes
 		}
 		from = &site{Transport: s.transport(s.serveTLS), base: pick(urls, q.From)}
+		if q.Pace > 0 {
+			from.DialContext = narrow(s.dial)
+		}
 		s.consumers[q.From] = from
 	}
 	s.mu.Unlock()

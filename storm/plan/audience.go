@@ -38,11 +38,11 @@ func asks(share float64, n int) bool { return share >= 1 || spread(n, golden) < 
 // interruption is a stretch of time in which faults last.
 type interruption struct{ from, to time.Duration }
 
-// interruptions returns those of faults, in order, which are sorted by time. A fault without an end interrupts nothing that goes on
-// later, and faults that overlap are one interruption.
+// interruptions returns those of faults, which are in order of time. A fault without an end interrupts nothing that goes on later,
+// what befalls readers does not send them away, and faults that overlap are one interruption.
 func interruptions(faults []storm.Fault) (all []interruption) {
 	for _, f := range faults {
-		if f.For <= 0 {
+		if f.For <= 0 || f.To == scenarios.OfReaders {
 			continue
 		}
 		if last := len(all) - 1; last >= 0 && f.At <= all[last].to {

@@ -23,7 +23,7 @@ type generator struct {
 	// delay is how many ticks after its end a segment is due, rounded down: readers are planned that much later than packagers,
 	// so that what is kept at a time does not depend on the publish delay.
 	delay  int64
-	edges  []reader   // those of this share
+	edges  []reader // those of this share
 	breaks []interruption
 	packs  [][]string // names of packagers by event and pipeline; empty if in another share
 	probes []string   // likewise by event
