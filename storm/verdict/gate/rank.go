@@ -82,13 +82,16 @@ func (w averages) interval(null signedRank) (low, high float64, ok bool) {
 }
 
 // spending names the function by which alpha and beta are spent.
-const spending = "Lan and DeMets (1983), Pocock type"
+const spending = "Lan and DeMets (1983) with the function alpha t^2 of Kim and DeMets (1987)"
 
-// spent is how much of alpha is spent after look i: Lan and DeMets, "Discrete sequential boundaries for clinical trials", Biometrika
-// 70 (1983), the function that comes near Pocock's boundaries, with quads for information. O'Brien and Fleming's would leave
-// the early looks less than a rank test of few quads can reach.
+// spent is how much of alpha is spent after look i. Lan and DeMets, "Discrete sequential boundaries for clinical trials", Biometrika 70
+// (1983), let it be any function that rises from 0 to alpha over the information gathered, here the quads. The square, from
+// Kim and DeMets, "Design and analysis of group sequential tests based on the type I error spending rate function", Biometrika 74
+// (1987), lies between those of Pocock and of O'Brien and Fleming: it leaves the last look most of alpha, and the first ones
+// as much as a rank test of few quads can reach at all.
 func spent(alpha float64, looks []int, i int) float64 {
-	return alpha * math.Log1p((math.E-1)*float64(looks[i])/float64(looks[len(looks)-1]))
+	t := float64(looks[i]) / float64(looks[len(looks)-1])
+	return alpha * t * t
 }
 
 // share is what look i spends of alpha. Testing at each look's share is valid however the looks are correlated, as the probability
