@@ -17,26 +17,31 @@ type job struct {
 	publishes                  int // a block
 }
 
-// quads makes n quads in the order of seed.
-func (j job) quads(n int, seed uint64) []gate.Quad {
-	rng := rand.New(rand.NewPCG(seed, 77))
-	level := 0.0
+// quads makes n quads in the order of seed; head is slower in the first series, "write p50", and not in others, which are beside it.
+func (j job) quads(n int, seed uint64, others ...string) []gate.Quad {
 	out := make([]gate.Quad, n)
-	for i := range out {
-		for k, side := range gate.Order(seed, i) {
-			level += j.drift * rng.NormFloat64()
-			at := math.Log(3) + level + j.block*rng.NormFloat64()
-			if rng.Float64() < j.tail {
-				at += rng.ExpFloat64() // the machine is busy with something else
+	for s, name := range append([]string{"write p50"}, others...) {
+		rng := rand.New(rand.NewPCG(seed, uint64(s)))
+		level := 0.0
+		for i := range out {
+			for k, side := range gate.Order(seed, i) {
+				level += j.drift * rng.NormFloat64()
+				at := math.Log(3) + level + j.block*rng.NormFloat64()
+				if rng.Float64() < j.tail {
+					at += rng.ExpFloat64() // the machine is busy with something else
+				}
+				if s == 0 && side == gate.Head {
+					at += math.Log(j.head)
+				}
+				ms := make([]float64, j.publishes)
+				for l := range ms {
+					ms[l] = math.Exp(at + j.within*rng.NormFloat64())
+				}
+				if s == 0 {
+					out[i][k] = gate.Block{Side: side, Samples: map[string][]float64{}}
+				}
+				out[i][k].Samples[name] = ms
 			}
-			if side == gate.Head {
-				at += math.Log(j.head)
-			}
-			ms := make([]float64, j.publishes)
-			for l := range ms {
-				ms[l] = math.Exp(at + j.within*rng.NormFloat64())
-			}
-			out[i][k] = gate.Block{Side: side, Samples: map[string][]float64{"write p50": ms}}
 		}
 	}
 	return out
