@@ -10,7 +10,6 @@ import (
 	"iter"
 	"math"
 	"net"
-	"runtime"
 	"sync"
 	"time"
 
@@ -57,8 +56,8 @@ type Config struct {
 
 	// Dial makes connections; nil means TCP.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
-	// Virtual waits on Go timers alone. It must be set in a testing/synctest bubble, whose time stands still while a thread
-	// sleeps in the kernel; elsewhere it costs a millisecond of lag.
+	// Virtual waits on Go timers alone. It must be set in a testing/synctest bubble, whose time stands still while the kernel is
+	// waited for; elsewhere it costs a millisecond of lag.
 	Virtual bool
 }
 
@@ -128,17 +127,16 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 	if !x.c.Start.IsZero() {
 		start = begin.Add(time.Until(x.c.Start)) // with begin's monotonic reading, so that a step of the clock moves nothing
 	}
-	if !x.c.Virtual {
-		// The pacer has a thread of its own, so that the kernel wakes it and not another goroutine. The agenda's generator is
-		// a coroutine of the goroutine that makes it, and has to find that locked as it was.
-		runtime.LockOSThread()
-		defer runtime.UnlockOSThread()
-	}
 	requests, stop := ahead(p.Requests)
 	defer stop()
 	p.Requests = requests
-	r := &run{x: x, wire: wire, start: start, rec: rec, agenda: storm.NewAgenda(p), wake: make(chan struct{}, 1)}
+	r := &run{x: x, wire: wire, start: start, rec: rec, agenda: storm.NewAgenda(p), paced: make(chan error, 1)}
 	defer r.agenda.Stop()
+	var err error
+	if r.alarm, err = newAlarm(x.c.Virtual); err != nil {
+		return fmt.Errorf("live: nothing to keep time with: %w", err)
+	}
+	defer r.alarm.close()
 
 	running, over := context.WithCancel(context.WithoutCancel(ctx))
 	defer over()
@@ -148,7 +146,14 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 		faults.Go(func() { OnTime(running, start, f, x.sites.fault) })
 		faults.Go(func() { OnTime(running, start, f, x.c.Fault) })
 	}
-	err := r.pace(ctx)
+	unhook := context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.alarm.set(r.start)
+	})
+	go r.pace(ctx)
+	err = <-r.paced
+	unhook()
 	r.mu.Lock()
 	r.stopping = true
 	r.mu.Unlock()
@@ -182,13 +187,15 @@ type run struct {
 	wire    context.Context // of all requests; ends when their grace does
 	start   time.Time
 	rec     storm.Recorder
-	wake    chan struct{} // tells the pacer that something is due earlier than it knew, or that nothing is left
+	paced   chan error // gets what the pacer ended with
 	flights sync.WaitGroup
 
 	mu       sync.Mutex // guards what follows, and so every call of a Client
+	alarm    alarm      // wakes the pacer; that waits for it without mu
 	agenda   *storm.Agenda
 	out      storm.Out
 	spare    storm.Out
+	starts   []storm.Request // to fly
 	flying   int
 	asleep   time.Duration // until when the pacer sleeps
 	stopping bool
@@ -196,17 +203,21 @@ type run struct {
 
 func (r *run) now() time.Duration { return time.Since(r.start) }
 
-// fine is how long before an instant the pacer leaves Go's timers, which are a millisecond coarse on Linux (golang/go#44343),
-// for the kernel's. A request that is put off to an instant within a sleep this long is late by at most as much.
-const fine = 2 * time.Millisecond
+// early is how long before an instant the pacer has itself woken at most, to spend what is left spinning: a thread takes tens of
+// microseconds to come back from the kernel, and at times two hundred. Of a short wait it spins a tenth at most, so that at
+// whatever rate it takes a tenth of a processor.
+const early = 200 * time.Microsecond
 
 // pace calls clients as requests are due, until nothing is left or ctx ends.
-func (r *run) pace(ctx context.Context) error {
-	timer := time.NewTimer(math.MaxInt64)
-	defer timer.Stop()
+//
+// It hands the pacing on to a new goroutine when there is something to send, and sends it itself: what waits for the next instant
+// has time to be scheduled, and what is due now has none. To have another goroutine send it costs a wake-up of another thread, a
+// tenth of a millisecond on an idle machine.
+func (r *run) pace(ctx context.Context) {
 	for {
 		if ctx.Err() != nil {
-			return context.Cause(ctx)
+			r.paced <- context.Cause(ctx)
+			return
 		}
 		r.mu.Lock()
 		at, ok := r.agenda.Peek()
@@ -215,39 +226,43 @@ func (r *run) pace(ctx context.Context) error {
 			q := r.agenda.Pop()
 			r.agenda.Client(q.From).Due(now, q, &r.out)
 			r.carry()
+			last, some := r.takeOff()
 			r.mu.Unlock()
+			if some {
+				go r.pace(ctx)
+				r.fly(last)
+				return
+			}
 			continue
 		}
 		if !ok && r.flying == 0 {
 			r.mu.Unlock()
-			return nil
+			r.paced <- nil
+			return
 		}
-		r.asleep = math.MaxInt64
-		if ok {
-			r.asleep = at
-		}
-		r.mu.Unlock()
-		coarse := at - now
-		if !r.x.c.Virtual {
-			coarse -= fine
-		}
-		if !ok {
-			coarse = math.MaxInt64
-		}
-		if coarse <= 0 {
-			sleepUntil(r.start.Add(at))
+		if woken := at == r.asleep; ok && woken && at-now <= early && !r.x.c.Virtual {
+			r.mu.Unlock()
+			for r.now() < at {
+			}
 			continue
 		}
-		timer.Reset(coarse)
-		select {
-		case <-timer.C:
-		case <-r.wake:
-		case <-ctx.Done():
+		switch {
+		case !ok:
+			r.asleep = math.MaxInt64
+			r.alarm.set(time.Time{})
+		case r.x.c.Virtual:
+			r.asleep = at
+			r.alarm.set(r.start.Add(at))
+		default:
+			r.asleep = at
+			r.alarm.set(r.start.Add(at - min(early, (at-now)/10)))
 		}
+		r.mu.Unlock()
+		r.alarm.wait()
 	}
 }
 
-// carry does what clients have put in out, and what follows from that. mu is held.
+// carry does what clients have put in out, and what follows from that, but for the sends, which takeOff begins. mu is held.
 func (r *run) carry() {
 	for len(r.out.Waits)+len(r.out.Samples)+len(r.out.Sends) > 0 {
 		out := r.out
@@ -269,14 +284,10 @@ func (r *run) carry() {
 	}
 }
 
-func (r *run) rouse() {
-	select {
-	case r.wake <- struct{}{}:
-	default:
-	}
-}
+// rouse wakes the pacer: something is due earlier than it knew, or nothing is left. mu is held.
+func (r *run) rouse() { r.alarm.set(r.start) }
 
-// send starts a request, or says at once why it cannot be sent. mu is held.
+// send has a request started, or says at once why it cannot be sent. mu is held.
 func (r *run) send(q storm.Request) {
 	var err error
 	switch {
@@ -288,7 +299,8 @@ func (r *run) send(q storm.Request) {
 		err = fmt.Errorf("%w: %d; raise the bound, or split the plan over more driver processes", errTooMany, r.flying)
 	default:
 		r.flying++
-		r.flights.Go(func() { r.fly(q) })
+		r.flights.Add(1)
+		r.starts = append(r.starts, q)
 		r.x.count(r.flying, 1, 0)
 		return
 	}
@@ -299,6 +311,20 @@ func (r *run) send(q storm.Request) {
 	r.agenda.Client(q.From).Done(storm.Sample{Request: q, Via: storm.Dropped, Sent: now, Done: now, Err: err}, &r.out)
 }
 
+// takeOff starts what send collected but for the last, which it leaves to its caller to fly. mu is held.
+func (r *run) takeOff() (last storm.Request, some bool) {
+	n := len(r.starts)
+	if n == 0 {
+		return last, false
+	}
+	for _, q := range r.starts[:n-1] {
+		go r.fly(q)
+	}
+	last = r.starts[n-1]
+	r.starts = r.starts[:0]
+	return last, true
+}
+
 func (x *Executor) count(flying int, sent, dropped int64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -307,19 +333,23 @@ func (x *Executor) count(flying int, sent, dropped int64) {
 	x.stats.MostAtOne = max(x.stats.MostAtOne, flying)
 }
 
-// fly carries one request out and tells its client.
+// fly carries a request out and tells its client, and goes on with what that sends at once.
 func (r *run) fly(q storm.Request) {
-	s := r.exchange(q)
-	if s.Via == storm.Dropped {
-		r.x.count(0, -1, 1)
-	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.flying--
-	r.agenda.Client(q.From).Done(s, &r.out)
-	r.carry()
-	if r.flying == 0 {
-		r.rouse()
+	for more := true; more; {
+		s := r.exchange(q)
+		if s.Via == storm.Dropped {
+			r.x.count(0, -1, 1)
+		}
+		r.mu.Lock()
+		r.flying--
+		r.agenda.Client(q.From).Done(s, &r.out)
+		r.carry()
+		q, more = r.takeOff()
+		if r.flying == 0 {
+			r.rouse()
+		}
+		r.mu.Unlock()
+		r.flights.Done()
 	}
 }
 

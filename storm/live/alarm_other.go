@@ -1,0 +1,5 @@
+//go:build !linux
+
+package live
+
+func newPreciseAlarm() (alarm, error) { return newTimerAlarm(), nil }
