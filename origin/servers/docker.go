@@ -351,6 +351,8 @@ func (c *contained) stop() error {
 	})
 }
 
+func (c *contained) group() int { return 0 }
+
 func (c *contained) pin(processors []int) error {
 	if len(processors) == 0 {
 		return nil

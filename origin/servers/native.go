@@ -121,6 +121,8 @@ func (p *process) start(context.Context) (<-chan struct{}, error) {
 	return ended, nil
 }
 
+func (p *process) group() int { return p.pid }
+
 func (p *process) pin(processors []int) error {
 	p.on = processors
 	if len(processors) == 0 {

@@ -38,6 +38,8 @@ type runner interface {
 	kill() error
 	stop() error
 	resume() error
+	// group is the process group it is in, 0 where that is none of this machine's.
+	group() int
 	// pin confines what runs, and what is started again, to processors; none: wherever this process may run.
 	pin(processors []int) error
 	// discard removes what is left of it; it must have ended.
@@ -193,6 +195,13 @@ func (s *Server) Pin(processors ...int) error {
 		return fmt.Errorf("servers: pin %s to processors %v: %w", s.Name, processors, err)
 	}
 	return nil
+}
+
+// Group is the number of the process group in which the server runs, see GroupTimes; 0 for a container.
+func (s *Server) Group() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.run.group()
 }
 
 // Restart ends the server if it runs, starts it again at the same address and with the data it had on disk, and waits until it

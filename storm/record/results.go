@@ -48,10 +48,13 @@ type Backend struct {
 	Isolation  *WriteIsolation `json:"write_isolation"` // null without quiet or without storm windows
 	Segments   Segments        `json:"segments"`
 	Cache      Cache           `json:"cache"`
-	Edge       *Edge           `json:"edge"`                // null where no backend of the scenario has one
-	Cores      []Core          `json:"cores,omitempty"`     // where a backend of the scenario pins processes
-	Published  *Reference      `json:"published,omitempty"` // published figures of this kind of store, for comparison
-	Notes      []string        `json:"notes"`               // warnings that travel with the figures
+	Edge       *Edge           `json:"edge"`            // null where no backend of the scenario has one
+	Cores      []Core          `json:"cores,omitempty"` // where a backend of the scenario pins processes
+	// CPUSeconds is what the processes of the measured part have taken of the machine's processors, by what they do: driver, publish,
+	// serve, store, cache, edge; left out where that is not known, as of containers and of what was running before.
+	CPUSeconds map[string]float64 `json:"cpu_seconds,omitempty"`
+	Published  *Reference         `json:"published,omitempty"` // published figures of this kind of store, for comparison
+	Notes      []string           `json:"notes"`               // warnings that travel with the figures
 }
 
 // Reference holds somebody else's published figures.

@@ -51,6 +51,9 @@ type Target struct {
 	// Stats asks the origin's nodes for their counts, but for one that answers the run's own reader alone; nil where they cannot
 	// be asked.
 	Stats func(ctx context.Context) ([]origin.Stats, error)
+	// Groups are the process groups of the arm's processes, by what they do: publish, serve, store, cache, edge; nil where they are not
+	// known.
+	Groups func() map[string][]int
 	// Close stops and removes all that Up started.
 	Close func() error
 }
@@ -109,6 +112,7 @@ type uplift struct {
 	serve          []*process
 	probed         *process   // answers the run's own reader, where an edge's requests are to be counted
 	zones          []*process // of embedded caches
+	edge           *servers.Server
 	closers        []func() error
 }
 
@@ -141,7 +145,7 @@ func (u *uplift) up(ctx context.Context) (*Target, error) {
 	if err != nil {
 		return nil, err
 	}
-	t := &Target{Facts: u.facts, Fault: u.fault, Stats: u.stats, Close: u.close, Packagers: processors(u.cores.Packagers), Readers: processors(u.cores.Readers)}
+	t := &Target{Facts: u.facts, Fault: u.fault, Stats: u.stats, Groups: u.groups, Close: u.close, Packagers: processors(u.cores.Packagers), Readers: processors(u.cores.Readers)}
 	t.Publish.URLs = []string{"http://" + u.publish.ready.Publish}
 	for _, addr := range at {
 		t.Serve.URLs = append(t.Serve.URLs, "http://"+addr)
@@ -168,6 +172,7 @@ func (u *uplift) serving(ctx context.Context, spawn *spawner) (addresses []strin
 		return nil, err
 	}
 	u.closers = append([]func() error{c.Close}, u.closers...) // before its directory goes
+	u.edge = c.Edge
 	if err := u.pin(c.Edge, u.cores.Serve); err != nil {
 		return nil, err
 	}

@@ -88,12 +88,13 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	cpu := cpuTime()
+	cpu, used, spent := cpuTime(), processorTimes(target), m.account.CPUSeconds
 	x, err := m.execute(ctx, target, events)
 	if err != nil && ctx.Err() == nil {
 		return nil, err
 	}
 	m.account.CPUSeconds += (cpuTime() - cpu).Seconds()
+	taken := usage(used, processorTimes(target), m.account.CPUSeconds-spent)
 	after, err := counts(context.WithoutCancel(ctx), target)
 	if err != nil {
 		m.note(m.arm.Name, "warning", m.elapsed(), "the origin's counts could not be read at the end: "+err.Error())
@@ -101,6 +102,7 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	down()
 	b := m.result(target, x)
 	b.Notes = append(b.Notes, warmed...)
+	b.CPUSeconds = taken
 	if after != nil {
 		b.Cache = cacheFigures(before, after, b)
 		edgeFigures(b.Edge, before, after, b, m.recording.Asked())

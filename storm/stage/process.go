@@ -193,6 +193,19 @@ func (p *process) running() bool {
 }
 
 // signal sends sig without expecting an end.
+// pid is the number of the running process, which is its group's, too; ok is false if none runs, or p is nil.
+func (p *process) pid() (pid int, ok bool) {
+	if p == nil {
+		return 0, false
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !p.wanted || p.cmd == nil || p.cmd.Process == nil {
+		return 0, false
+	}
+	return p.cmd.Process.Pid, true
+}
+
 func (p *process) signal(sig syscall.Signal) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

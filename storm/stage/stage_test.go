@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -133,6 +134,11 @@ backends: [embedded+cache]
 		s.Drivers = drivers
 		res, run := carry(t, t.Context(), s, nil)
 		sound(t, res)
+		for _, what := range []string{"driver", "publish", "serve", "store", "cache"} {
+			if took := res.Backends[0].CPUSeconds[what]; runtime.GOOS == "linux" && !(took > 0 && took < 60) {
+				t.Errorf("%d drivers: %s has taken %v s of the processors", drivers, what, took)
+			}
+		}
 		var got []string
 		for _, p := range res.Backends[0].Phases {
 			for _, o := range p.Operations {
