@@ -194,4 +194,3 @@ func (s *Search) Result() Result {
 	}
 	return r
 }
-
