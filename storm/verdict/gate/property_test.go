@@ -490,7 +490,7 @@ func TestConfig(t *testing.T) {
 	}
 }
 
-// TestResample: what is drawn from recorded quads has their noise and no difference but the injected one; recordings that say
+// TestResample: what is drawn from recorded quads has their noise and no difference but the one it is given; recordings that say
 // nothing are refused.
 func TestResample(t *testing.T) {
 	jobs := [][]gate.Quad{machines()["calm"].quads(40, 1), machines()["calm"].quads(40, 2)}
@@ -499,29 +499,29 @@ func TestResample(t *testing.T) {
 		factor            float64
 		red, green, least int
 	}{{1, 0, 1, 490}, {2, 1, 0, 490}} {
-		o, err := gate.Resample(jobs, c, 500, gate.Injection{Of: "write p50", Factor: tc.factor})
+		o, err := gate.Resample(jobs, c, 500, gate.Scaling{Of: "write p50", Factor: tc.factor})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := tc.red*o.Regress + tc.green*o.Pass; got < tc.least || o.Pass+o.Regress+o.Inconclusive != o.Trials || o.Trials != 500 {
 			t.Errorf("Resample, head times %v: %+v", tc.factor, o)
 		}
-		again, err := gate.Resample(jobs, c, 500, gate.Injection{Of: "write p50", Factor: tc.factor})
+		again, err := gate.Resample(jobs, c, 500, gate.Scaling{Of: "write p50", Factor: tc.factor})
 		if err != nil || again != o {
 			t.Errorf("Resample again = %+v, %v, want %+v", again, err, o)
 		}
 	}
 	// A difference between the recorded sides is not taken for one of head: they exchange places as often as not.
 	lame := [][]gate.Quad{job{drift: 0.02, block: 0.03, within: 0.2, head: 1.5, publishes: 30}.quads(40, 3)}
-	if o, err := gate.Resample(lame, c, 500, gate.Injection{}); err != nil || o.Regress > 10 {
+	if o, err := gate.Resample(lame, c, 500, gate.Scaling{}); err != nil || o.Regress > 10 {
 		t.Errorf("Resample of sides that differ = %+v, %v, want hardly any red", o, err)
 	}
 	for name, f := range map[string]func() (gate.Odds, error){
-		"no jobs":       func() (gate.Odds, error) { return gate.Resample(nil, c, 10, gate.Injection{}) },
-		"an empty job":  func() (gate.Odds, error) { return gate.Resample([][]gate.Quad{nil}, c, 10, gate.Injection{}) },
-		"other samples": func() (gate.Odds, error) { return gate.Resample(jobs, c, 10, gate.Injection{Of: "reads", Factor: 2}) },
+		"no jobs":       func() (gate.Odds, error) { return gate.Resample(nil, c, 10, gate.Scaling{}) },
+		"an empty job":  func() (gate.Odds, error) { return gate.Resample([][]gate.Quad{nil}, c, 10, gate.Scaling{}) },
+		"other samples": func() (gate.Odds, error) { return gate.Resample(jobs, c, 10, gate.Scaling{Of: "reads", Factor: 2}) },
 		"other metrics": func() (gate.Odds, error) {
-			return gate.Resample(jobs, gate.Config{Metrics: []gate.Metric{{Name: "reads"}}}, 10, gate.Injection{})
+			return gate.Resample(jobs, gate.Config{Metrics: []gate.Metric{{Name: "reads"}}}, 10, gate.Scaling{})
 		},
 	} {
 		if o, err := f(); !errors.Is(err, gate.ErrData) {

@@ -15,9 +15,9 @@ type Odds struct {
 	Quads        float64 `json:"quads"`
 }
 
-// Injection makes head worse than it was measured: every sample of the name Of is multiplied by Factor. The zero value changes
+// Scaling makes head worse than it was measured: every sample of the name Of is multiplied by Factor. The zero value changes
 // nothing.
-type Injection struct {
+type Scaling struct {
 	Of     string  `json:"of"`
 	Factor float64 `json:"factor"`
 }
@@ -25,7 +25,7 @@ type Injection struct {
 // stretch is how many recorded quads in a row are drawn together.
 const stretch = 4
 
-// Resample says what gates of c would have said, in so many trials, if nothing but the injection set head apart. jobs are recorded
+// Resample says what gates of c would have said, in so many trials, if nothing but the scaling set head apart. jobs are recorded
 // quads in which both sides are the same (A/A), a slice for each job. A trial takes quads of one job, drawn with replacement
 // in stretches of four in a row, the last quad being followed by the first (the circular block bootstrap of Politis and Romano,
 // 1992). Blocks keep their place in their quad; which of them are head's is up to the trial's own coins. c.Seed seeds all draws.
@@ -33,7 +33,7 @@ const stretch = 4
 // What goes on within a quad and over a few is so kept: bursts, drift, correlation. What goes on over a whole job is not, and
 // neither is a difference between the two processes of a job that ought to be the same, for either stands for head as often.
 // Recorded jobs of one machine say nothing of another, and a few jobs little of the next.
-func Resample(jobs [][]Quad, c Config, trials int, inject Injection) (Odds, error) {
+func Resample(jobs [][]Quad, c Config, trials int, scaling Scaling) (Odds, error) {
 	g, err := New(c)
 	if err != nil {
 		return Odds{}, err
@@ -44,7 +44,7 @@ func Resample(jobs [][]Quad, c Config, trials int, inject Injection) (Odds, erro
 	}
 	var pools [][]injected
 	for i, quads := range jobs {
-		p, err := newPool(quads, inject)
+		p, err := newPool(quads, scaling)
 		if err != nil {
 			return Odds{}, fmt.Errorf("gate: resampling: job %d: %w: %w", i+1, ErrData, err)
 		}
@@ -79,7 +79,7 @@ func Resample(jobs [][]Quad, c Config, trials int, inject Injection) (Odds, erro
 // injected is a recorded quad: the samples of its blocks as they were, and made worse.
 type injected [4]struct{ plain, worse map[string][]float64 }
 
-func newPool(quads []Quad, inject Injection) ([]injected, error) {
+func newPool(quads []Quad, scaling Scaling) ([]injected, error) {
 	if len(quads) < stretch {
 		return nil, fmt.Errorf("%d quads; at least %d", len(quads), stretch)
 	}
@@ -91,16 +91,16 @@ func newPool(quads []Quad, inject Injection) ([]injected, error) {
 				values = slices.Sorted(slices.Values(values)) // every trial sorts them: sorted once, that is cheap
 				plain[name], worse[name] = values, values
 			}
-			if inject.Of != "" {
-				values := plain[inject.Of]
+			if scaling.Of != "" {
+				values := plain[scaling.Of]
 				if len(values) == 0 {
-					return nil, fmt.Errorf("quad %d, block %d has no samples of %s to make worse", i+1, k+1, inject.Of)
+					return nil, fmt.Errorf("quad %d, block %d has no samples of %s to make worse", i+1, k+1, scaling.Of)
 				}
 				values = slices.Clone(values)
 				for i := range values {
-					values[i] *= inject.Factor
+					values[i] *= scaling.Factor
 				}
-				worse[inject.Of] = values
+				worse[scaling.Of] = values
 			}
 			p[i][k].plain, p[i][k].worse = plain, worse
 		}
