@@ -26,6 +26,8 @@ type Config struct {
 	Interval time.Duration
 	// Due is when a segment is due, counted from the run's start. Nil means that nothing ever is.
 	Due func(segment.ID) time.Duration
+	// Keep is how long after it is due a segment can be read: the DVR window; zero means always.
+	Keep time.Duration
 	// Unverified says that bodies are not compared: reads are not counted as verified.
 	Unverified bool
 }
@@ -129,7 +131,11 @@ func (r *Recording) Record(s storm.Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.end = max(r.end, s.Done)
-	r.fates.record(&s, r.during(s.Began))
+	gone := forever
+	if due := r.c.Due(s.ID); r.c.Keep > 0 && s.ID.Number != segment.Init && due < forever-r.c.Keep {
+		gone = due + r.c.Keep
+	}
+	r.fates.record(&s, r.during(s.Began), gone)
 	if s.Via == storm.Wire && !s.Put && s.Status == 200 && s.Class != storm.Missing {
 		r.read++
 		if s.OK() && !r.c.Unverified {
@@ -348,9 +354,11 @@ func (r *Recording) Dropped() (n int64) {
 func (r *Recording) Backend() Backend {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := Backend{Name: r.c.Backend, Servers: []string{}, Notes: []string{}, Phases: []Phase{}}
-	var copies []Copy
-	copies, b.Segments = r.settle()
+	b := Backend{Name: r.c.Backend, Servers: []string{}, Notes: []string{}, Phases: []Phase{}, Offenders: []Offender{}}
+	copies, offenders := r.settle()
+	b.Offenders = append(b.Offenders, offenders...)
+	b.Segments, _ = Tally(copies, seconds(r.c.Interval))
+	b.Segments.Read, b.Segments.Verified = r.read, r.right
 	holds := make(map[string]*histogram, len(r.phases))
 	for _, p := range r.phases {
 		holds[p.name] = &histogram{}

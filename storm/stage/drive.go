@@ -225,7 +225,7 @@ func (j job) execute(ctx context.Context, s scenarios.Scenario, fault func(f sto
 func recordingConfig(s scenarios.Scenario, j job) record.Config {
 	templates := j.templates()
 	return record.Config{
-		Backend: j.Backend, Windows: j.Windows, Interval: s.Event.Segment.Duration(),
+		Backend: j.Backend, Windows: j.Windows, Interval: s.Event.Segment.Duration(), Keep: s.Event.DVR,
 		Due: func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(j.Start) },
 	}
 }
