@@ -115,7 +115,7 @@ func (g *Gate) Decide() (Decision, error) {
 			plan.metrics++
 		}
 	}
-	adjusted := holm(ps)
+	adjusted := Holm(ps)
 	for _, e := range estimates {
 		p := 1.0
 		if e.known {
