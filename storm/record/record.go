@@ -154,7 +154,7 @@ func (r *Recording) Record(s storm.Sample) {
 	}
 	if s.Put && s.Via == storm.Wire && !s.Retried {
 		t := tick{p, int64(s.Began / r.c.Interval)}
-		r.ticks[t] = append(r.ticks[t], float32(ms(answered(&s))))
+		r.ticks[t] = append(r.ticks[t], float32(ms(Answered(&s))))
 	}
 	r.phases[p].operations[s.Class].record(&s)
 	if s.Put && s.OK() && s.Store > 0 {
@@ -179,9 +179,9 @@ func (r *Recording) recordRead(s *storm.Sample) {
 	}
 }
 
-// answered is the response time that is counted for s: of a failure at least the budget, so that refusing at once does not
+// Answered is the response time that is counted for s: of a failure at least the budget, so that refusing at once does not
 // look better than answering.
-func answered(s *storm.Sample) time.Duration {
+func Answered(s *storm.Sample) time.Duration {
 	if s.OK() {
 		return s.Response()
 	}
@@ -237,7 +237,7 @@ func (o *operation) record(s *storm.Sample) {
 	if s.Cached && s.OK() {
 		o.cached++
 	}
-	o.latencies[response].add(answered(s))
+	o.latencies[response].add(Answered(s))
 	if !s.OK() {
 		o.errors++
 		return
