@@ -29,12 +29,16 @@ type GateConfig struct {
 	// Rules are those of the decision. Their Seed is Config's; without Metrics they are writes' and, with readers, reads' p50 and
 	// p99, and failures.
 	Rules gate.Config
+	// Effect is that of each of the metrics which Rules leaves out, but of failures; 0: package gate's.
+	Effect float64
 	// Block is how many segments a block lasts; 0: about a second.
 	Block int
 	// Slow makes head's publishes slower by this part of base's write p50: a regression on purpose, to see whether it is found.
 	Slow float64
 	// Record measures so many quads and decides nothing; 0: decides.
 	Record int
+	// Strict is Results'.
+	Strict bool
 	// Draw draws the report into the folder and commits it, as Config.Finish does for a run; nil leaves the folder to the caller.
 	Draw func(gate.Results, []gate.Quad) error
 }
@@ -154,7 +158,7 @@ func newContest(cfg GateConfig) (*contest, error) {
 	rules := cfg.Rules
 	rules.Seed = cfg.Seed
 	if len(rules.Metrics) == 0 {
-		rules.Metrics = metricsOf(s)
+		rules.Metrics = metricsOf(s, cfg.Effect)
 	}
 	if c.gate, err = gate.New(rules); err != nil {
 		return nil, usage(err)
@@ -453,7 +457,7 @@ func (c *contest) conclude(ctx context.Context, g *rig) gate.Results {
 		Schema: gate.Schema, Scenario: s.Name, About: s.About, Seed: c.cfg.Seed, Started: c.began.UTC(), Seconds: math.Round(time.Since(c.began).Seconds()*10) / 10,
 		Base: c.sides[gate.Base].sum, Head: c.sides[gate.Head].sum,
 		SegmentMS: milliseconds(c.schedule.tick), BlockTicks: c.schedule.block, LeadTicks: c.schedule.lead,
-		Injected: c.injected, Quads: len(c.quads), Rules: c.gate.Config(), Decision: c.decision, Lag99MS: c.lag,
+		Strict: c.cfg.Strict, Injected: c.injected, Quads: len(c.quads), Rules: c.gate.Config(), Decision: c.decision, Lag99MS: c.lag,
 		Environment: g.environment(map[string]string{"base": c.sides[gate.Base].sum.Name, "head": c.sides[gate.Head].sum.Name}),
 		Reasons:     slices.Concat([]string{}, c.reasons),
 	}

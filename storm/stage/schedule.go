@@ -157,15 +157,15 @@ func quads(order []gate.Side, sides [2]*sampler) []gate.Quad {
 
 // metricsOf are what sides are compared on under s: its writes, and with readers its reads. Tails may fail a change; for a change to
 // pass they need not be cleared, since a job is short for them.
-func metricsOf(s scenarios.Scenario) []gate.Metric {
+func metricsOf(s scenarios.Scenario, effect float64) []gate.Metric {
 	all := []gate.Metric{
-		{Name: "write p50", Of: writes, Unit: "ms", Quantile: 0.5},
-		{Name: "write p99", Of: writes, Unit: "ms", Quantile: 0.99, Optional: true},
+		{Name: "write p50", Of: writes, Unit: "ms", Quantile: 0.5, Effect: effect},
+		{Name: "write p99", Of: writes, Unit: "ms", Quantile: 0.99, Effect: effect, Optional: true},
 	}
 	if s.Windows.Storm > 0 {
 		all = append(all,
-			gate.Metric{Name: "read p50", Of: reads, Unit: "ms", Quantile: 0.5},
-			gate.Metric{Name: "read p99", Of: reads, Unit: "ms", Quantile: 0.99, Optional: true})
+			gate.Metric{Name: "read p50", Of: reads, Unit: "ms", Quantile: 0.5, Effect: effect},
+			gate.Metric{Name: "read p99", Of: reads, Unit: "ms", Quantile: 0.99, Effect: effect, Optional: true})
 	}
 	return append(all, gate.Metric{Name: "failures", Of: failures, Unit: "of the requests", Effect: 0.01, Absolute: true})
 }

@@ -36,6 +36,8 @@ type Results struct {
 	Outcome  Outcome  `json:"outcome"`
 	Sentence string   `json:"sentence"`
 	Reasons  []string `json:"reasons"`
+	// Strict says that inconclusive fails, too.
+	Strict bool `json:"strict"`
 	// Base and Head are the sides, over all that was measured of them.
 	Base SideResults `json:"base"`
 	Head SideResults `json:"head"`
