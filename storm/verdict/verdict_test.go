@@ -388,7 +388,7 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("Code(%d) has no meaning", c)
 		}
 	}
-	want := []verdict.Code{1, 2, 104, 105, 93, 94, 99, 0}
+	want := []verdict.Code{1, 2, 104, 105, 93, 94, 99, 96, 95, 0}
 	if got := verdict.Codes[:]; !reflect.DeepEqual(got, want) {
 		t.Errorf("Codes = %v, want the documented order %v", got, want)
 	}
