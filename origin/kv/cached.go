@@ -523,6 +523,7 @@ func (s *Cache) Get(ctx context.Context, key Key) ([]byte, error) {
 			return nil, fmt.Errorf("kv: get %v: %w", key, ctx.Err())
 		}
 		s.misses.Add(1)
+		tellMiss(ctx)
 	}
 
 	s.mu.Lock()

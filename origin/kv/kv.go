@@ -112,6 +112,22 @@ func Uncached(ctx context.Context) bool {
 	return uncached
 }
 
+type missKey struct{}
+
+// WithMiss has miss called when a cache does not have the value of a Get under the returned context, whatever the reason, before the
+// durable store behind it is asked. It is for a reader who would rather not ask for much at once while a cache answers him. miss is
+// safe for concurrent use and does not block.
+func WithMiss(ctx context.Context, miss func()) context.Context {
+	return context.WithValue(ctx, missKey{}, miss)
+}
+
+// tellMiss tells whom WithMiss has named.
+func tellMiss(ctx context.Context) {
+	if miss, ok := ctx.Value(missKey{}).(func()); ok {
+		miss()
+	}
+}
+
 type bufferKey struct{}
 
 // WithBuffer offers memory to the one Get that is called with the returned context: a store that can puts the value there, if it
