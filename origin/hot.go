@@ -38,7 +38,7 @@ func (h *hot) get(ctx context.Context, id segment.ID, now time.Time) *segmentCop
 		return nil
 	}
 	it.seg.retain()
-	lend(ctx, it.seg)
+	lend(ctx, it.seg.release)
 	return it.seg
 }
 

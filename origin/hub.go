@@ -34,7 +34,9 @@ type hubConfig struct {
 	Events int
 	// Time is how long a request may wait; 0 means until its segment's deadline.
 	Time time.Duration
-	Log  *slog.Logger // nil discards
+	// Whole is told of the copy of an awaited segment when all of its bytes are there, before anybody can see the last; nil for nobody.
+	Whole func(id segment.ID, seg *segmentCopy)
+	Log   *slog.Logger // nil discards
 }
 
 // A hub knows who waits for what. However many wait for a segment, one poll looks for it, its bytes are fetched once, and
@@ -79,7 +81,7 @@ func newHub(loader *loader, c hubConfig) *hub {
 	}
 }
 
-// Wait returns the copy of segment id as soon as it can be read. Each poll asks pipelines, which does not wait, whose copies count
+// Wait returns the copy of segment id as soon as its first bytes are there. Each poll asks pipelines, which does not wait, whose copies count
 // at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already. Else Wait
 // returns errAbsent once the deadline has passed, or with the next poll if it is not to come; errHoldTime when its time is over;
 // errHoldsFull at once; ctx's error when ctx is done; and another error if the deadline passed while the store could not be asked.
@@ -95,10 +97,10 @@ func (h *hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 		within, cancel = context.WithTimeout(ctx, h.c.Time)
 		defer cancel()
 	}
-	seg, _, err := h.waits.do(within, id, func(ctx context.Context) (*segmentCopy, error) {
+	fl, _, err := h.waits.do(within, id, func(ctx context.Context, fl *flight[segment.ID, *segmentCopy]) error {
 		w := &wait{hub: h, r: r, id: id, pipelines: pipelines, seen: make(chan []*storage.Commit, 1), looked: make(chan struct{}), ended: make(chan struct{})}
 		w.heard, _ = h.heard.get(id, time.Now())
-		return w.run(ctx)
+		return w.run(ctx, fl)
 	})
 	if err != nil && ctx.Err() == nil && within.Err() != nil {
 		h.mu.Lock()
@@ -106,10 +108,24 @@ func (h *hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipel
 		h.mu.Unlock()
 		return nil, errHoldTime
 	}
-	if err == nil {
-		lend(ctx, seg)
+	if err != nil {
+		return nil, err
 	}
-	return seg, err
+	lend(ctx, fl.leave)
+	if names, _ := pipelines(); !slices.Contains(names, fl.val.ID.Pipeline) {
+		fl.close() // whoever waits anew because of that must not be given the same again
+	}
+	return fl.val, nil
+}
+
+// Arriving returns the copy of id that those who were held for it are being sent, while its bytes are still coming; nil otherwise.
+func (h *hub) Arriving(ctx context.Context, id segment.ID) *segmentCopy {
+	fl := h.waits.join(id)
+	if fl == nil {
+		return nil
+	}
+	lend(ctx, fl.leave)
+	return fl.val
 }
 
 // enter takes a place for a request of event; false if there is none for it.

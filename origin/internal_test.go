@@ -26,14 +26,15 @@ func TestFlights(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var f flights[string, int]
 		calls := 0
-		slow := func(ctx context.Context) (int, error) {
+		slow := func(ctx context.Context, fl *flight[string, int]) error {
 			calls++
 			n := calls
 			select {
 			case <-time.After(time.Second):
-				return n, nil
+				fl.give(n)
+				return nil
 			case <-ctx.Done():
-				return 0, context.Cause(ctx)
+				return context.Cause(ctx)
 			}
 		}
 		type result struct {
@@ -44,8 +45,13 @@ func TestFlights(t *testing.T) {
 		start := func(ctx context.Context) <-chan result {
 			c := make(chan result, 1)
 			go func() {
-				val, shared, err := f.do(ctx, "key", slow)
-				c <- result{val, shared, err}
+				fl, shared, err := f.do(ctx, "key", slow)
+				if err != nil {
+					c <- result{0, shared, err}
+					return
+				}
+				fl.leave()
+				c <- result{fl.val, shared, nil}
 			}()
 			synctest.Wait()
 			return c
@@ -110,17 +116,19 @@ func TestFlightsCountHolders(t *testing.T) {
 			},
 			release: func(int) { holders.Add(-1) },
 		}
-		_, _, err := f.do(ctx, "key", func(context.Context) (int, error) {
-			holders.Add(1)
-			return 1, nil
+		fl, _, err := f.do(ctx, "key", func(_ context.Context, fl *flight[string, int]) error {
+			fl.give(1)
+			return nil
 		})
 		f.wait()
-		want := int64(1)
-		if err != nil {
-			want = 0
+		if err == nil {
+			if got := holders.Load(); got != 1 {
+				t.Fatalf("%d holders after do, want 1", got)
+			}
+			fl.leave()
 		}
-		if got := holders.Load(); got != want {
-			t.Fatalf("%d holders after do returned %v, want %d", got, err, want)
+		if got := holders.Load(); got != 0 {
+			t.Fatalf("%d holders when all had left, want 0", got)
 		}
 	}
 }
@@ -140,14 +148,14 @@ func TestLoaderDoesNotHoldAndWait(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		seg, err := l.read(t.Context(), []*storage.Commit{c}, in, false)
+		err = l.read(t.Context(), reading{commits: []*storage.Commit{c}, room: in, whole: func(*segmentCopy, []byte) {
+			if used := l.budget.snapshot().Used; used != int64(size) {
+				t.Errorf("%d bytes in use for a body of %d", used, size)
+			}
+		}})
 		if err != nil {
 			t.Fatalf("read of %d bytes: %v", size, err)
 		}
-		if used := l.budget.snapshot().Used; used != int64(size) {
-			t.Errorf("%d bytes in use for a body of %d", used, size)
-		}
-		seg.release()
 		in.release()
 		if used := l.budget.snapshot().Used; used != 0 {
 			t.Errorf("%d bytes in use for nothing", used)
@@ -178,7 +186,7 @@ func TestHot(t *testing.T) {
 	now := time.Now()
 	seg := func(n int64, size int, age time.Duration, flaws policy.Flaws) (segment.ID, *segmentCopy) {
 		id := segment.ID{Event: "ev", Rendition: "v", Number: n}
-		return id, &segmentCopy{Commit: &storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, Body: make([]byte, size)}
+		return id, &segmentCopy{Commit: &storage.Commit{ID: id, Size: int64(size), Meta: storage.Meta{Flaws: flaws}, Published: now.Add(-age), Until: now.Add(time.Minute)}, there: make([]byte, size)}
 	}
 	h := hot{limit: 100}
 	has := func(when time.Duration, want ...int64) {

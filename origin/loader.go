@@ -12,15 +12,19 @@ import (
 	"origin-storm/origin/storage"
 )
 
-// A segmentCopy is one copy of a segment with its bytes, which nobody changes. On a serving node its memory is counted, and used
-// again for another one when nobody has any use for it: the flight that read it, the hot copy, and each request that is answered with it
-// hold it, and count once all together.
+// A segmentCopy is one copy of a segment with its bytes, as far as they are there. On a serving node its memory is counted, and used
+// again for another one when nobody has any use for it: who reads the bytes from the store, the hot copy, and each request that is answered
+// with it hold it, and count once all together.
 type segmentCopy struct {
 	*storage.Commit
-	Body []byte
 
 	holders atomic.Int64
 	free    func() // gives the memory back when the last holder has let go; nil: it is not counted
+
+	mu    sync.Mutex    // guards the following
+	there []byte        // the beginning of the body as far as it has arrived; what is in it does not change
+	err   error         // why no more of it will
+	more  chan struct{} // closed when one of them changes; nil if nobody waits for that
 }
 
 // retain adds a holder; whoever calls it is one already, or keeps one from letting go meanwhile. A nil segmentCopy, which stands for one
@@ -45,11 +49,33 @@ func (seg *segmentCopy) release() {
 	}
 }
 
+// arrive tells those who wait what is there of the body, or why no more will be.
+func (seg *segmentCopy) arrive(there []byte, err error) {
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
+	seg.there, seg.err = there, err
+	if seg.more != nil {
+		close(seg.more)
+		seg.more = nil
+	}
+}
+
+// arrived returns what is there of the body, a channel that is closed when that has changed, and why no more will be there.
+func (seg *segmentCopy) arrived() (there []byte, changed <-chan struct{}, err error) {
+	seg.mu.Lock()
+	defer seg.mu.Unlock()
+	if seg.more == nil {
+		seg.more = make(chan struct{})
+	}
+	return seg.there, seg.more, seg.err
+}
+
 // A loader reads segments into bounded memory. It is safe for concurrent use; make it with newLoader.
 type loader struct {
 	segments *storage.Segments
 	budget   *memoryBudget
-	inline   atomic.Int64 // the largest body that came with its Commit so far
+	inline   atomic.Int64     // the largest body that came with its Commit so far
+	broken   ttlMap[struct{}] // the copies whose rest could not be read when their beginning was being sent already
 
 	mu   sync.Mutex // guards the following
 	idle [][]byte   // whole buffers for the next bodies, the one used last at the end
@@ -73,61 +99,94 @@ func (l *loader) room(ctx context.Context, pipelines int, low bool) (*lease, err
 	return l.budget.lease(ctx, l.inline.Load()*int64(pipelines), low)
 }
 
-// read returns the first of commits whose body can be read. The caller is its one holder. The room that the Commits were read
-// into, if there was one, is left.
-func (l *loader) read(ctx context.Context, commits []*storage.Commit, in *lease, low bool) (*segmentCopy, error) {
-	if in != nil {
-		defer in.release()
+// reading is what a loader is to read.
+type reading struct {
+	commits []*storage.Commit // copies, of which the first that can be read is
+	room    *lease            // the memory that the commits were read into, if there was some; it is left
+	low     bool              // the priority
+	// first is called once, with the copy that is being read, when its first bytes are there; nil if they are of no use without the last.
+	first func(*segmentCopy)
+	// whole is called with the copy and its body when the last bytes are there, before anybody else can see them; nil for nobody. What is
+	// kept of a copy is retained, here and there.
+	whole func(seg *segmentCopy, body []byte)
+}
+
+// read reads a body and returns when it is there. Until the first bytes of a copy are, it turns to the next one if there is anything wrong;
+// after that it returns nil in any case, and what is wrong then, those who read the copy learn from it.
+func (l *loader) read(ctx context.Context, r reading) error {
+	if r.room != nil {
+		defer r.room.release()
 	}
 	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
 	defer cancel()
 	var errs []error
-	for _, c := range commits {
-		seg, err := l.one(ctx, c, in, low)
+	for _, c := range r.commits {
+		err := l.one(ctx, c, r)
 		if err == nil {
-			return seg, nil
+			return nil
 		}
 		errs = append(errs, err)
 		if errors.Is(err, errMemory) {
 			break // another copy is no smaller
 		}
 	}
-	return nil, errors.Join(errs...)
+	return errors.Join(errs...)
 }
 
-func (l *loader) one(ctx context.Context, c *storage.Commit, in *lease, low bool) (*segmentCopy, error) {
+// one is read of one copy.
+func (l *loader) one(ctx context.Context, c *storage.Commit, r reading) error {
 	seg := &segmentCopy{Commit: c}
 	seg.retain()
+	defer seg.release() // not before nothing writes to its memory any more
+	var buf []byte
 	if c.Chunks() == 0 {
 		// The body is in memory already, and cannot be asked to wait: what it takes is counted in any case.
 		for most := l.inline.Load(); c.Size > most && !l.inline.CompareAndSwap(most, c.Size); most = l.inline.Load() {
 		}
-		if in != nil && in.bytes >= c.Size {
-			in.bytes -= c.Size
+		if r.room != nil && r.room.bytes >= c.Size {
+			r.room.bytes -= c.Size
 		} else {
 			l.budget.force(c.Size)
 		}
 		seg.free = func() { l.budget.give(c.Size) }
-		var err error
-		if seg.Body, err = l.segments.Body(ctx, c); err != nil {
-			seg.release()
-			return nil, err
+	} else {
+		if r.room != nil {
+			r.room.release() // who holds some must not wait for more
 		}
-		return seg, nil
+		var err error
+		if buf, err = l.buffer(ctx, c.Size, r.low); err != nil {
+			return err
+		}
+		seg.free = func() { l.recycle(buf) }
 	}
-	if in != nil {
-		in.release() // who holds some must not wait for more
+	// A copy that broke off before its readers' eyes is not shown to others before it is whole: while it can not be read, they get another one.
+	_, broken := l.broken.get(c.ID, time.Now())
+	shown := false
+	var there []byte
+	err := l.segments.BodyInto(ctx, c, buf, func(beginning []byte) {
+		there = beginning
+		whole := int64(len(beginning)) == c.Size
+		if whole && r.whole != nil {
+			r.whole(seg, beginning)
+		}
+		seg.arrive(beginning, nil)
+		if r.first != nil && !shown && (whole || !broken) {
+			shown = true
+			r.first(seg)
+		}
+	})
+	now := time.Now()
+	switch {
+	case err == nil && broken:
+		l.broken.put(c.ID, struct{}{}, now, now) // no more
+	case err != nil && shown:
+		if !errors.Is(ctx.Err(), context.Canceled) { // else nobody reads it any more
+			l.broken.put(c.ID, struct{}{}, now, c.Until)
+		}
+		seg.arrive(there, err)
+		return nil
 	}
-	buf, err := l.buffer(ctx, c.Size, low)
-	if err != nil {
-		return nil, err
-	}
-	seg.free = func() { l.recycle(buf) }
-	if seg.Body, err = l.segments.BodyInto(ctx, c, buf); err != nil {
-		seg.release()
-		return nil, err
-	}
-	return seg, nil
+	return err
 }
 
 // buffer waits for memory and returns a buffer of at least size bytes, which recycle takes back.
@@ -169,9 +228,9 @@ func (l *loader) kept() int64 {
 	return l.size
 }
 
-// loans are the segments that one request was given. It holds them until it is over, whatever it did with them, so that no
-// path through the handler can forget one.
-type loans struct{ segments []*segmentCopy }
+// loans are what one request was given. It holds that until it is over, whatever it did with it, so that no path through the handler
+// can forget anything.
+type loans struct{ settle []func() }
 
 type loansKey struct{}
 
@@ -179,15 +238,16 @@ type loansKey struct{}
 func withLoans(ctx context.Context) (context.Context, func()) {
 	l := &loans{}
 	return context.WithValue(ctx, loansKey{}, l), func() {
-		for _, seg := range l.segments {
-			seg.release()
+		for _, settle := range l.settle {
+			settle()
 		}
 	}
 }
 
-// lend makes the request of ctx the holder in place of the caller, which is one. Without a request the segment is never let go.
-func lend(ctx context.Context, seg *segmentCopy) {
+// lend has settle called when the request of ctx is over: the request holds, in place of the caller, what settle lets go. Without a request
+// that is never let go.
+func lend(ctx context.Context, settle func()) {
 	if l, ok := ctx.Value(loansKey{}).(*loans); ok {
-		l.segments = append(l.segments, seg)
+		l.settle = append(l.settle, settle)
 	}
 }

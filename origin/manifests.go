@@ -243,10 +243,18 @@ func (s *Serve) learn(ctx context.Context, ev *event) (*learned, error) {
 	if known != nil && time.Now().Before(known.until) {
 		return known, nil
 	}
-	known, _, err := p.learning.do(ctx, struct{}{}, func(ctx context.Context) (*learned, error) {
-		return s.learnAnew(ctx, ev)
+	fl, _, err := p.learning.do(ctx, struct{}{}, func(ctx context.Context, fl *flight[struct{}, *learned]) error {
+		known, err := s.learnAnew(ctx, ev)
+		if err == nil {
+			fl.give(known)
+		}
+		return err
 	})
-	return known, err
+	if err != nil {
+		return nil, err
+	}
+	defer fl.leave()
+	return fl.val, nil
 }
 
 // learnAnew reads the initialisation segments. Where one cannot be read, what was known before stands.
@@ -329,10 +337,10 @@ func (s *Serve) inits(ctx context.Context, ev *event, renditions []config.Rendit
 				return nil
 			}
 			if err == nil {
-				var seg *segmentCopy
-				if seg, err = s.loader.read(ctx, commits, nil, false); err == nil {
-					found[i] = &initial{commits, bytes.Clone(seg.Body)}
-					seg.release()
+				err = s.loader.read(ctx, reading{commits: commits, whole: func(_ *segmentCopy, body []byte) {
+					found[i] = &initial{commits, bytes.Clone(body)}
+				}})
+				if err == nil {
 					return nil
 				}
 			}

@@ -1,11 +1,12 @@
 package origin
 
 import (
-	"bytes"
+	"context"
 	"crypto/sha256"
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"os"
 	"regexp"
@@ -16,8 +17,9 @@ import (
 	"origin-storm/origin/segment"
 )
 
-// send writes a segment, or the part of it that r asks for, and returns the status.
-func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
+// send writes a segment, or the part of it that r asks for, as its bytes arrive, and returns the status. An error says that some of them can
+// not be had though the answer has begun: the caller cuts the connection, so that nobody takes the answer for whole.
+func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) (status int, err error) {
 	h := w.Header()
 	h.Set("ETag", a.ETag())
 	h.Set("Repr-Digest", reprDigest(a.Digest))
@@ -32,19 +34,107 @@ func (s *Serve) send(w http.ResponseWriter, r *http.Request, a served) int {
 	h.Set(HeaderPipeline, a.ID.Pipeline)
 	formatFlaws(h, a.Meta.Flaws)
 	out := s.progress(w)
+	body := &arriving{ctx: r.Context(), segmentCopy: a.segmentCopy}
 	if conditional(r.Header) || r.Method == http.MethodHead {
-		http.ServeContent(out, withoutEmptyRange(r, len(a.Body)), "", a.Published, bytes.NewReader(a.Body))
+		http.ServeContent(out, withoutEmptyRange(r, a.Size), "", a.Published, body)
 	} else {
 		h.Set("Accept-Ranges", "bytes")
 		h.Set("Last-Modified", a.Published.UTC().Format(http.TimeFormat))
-		h.Set("Content-Length", strconv.Itoa(len(a.Body)))
-		_, _ = out.Write(a.Body) // a reader that leaves is its own affair
+		h.Set("Content-Length", strconv.FormatInt(a.Size, 10))
+		_, _ = body.WriteTo(out) // a reader that leaves is its own affair
 	}
 	s.bytes.Add(out.sent)
 	if out.cut {
 		s.cut.Add(1)
 	}
-	return out.status
+	if body.failed != nil {
+		s.brokenOff.Add(1)
+		return out.status, body.failed
+	}
+	return out.status, nil
+}
+
+// arriving reads a copy for one request while its bytes arrive: who asks for the last ones waits for all, and who asks for the first ones
+// only for these.
+type arriving struct {
+	ctx context.Context
+	*segmentCopy
+	at     int64
+	failed error // why bytes can not be had that were asked for
+}
+
+var (
+	_ io.ReadSeeker = (*arriving)(nil)
+	_ io.WriterTo   = (*arriving)(nil)
+)
+
+// next waits for bytes at the present place and returns those that are there. That takes segment.Budget at most, which a reader's
+// deadlines (progressWriter) have room for.
+func (a *arriving) next() ([]byte, error) {
+	if a.at >= a.Size {
+		return nil, io.EOF
+	}
+	for {
+		there, changed, err := a.arrived()
+		switch {
+		case int64(len(there)) > a.at:
+			return there[a.at:], nil
+		case err != nil:
+			a.failed = err
+			return nil, err
+		}
+		select {
+		case <-changed:
+		case <-a.ctx.Done():
+			// A node that shuts down finishes what it has begun, which takes no longer than a body may take to be read.
+			if context.Cause(a.ctx) != ErrDraining {
+				return nil, a.ctx.Err()
+			}
+			a.ctx = context.WithoutCancel(a.ctx)
+		}
+	}
+}
+
+// Read implements io.Reader.
+func (a *arriving) Read(p []byte) (int, error) {
+	there, err := a.next()
+	n := copy(p, there)
+	a.at += int64(n)
+	return n, err
+}
+
+// WriteTo implements io.WriterTo with writes from where the bytes are.
+func (a *arriving) WriteTo(w io.Writer) (written int64, err error) {
+	for {
+		there, err := a.next()
+		if err == io.EOF {
+			return written, nil
+		}
+		if err != nil {
+			return written, err
+		}
+		n, err := w.Write(there)
+		a.at += int64(n)
+		written += int64(n)
+		if err != nil {
+			return written, err
+		}
+	}
+}
+
+// Seek implements io.Seeker; it waits for nothing.
+func (a *arriving) Seek(offset int64, whence int) (int64, error) {
+	switch whence {
+	case io.SeekCurrent:
+		offset += a.at
+	case io.SeekEnd:
+		offset += a.Size
+	}
+	if offset < 0 {
+		return 0, fmt.Errorf("origin: seek to %d", offset)
+	}
+	a.at = offset
+	return offset, nil
 }
 
 // progress returns a writer for an answer that begins now.
@@ -70,7 +160,7 @@ var emptyRange = regexp.MustCompile(`^bytes=[ \t]*-0+[ \t]*$`)
 
 // withoutEmptyRange returns r, with a range beyond the end where r asks for the last 0 bytes: neither can be satisfied (RFC 9110,
 // 14.1.2), but http.ServeContent answers 206 with a Content-Range that ends before it begins.
-func withoutEmptyRange(r *http.Request, size int) *http.Request {
+func withoutEmptyRange(r *http.Request, size int64) *http.Request {
 	if !emptyRange.MatchString(r.Header.Get("Range")) {
 		return r
 	}

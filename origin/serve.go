@@ -44,13 +44,14 @@ type Serve struct {
 	hub     *hub
 	hot     hot
 	loader  *loader
-	reads   flights[segment.ID, *segmentCopy]
+	reads   flights[readKey, *segmentCopy]
+	alone   atomic.Int64      // reads that are shared with nobody
 	choices ttlMap[string]    // the pipeline whose sound copy this node has served; it stays with it
 	pages   map[string]*pages // the manifests, by event
 
-	requests                                                counter
-	firstByte                                               timers
-	held, hotHits, collapsed, readCount, failed, bytes, cut atomic.Int64
+	requests                                                           counter
+	firstByte                                                          timers
+	held, hotHits, collapsed, readCount, failed, bytes, cut, brokenOff atomic.Int64
 }
 
 var _ http.Handler = (*Serve)(nil)
@@ -76,12 +77,13 @@ func NewServe(cfg ServeConfig) (*Serve, error) {
 	}
 	cfg.Serving.SlowestReader = cmp.Or(cfg.Serving.SlowestReader, defaultSlowestReader)
 	loader := newLoader(cfg.Segments, memory)
-	return &Serve{
+	s := &Serve{
 		cfg: cfg, events: events, log: log, pages: manifests, loader: loader,
-		reads: flights[segment.ID, *segmentCopy]{retain: (*segmentCopy).retain, release: (*segmentCopy).release},
-		hub:   newHub(loader, hubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Log: log}),
+		reads: flights[readKey, *segmentCopy]{retain: (*segmentCopy).retain, release: (*segmentCopy).release},
 		hot:   hot{limit: cfg.Serving.Hot},
-	}, nil
+	}
+	s.hub = newHub(loader, hubConfig{Limit: cfg.Serving.Holds, Events: len(events), Time: cfg.Serving.HoldTime, Whole: s.keep, Log: log})
+	return s, nil
 }
 
 // Close returns when nothing that Serve began is running any more. It is called after the server's Shutdown or Close.
@@ -102,7 +104,7 @@ func (s *Serve) Stats() ServeStats {
 		Awaited: hub.Awaited, StorePolls: hub.StorePolls, MaxStorePolls: hub.MostStorePolls,
 		HotHits: s.hotHits.Load(), Collapsed: s.collapsed.Load(), Reads: s.readCount.Load(),
 		Failed: s.failed.Load(), Bytes: s.bytes.Load(), HotBytes: s.hot.size(), FirstByte: s.firstByte.latencies(),
-		Memory: s.loader.budget.snapshot(), IdleBuffers: s.loader.kept(), CutReaders: s.cut.Load(),
+		Memory: s.loader.budget.snapshot(), IdleBuffers: s.loader.kept(), CutReaders: s.cut.Load(), BrokenOff: s.brokenOff.Load(),
 	}
 }
 
@@ -126,6 +128,7 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Access-Control-Allow-Origin", "*") // on errors too, or a player can not tell a 404 from a lost network
 	h.Set("Access-Control-Expose-Headers", exposed)
 	class, status, began := "other", http.StatusNoContent, time.Now()
+	var broken error
 	switch r.Method {
 	case http.MethodGet, http.MethodHead:
 		var err error
@@ -148,7 +151,7 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			class, a, err = s.answer(h, r)
 			s.firstByte.add(class, time.Since(began))
 			if err == nil {
-				status = s.send(w, r, a)
+				status, broken = s.send(w, r, a)
 			}
 		}
 		switch {
@@ -182,6 +185,10 @@ func (s *Serve) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		f.write(w)
 	}
 	s.requests.add(class, status)
+	if broken != nil {
+		s.log.Error("an answer broke off", "path", r.URL.Path, "err", broken)
+		panic(http.ErrAbortHandler) // the server closes the connection, and logs nothing
+	}
 }
 
 // statusGone counts requests whose sender left before the answer, by the number that nginx's log made usual.
@@ -231,10 +238,14 @@ func (s *Serve) decide(r *http.Request, id segment.ID, ev *event) (class string,
 	class = classOf(ev, now, id.Number)
 	tags := wantedTags(r.Header)
 	masks := s.state(ev.name)
-	if seg := s.hot.get(r.Context(), id, now); seg != nil && seg.wanted(tags) && !masks.Masked(seg.ID) {
+	seg, hits, cache := s.hot.get(r.Context(), id, now), &s.hotHits, "hit"
+	if seg == nil { // perhaps its bytes are just coming for those who were held
+		seg, hits, cache = s.hub.Arriving(r.Context(), id), &s.collapsed, "fwd=miss; collapsed"
+	}
+	if seg != nil && seg.wanted(tags) && !masks.Masked(seg.ID) {
 		if d := ev.Decide(now, id.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
-			s.hotHits.Add(1)
-			return class, s.found(ev, seg, now, "hit"), nil
+			hits.Add(1)
+			return class, s.found(ev, seg, now, cache), nil
 		}
 	}
 	known := policy.Unknown
@@ -317,7 +328,7 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 	ev = ev.under(s.state(ev.name)) // it may have ended meanwhile
 	switch {
 	case err == nil:
-		s.keep(ev, id, seg, now)
+		s.choose(ev, id, seg, now)
 		return s.found(ev, seg, now, "fwd=miss; detail=held"), nil
 	case errors.Is(err, errAbsent):
 		s.pages[ev.name].missed(id, now)
@@ -337,24 +348,44 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 	return served{}, unavailable(err)
 }
 
+// readKey names a read: of a segment for all who ask for it meanwhile, or with a number of its own for one request.
+type readKey struct {
+	segment.ID
+	alone int64
+}
+
 // read gets a published segment from the store: the copy of the pipeline that was chosen before if there is one, or the one
 // that tags ask for.
 func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (served, error) {
-	get := func(ctx context.Context) (*segmentCopy, error) {
-		s.readCount.Add(1)
-		return s.load(ctx, ev, id, pipeline, tags)
+	key := readKey{ID: id}
+	if !s.cfg.Serving.Collapse || len(tags) > 0 {
+		key.alone = s.alone.Add(1)
 	}
-	cache := "fwd=miss"
-	var seg *segmentCopy
-	var err error
-	if s.cfg.Serving.Collapse && len(tags) == 0 {
-		var shared bool
-		if seg, shared, err = s.reads.do(ctx, id, get); shared {
-			s.collapsed.Add(1)
-			cache = "fwd=miss; collapsed"
+	fl, shared, err := s.reads.do(ctx, key, func(ctx context.Context, fl *flight[readKey, *segmentCopy]) error {
+		s.readCount.Add(1)
+		r := reading{first: fl.give, whole: func(seg *segmentCopy, _ []byte) {
+			fl.close()
+			if len(tags) == 0 {
+				s.keep(id, seg)
+			}
+		}}
+		found, err := s.load(ctx, ev, id, pipeline, tags, r)
+		if err == nil && !found {
+			fl.give(nil)
 		}
-	} else {
-		seg, err = get(ctx)
+		return err
+	})
+	cache := "fwd=miss"
+	if shared {
+		s.collapsed.Add(1)
+		cache = "fwd=miss; collapsed"
+	}
+	var seg *segmentCopy
+	if err == nil {
+		lend(ctx, fl.leave)
+		if seg = fl.val; seg != nil && s.state(ev.name).Masked(seg.ID) {
+			fl.close() // whoever reads anew because of that must not be given the same again
+		}
 	}
 	now := time.Now()
 	switch {
@@ -372,42 +403,39 @@ func (s *Serve) read(ctx context.Context, ev *event, id segment.ID, pipeline str
 		}
 		return served{}, refusalOf(d, id, now)
 	}
-	lend(ctx, seg)
 	if len(tags) == 0 {
-		s.keep(ev, id, seg, now)
+		s.choose(ev, id, seg, now)
 	}
 	return s.found(ev, seg, now, cache), nil
 }
 
-// load reads a segment from the store; nil if no pipeline has published it.
-func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string) (*segmentCopy, error) {
+// load reads a segment from the store as r says, or reports that no pipeline has published it.
+func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline string, tags []string, r reading) (published bool, err error) {
 	ctx, cancel := context.WithTimeout(ctx, segment.Budget)
 	defer cancel()
-	low := ev.Low(time.Now(), id.Number)
+	r.low = ev.Low(time.Now(), id.Number)
 	if pipeline != "" && len(tags) == 0 {
-		in, err := s.loader.room(ctx, 1, low)
-		if err != nil {
-			return nil, err
+		if r.room, err = s.loader.room(ctx, 1, r.low); err != nil {
+			return false, err
 		}
-		defer in.release()
+		defer r.room.release()
 		found, err := s.cfg.Segments.Candidates(ctx, id, []string{pipeline})
 		if err == nil && found[0] != nil && found[0].Sound() {
-			var seg *segmentCopy
-			if seg, err = s.loader.read(ctx, found, in, low); err == nil {
-				return seg, nil
+			r.commits = found
+			if err = s.loader.read(ctx, r); err == nil {
+				return true, nil
 			}
 		}
 		// A store that fails at the moment is no reason to change to another copy; one that has lost this copy is.
 		if err != nil && !errors.Is(err, storage.ErrTorn) && !errors.Is(err, storage.ErrCorrupt) {
-			return nil, err
+			return false, err
 		}
 	}
 	pipelines := s.state(ev.name).Pipelines(id, ev.pipelines)
-	in, err := s.loader.room(ctx, len(pipelines), low)
-	if err != nil {
-		return nil, err
+	if r.room, err = s.loader.room(ctx, len(pipelines), r.low); err != nil {
+		return false, err
 	}
-	defer in.release()
+	defer r.room.release()
 	found, err := s.cfg.Segments.Candidates(ctx, id, pipelines)
 	commits := ranked(found, false)
 	there := false
@@ -418,20 +446,26 @@ func (s *Serve) load(ctx context.Context, ev *event, id segment.ID, pipeline str
 		}
 	}
 	if len(commits) == 0 || len(tags) > 0 && !there && err != nil { // the copy that is asked for may be the one that could not be read
-		return nil, err
+		return false, err
 	}
-	return s.loader.read(ctx, commits, in, low)
+	r.commits = commits
+	return true, s.loader.read(ctx, r)
 }
 
-// keep remembers what was served of id, as far as the node is configured to.
-func (s *Serve) keep(ev *event, id segment.ID, seg *segmentCopy, now time.Time) {
+// choose remembers what id is answered with.
+func (s *Serve) choose(ev *event, id segment.ID, seg *segmentCopy, now time.Time) {
 	if seg.Sound() {
 		s.choices.put(id, seg.ID.Pipeline, now, seg.Until)
 	}
-	if !ev.Low(now, id.Number) {
+	s.pages[ev.name].served(id, seg.Size, now)
+}
+
+// keep puts what was read of id as a whole into the hot copy, if it is new.
+func (s *Serve) keep(id segment.ID, seg *segmentCopy) {
+	now := time.Now()
+	if !s.events[id.Event].under(s.state(id.Event)).Low(now, id.Number) {
 		s.hot.put(id, seg, now)
 	}
-	s.pages[ev.name].served(id, seg.Size, now)
 }
 
 // found is seg as an answer. A sound copy may be kept by all for as long as it is served; a flawed one, which a sound one may

@@ -123,6 +123,7 @@ type ServeStats struct {
 	Memory      MemoryStats `json:"memory"`
 	IdleBuffers int64       `json:"idle_buffer_bytes" metric:"gauge"`
 	CutReaders  int64       `json:"cut_readers"` // readers that were cut off because they read too slowly
+	BrokenOff   int64       `json:"broken_off"`  // answers that were cut off because the store did not have the rest of what they had begun with
 }
 
 // counter counts answers. Its zero value is ready.

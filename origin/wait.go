@@ -46,7 +46,8 @@ type heard struct {
 	asked bool      // one that was begun after the segment was due found no copy to serve
 }
 
-func (w *wait) run(ctx context.Context) (*segmentCopy, error) {
+// run gives fl the segment, or returns why there is none.
+func (w *wait) run(ctx context.Context, fl *flight[segment.ID, *segmentCopy]) error {
 	polling, cancel := context.WithDeadline(ctx, w.r.Template.Deadline(w.id.Number))
 	var pollers sync.WaitGroup
 	found := false
@@ -78,19 +79,24 @@ func (w *wait) run(ctx context.Context) (*segmentCopy, error) {
 		case copies := <-w.seen:
 			found = true
 			// Fetching may outlast the deadline by a little: the segment was published before it.
-			seg, err := w.hub.loader.read(ctx, w.choose(copies), nil, false)
+			err := w.hub.loader.read(ctx, reading{commits: w.choose(copies), first: fl.give, whole: func(seg *segmentCopy, _ []byte) {
+				fl.close()
+				if w.hub.c.Whole != nil {
+					w.hub.c.Whole(w.id, seg)
+				}
+			}})
 			if err == nil || errors.Is(err, errMemory) {
-				return seg, err
+				return err
 			}
 			w.hub.log.Warn("an awaited segment is published but can not be read", "segment", w.id, "err", err)
 			sleep(polling, fetchAgain)
 		case <-w.ended:
-			return nil, errAbsent
+			return errAbsent
 		case <-polling.Done():
 			if err := ctx.Err(); err != nil {
-				return nil, err
+				return err
 			}
-			return nil, w.verdict()
+			return w.verdict()
 		}
 	}
 }

@@ -8,15 +8,8 @@ import (
 	"strings"
 )
 
-// The pages, and the parts that they share.
-var (
-	//go:embed report.html.tmpl
-	reportSource string
-	//go:embed gate.html.tmpl
-	gateSource string
-	//go:embed shared.html.tmpl
-	sharedSource string
-)
+//go:embed report.html.tmpl
+var htmlSource string
 
 // plate is a figure as a page shows it.
 type plate struct {
@@ -26,17 +19,7 @@ type plate struct {
 
 // writeHTML writes the page as one file that needs no other: plots are inline, and nothing is fetched.
 func writeHTML(w io.Writer, p page, drawn []drawing) error {
-	return writePage(w, reportSource, drawn, func(plates []plate) any {
-		return struct {
-			page
-			Plates []plate
-		}{p, plates}
-	})
-}
-
-// writePage fills the source of a page in with the figures and what with makes of them.
-func writePage(w io.Writer, source string, drawn []drawing, with func([]plate) any) error {
-	t, err := template.New("page").Funcs(template.FuncMap{
+	t, err := template.New("report").Funcs(template.FuncMap{
 		"wide": func(row []string) bool { return len(row) == 1 },
 		"mark": func(cell string) string {
 			switch {
@@ -60,7 +43,7 @@ func writePage(w io.Writer, source string, drawn []drawing, with func([]plate) a
 			}{g, "words"}
 		},
 		"foot": func(i int) string { return superscript(i + 1) },
-	}).Parse(sharedSource + source)
+	}).Parse(htmlSource)
 	if err != nil {
 		return err
 	}
@@ -68,7 +51,10 @@ func writePage(w io.Writer, source string, drawn []drawing, with func([]plate) a
 	for _, d := range drawn {
 		plates = append(plates, plate{Name: d.figure.name, Title: plain(d.figure.title), SVG: inline(d)})
 	}
-	return t.Execute(w, with(plates))
+	return t.Execute(w, struct {
+		page
+		Plates []plate
+	}{p, plates})
 }
 
 // inline makes an SVG document part of a page: without its prologue, as wide as the page allows, and with its title said to

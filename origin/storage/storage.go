@@ -33,6 +33,13 @@ const DefaultChunkSize = 512 << 10
 // while a 32 MiB one can not take all the connections of a pool.
 const parallel = 8
 
+// fromCache is how many chunks of one segment are read at a time as long as a cache has them. A chunk that has just been read and verified is in
+// the processor's cache; read further ahead, the bytes of this request and of those beside it drive it out before it is written to its reader.
+// Measured by BenchmarkCacheAgainstNginx, chunks of 512 KiB on a core with 2 MiB of second-level cache, as throughput against nginx's, with
+// 95 % intervals: one at a time 0.86 (0.83 to 0.89), two 0.78 (0.75 to 0.80). It costs a cache's round trip for each further chunk, which is
+// little beside the time that 512 KiB take.
+const fromCache = 1
+
 // What callers branch on; the errors of this package wrap them or those of package kv.
 var (
 	// ErrCorrupt: bytes came back that are not those that were written, from the cache and from the store behind it.
@@ -282,55 +289,113 @@ func decodeOf(id segment.ID, val []byte) (*Commit, error) {
 
 // Body returns the bytes of c, all of them and each verified, or an error that wraps ErrTorn, ErrCorrupt or the store's. A
 // chunk whose bytes do not match is read once more past the cache. The caller does not change the result.
-func (s *Segments) Body(ctx context.Context, c *Commit) ([]byte, error) {
-	return s.BodyInto(ctx, c, nil)
-}
-
-// BodyInto is Body with the bytes of chunks put into buf, if it has room for them. Once it has returned, with an error too, nothing
-// of it writes to buf any more. A body that is inline stays where its Commit is.
-func (s *Segments) BodyInto(ctx context.Context, c *Commit, buf []byte) ([]byte, error) {
-	body, err := s.body(ctx, c, buf)
-	if err != nil {
-		return nil, fmt.Errorf("storage: body of %v: %w", c.ID, err)
-	}
-	s.stats.bodies.Add(1)
-	return body, nil
-}
-
-func (s *Segments) body(ctx context.Context, c *Commit, body []byte) ([]byte, error) {
-	if len(c.chunks) == 0 {
-		if sumOf(c.inline) == c.sum {
-			return c.inline, nil
-		}
-		again, err := s.readCommit(kv.WithoutCache(ctx), c.ID)
-		switch {
-		case err != nil:
-			return nil, err
-		case again.Digest != c.Digest || len(again.chunks) > 0 || sumOf(again.inline) != again.sum:
-			return nil, fmt.Errorf("%w: the body in the commit does not match its sum", ErrCorrupt)
-		}
-		s.stats.repaired.Add(1)
-		return again.inline, nil
-	}
-	if int64(len(body)) < c.Size {
-		body = make([]byte, c.Size)
-	}
-	body = body[:c.Size]
-	offsets := make([]int64, len(c.chunks))
-	for i := 1; i < len(c.chunks); i++ {
-		offsets[i] = offsets[i-1] + c.chunks[i-1].size
-	}
-	err := each(ctx, len(c.chunks), func(ctx context.Context, i int) error {
-		part := body[offsets[i] : offsets[i]+c.chunks[i].size]
-		if err := s.chunk(ctx, c.chunks[i], part); err != nil {
-			return fmt.Errorf("chunk %d of %d: %w", i+1, len(c.chunks), err)
-		}
-		return nil
-	})
+func (s *Segments) Body(ctx context.Context, c *Commit) (body []byte, err error) {
+	err = s.BodyInto(ctx, c, nil, func(there []byte) { body = there })
 	if err != nil {
 		return nil, err
 	}
 	return body, nil
+}
+
+// BodyInto is Body with the bytes of chunks put into buf, if it has room for them, and handed out while later ones are still being
+// read: arrived is called with the beginning of the body as far as it is there, each time with more than the time before and, before a nil
+// error, with all of it. Every byte that it is given is verified, and is not written to again. Its calls come one after another, and BodyInto
+// waits for them. Once BodyInto has returned, with an error too, nothing of it writes to buf any more. A body that is inline stays where
+// its Commit is, and comes whole.
+func (s *Segments) BodyInto(ctx context.Context, c *Commit, buf []byte, arrived func(beginning []byte)) error {
+	var err error
+	if len(c.chunks) > 0 {
+		err = s.readChunks(ctx, c, buf, arrived)
+	} else {
+		var body []byte
+		if body, err = s.inline(ctx, c); err == nil {
+			arrived(body)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("storage: body of %v: %w", c.ID, err)
+	}
+	s.stats.bodies.Add(1)
+	return nil
+}
+
+// inline returns the body that is kept in its Commit.
+func (s *Segments) inline(ctx context.Context, c *Commit) ([]byte, error) {
+	if sumOf(c.inline) == c.sum {
+		return c.inline, nil
+	}
+	again, err := s.readCommit(kv.WithoutCache(ctx), c.ID)
+	switch {
+	case err != nil:
+		return nil, err
+	case again.Digest != c.Digest || len(again.chunks) > 0 || sumOf(again.inline) != again.sum:
+		return nil, fmt.Errorf("%w: the body in the commit does not match its sum", ErrCorrupt)
+	}
+	s.stats.repaired.Add(1)
+	return again.inline, nil
+}
+
+// readChunks reads the chunks of c into body, beginning with them in order, and tells arrived. While a cache has them, fromCache are in flight at a
+// time. From its first miss on, and without a cache at all, parallel of them are: the store behind has a slow answer to each, and all are to be
+// there as soon as possible.
+func (s *Segments) readChunks(ctx context.Context, c *Commit, body []byte, arrived func([]byte)) error {
+	if int64(len(body)) < c.Size {
+		body = make([]byte, c.Size)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	atOnce := parallel
+	missed := make(chan struct{}, 1)
+	if s.Cached() {
+		atOnce = fromCache
+		ctx = kv.WithMiss(ctx, func() {
+			select {
+			case missed <- struct{}{}:
+			default:
+			}
+		})
+	}
+	type result struct {
+		chunk int
+		err   error
+	}
+	results := make(chan result, len(c.chunks))
+	there := make([]bool, len(c.chunks)) // chunks by number
+	var begun, ended, first int          // how many; the first that is not there
+	var next, end, told int64            // bytes: before the next chunk to begin; there in one piece; of these, handed out
+	var failed error
+	for {
+		for failed == nil && begun < len(c.chunks) && begun-ended < atOnce {
+			i, part := begun, body[next:next+c.chunks[begun].size]
+			go func() { results <- result{i, s.chunk(ctx, c.chunks[i], part)} }()
+			next += c.chunks[begun].size
+			begun++
+		}
+		if end > told && failed == nil {
+			arrived(body[:end:end])
+			told = end
+		}
+		if ended == begun {
+			return failed
+		}
+		select {
+		case <-missed:
+			atOnce = parallel
+		case r := <-results:
+			ended++
+			if failed != nil {
+				break
+			}
+			if r.err != nil {
+				failed = fmt.Errorf("chunk %d of %d: %w", r.chunk+1, len(c.chunks), r.err)
+				cancel() // the others
+				break
+			}
+			for there[r.chunk] = true; first < len(there) && there[first]; first++ {
+				end += c.chunks[first].size
+			}
+		}
+	}
 }
 
 // chunk puts bytes that match ch into part, which has its size, or returns an error.

@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -485,6 +487,146 @@ func TestWritersAndReaders(t *testing.T) {
 				})
 			}
 			wg.Wait()
+		})
+	}
+}
+
+// chunkKey is the key of chunk i of a body in chunks of size.
+func chunkKey(body []byte, size, i int) kv.Key {
+	end := min(len(body), (i+1)*size)
+	sum := sha256.Sum256(body[:end])
+	return kv.Key{Part: fmt.Sprintf("%s/%d", hex.EncodeToString(sum[:]), end-i*size)}
+}
+
+// TestBodyArrives: in whatever order chunks come, and whichever of them fails, a body is handed out from its beginning on, right bytes only, each as
+// soon as it and all before it are there; and when BodyInto has returned, nobody writes to its buffer.
+func TestBodyArrives(t *testing.T) {
+	const size, n = 100, 6
+	body := bodyOf(1, n*size-30)
+	for seed := range uint64(50) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		failing := rng.IntN(n + 1) // n: none
+		times, index := rng.Perm(n), make(map[kv.Key]int)
+		for i := range n {
+			index[chunkKey(body, size, i)] = i
+		}
+		synctest.Test(t, func(t *testing.T) {
+			store := &mem.Store{}
+			chunks := kv.Inject(store, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+				if op.Write {
+					return do(ctx)
+				}
+				i := index[op.Key]
+				buf := kv.Buffer(ctx)
+				for k := range buf {
+					buf[k] = 0xff // a store may write anything until Get returns
+				}
+				select {
+				case <-time.After(time.Duration(times[i]+1) * time.Millisecond):
+				case <-ctx.Done():
+					return ctx.Err()
+				}
+				if i == failing {
+					return kv.ErrNotFound
+				}
+				return do(ctx)
+			})
+			s := storage.New(storage.Config{Commits: store, Chunks: chunks, ChunkSize: size})
+			c, err := s.Put(t.Context(), id, body, storage.Meta{}, time.Hour)
+			if err != nil {
+				t.Fatal(err)
+			}
+			began, had := time.Now(), 0
+			buf := make([]byte, 1000)
+			err = s.BodyInto(t.Context(), c, buf, func(there []byte) {
+				if len(there) <= had || !bytes.Equal(there, body[:len(there)]) || &there[0] != &buf[0] || cap(there) != len(there) {
+					t.Errorf("seed %d: handed %d bytes after %d; want more of the body, in the buffer", seed, len(there), had)
+				}
+				latest := 0
+				for i := range (len(there) + size - 1) / size {
+					latest = max(latest, times[i]+1)
+				}
+				if took := time.Since(began); took != time.Duration(latest)*time.Millisecond {
+					t.Errorf("seed %d: %d bytes handed out after %v, want %d ms", seed, len(there), took, latest)
+				}
+				had = len(there)
+			})
+			var want error
+			if failing < n {
+				want = storage.ErrTorn
+			}
+			if !errors.Is(err, want) || err == nil && had != len(body) || had > failing*size {
+				t.Errorf("seed %d: BodyInto = %v after %d bytes, chunk %d failing; want %v", seed, err, had, failing, want)
+			}
+			if took, limit := time.Since(began), n*time.Millisecond; took > limit || failing < n && took != time.Duration(times[failing]+1)*time.Millisecond {
+				t.Errorf("seed %d: BodyInto took %v, want %v at most, and no longer than the chunk that fails", seed, took, limit)
+			}
+			clear(buf)
+			time.Sleep(time.Second)
+			if !bytes.Equal(buf, make([]byte, len(buf))) {
+				t.Errorf("seed %d: the buffer was written to after BodyInto had returned", seed)
+			}
+		})
+	}
+}
+
+// TestCacheIsReadInOrder: while a cache answers, one chunk is read after the other; from its first miss on all are read at once, so that the store
+// behind it takes no longer than it would alone.
+func TestCacheIsReadInOrder(t *testing.T) {
+	const size, n = 100, 6
+	body := bodyOf(1, n*size)
+	for _, tt := range []struct {
+		name    string
+		missing []int
+		took    time.Duration
+		most    int64 // reads under way at a time
+	}{
+		{"all there", nil, n * time.Millisecond, 1},
+		{"none there", []int{0, 1, 2, 3, 4, 5}, (1 + 1 + 20) * time.Millisecond, n},
+		{"the last lost", []int{5}, (n + 20) * time.Millisecond, 1},
+		{"one lost", []int{2}, (3 + 20) * time.Millisecond, 4},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				lost := make(map[kv.Key]bool)
+				for _, i := range tt.missing {
+					lost[chunkKey(body, size, i)] = true
+				}
+				zone := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+					if !op.Write {
+						time.Sleep(time.Millisecond)
+						if lost[op.Key] {
+							return kv.ErrNotFound
+						}
+					}
+					return do(ctx)
+				})
+				durable := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+					if !op.Write {
+						time.Sleep(20 * time.Millisecond)
+					}
+					return do(ctx)
+				})
+				cache := kv.NewCache(durable, kv.CacheConfig{Zones: []kv.Store{zone}, Keep: storage.ChunkKeep, Ahead: true})
+				defer cache.Close()
+				var now, most atomic.Int64
+				counted := kv.Inject(cache, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+					most.Store(max(most.Load(), now.Add(1)))
+					defer now.Add(-1)
+					return do(ctx)
+				})
+				s := storage.New(storage.Config{Commits: &mem.Store{}, Chunks: counted, Peek: cache.Peek, ChunkSize: size})
+				c, err := s.Put(t.Context(), id, body, storage.Meta{}, time.Hour)
+				if err != nil {
+					t.Fatal(err)
+				}
+				most.Store(0)
+				began := time.Now()
+				got, err := s.Body(t.Context(), c)
+				if took := time.Since(began); err != nil || !bytes.Equal(got, body) || took != tt.took || most.Load() != tt.most {
+					t.Errorf("Body = %d bytes, %v, in %v with %d reads at a time; want %v and %d", len(got), err, took, most.Load(), tt.took, tt.most)
+				}
+			})
 		})
 	}
 }
