@@ -26,7 +26,7 @@ const (
 )
 
 // DefaultLooks returns after how many quads a gate looks where its configuration names no looks.
-func DefaultLooks() []int { return []int{12, 18, 24, 30} }
+func DefaultLooks() []int { return []int{12, 16, 20, 24} }
 
 // ErrData is wrapped by what refuses measurements from which nothing may be concluded: none at all, missing, NaN or infinite
 // ones, blocks in the wrong order. It is never a verdict: whoever meets it must not pass the change.

@@ -89,7 +89,7 @@ func TestVerdicts(t *testing.T) {
 			n := map[gate.Verdict]int{}
 			quads := 0
 			for seed := range uint64(jobs) {
-				d := run(t, gate.Config{Metrics: []gate.Metric{writeP50}, Seed: seed}, c.quads(30, seed))
+				d := run(t, gate.Config{Metrics: []gate.Metric{writeP50}, Seed: seed}, c.quads(24, seed))
 				n[d.Verdict]++
 				quads += d.Quads
 			}
