@@ -2,6 +2,7 @@ package scenarios
 
 import (
 	"slices"
+	"time"
 )
 
 // Place is which part of a run carries a fault out.
@@ -13,7 +14,7 @@ const (
 	AtNetwork  Place = "network"  // the executor: how it is sent
 	AtProcess  Place = "process"  // the stage: a process or a server is killed or stopped
 	AtStore    Place = "store"    // the process that hosts a store or a cache zone
-	AtReaders  Place = "readers"  // the executor: how answers are taken
+	AtReaders  Place = "readers"  // the plan: what the readers' caches do
 )
 
 // Measure says what the by of a fault means.
@@ -42,16 +43,99 @@ type FaultKind struct {
 	Shares, Renditions bool
 }
 
+func timed(t time.Duration) Amount { return Amount{Time: t} }
+func counted(n float64) Amount     { return Amount{Count: n} }
+
+var (
+	byLater    = Measure{"later", true, timed(-time.Minute), timed(10 * time.Minute)}
+	byOffset   = Measure{"off", true, timed(-time.Hour), timed(time.Hour)}
+	byShorter  = Measure{"shorter", true, timed(time.Millisecond), timed(time.Hour)}
+	byLonger   = Measure{"longer", true, timed(time.Millisecond), timed(time.Minute)}
+	bySegments = Measure{"segments", false, counted(-1000), counted(1000)}
+	byBehind   = Measure{"segments behind", false, counted(0), counted(1000)}
+	byNumber   = Measure{"as the first number", false, counted(0), counted(1e9)}
+	byTimes    = Measure{"times as large", false, counted(1), counted(1000)}
+	byBytes    = Measure{"bytes per second", false, counted(1), counted(1e9)}
+	bySize     = Measure{"bytes at most", false, counted(1), counted(1e9)}
+	byRate     = Measure{"operations per second", false, counted(1), counted(1e6)}
+)
+
 // faultKinds is the catalogue. A new kind is an entry here and its implementation at its place.
 var faultKinds = []FaultKind{
 	{Do: "kill", Place: AtProcess, To: []string{OfPublish, OfServe, OfStore, OfCache, OfCassandra, OfPipeline},
 		About: "ends a process without warning, and starts it again when it is over; a pipeline publishes nothing for as long"},
 	{Do: "stop", Place: AtProcess, To: []string{OfPublish, OfServe, OfStore, OfCache, OfCassandra},
 		About: "halts a process with its connections open, as a long collection of garbage does, and lets it go on when it is over"},
-	{Do: "drop", Place: AtPackager, To: []string{OfPipeline},
+
+	{Do: "drop", Place: AtPackager, To: []string{OfPipeline}, Shares: true, Renditions: true,
 		About: "leaves segments out, as an encoder without input does"},
+	{Do: "delay", Place: AtPackager, To: []string{OfPipeline}, By: byLater, Usual: timed(3 * time.Second), Shares: true, Renditions: true,
+		About: "publishes segments later than they would be; of one rendition: it drifts from the others"},
+	{Do: "skew", Place: AtPackager, To: []string{OfPipeline}, By: byLater, Usual: timed(500 * time.Millisecond),
+		About: "sets the packager's clock wrong, so that whatever it does comes later, or earlier by a negative by"},
+	{Do: "shorten", Place: AtPackager, To: []string{OfPipeline}, By: byShorter, Usual: timed(500 * time.Millisecond), Shares: true, Renditions: true,
+		About: "makes segments shorter, as if samples at their end were lost"},
+	{Do: "shift", Place: AtPackager, To: []string{OfPipeline}, By: byOffset, Usual: timed(2 * time.Second), Shares: true, Renditions: true,
+		About: "makes the decode times of segments wrong"},
+	{Do: "slip", Place: AtPackager, To: []string{OfPipeline}, By: bySegments, Usual: counted(1), Renditions: true,
+		About: "publishes segments under the names of later ones, or earlier ones by a negative by, with their own decode times"},
+	{Do: "restart", Place: AtPackager, To: []string{OfPipeline}, By: byNumber, Usual: counted(1),
+		About: "numbers segments from a first number on again, as a packager without an offset does that was restarted"},
+	{Do: "slate", Place: AtPackager, To: []string{OfPipeline}, Shares: true, Renditions: true,
+		About: "publishes slate, marked as such, in place of content"},
+	{Do: "inflate", Place: AtPackager, To: []string{OfPipeline}, By: byTimes, Usual: counted(10), Shares: true, Renditions: true,
+		About: "makes segments larger than their bit rate says"},
+	{Do: "repeat", Place: AtPackager, To: []string{OfPipeline}, By: byLater, Usual: timed(500 * time.Millisecond), Shares: true, Renditions: true,
+		About: "publishes segments again, with the same bytes"},
+	{Do: "contradict", Place: AtPackager, To: []string{OfPipeline}, By: byLater, Usual: timed(500 * time.Millisecond), Shares: true, Renditions: true,
+		About: "publishes segments again, with other bytes"},
+	{Do: "cross", Place: AtPackager, To: []string{OfPipeline}, Renditions: true,
+		About: "publishes segments under the names of the other pipeline, as a packager does whose URL is the other's"},
+	{Do: "reinit", Place: AtPackager, To: []string{OfPipeline}, Renditions: true,
+		About: "publishes another initialisation segment in mid-event, once"},
+	{Do: "end", Place: AtPackager, To: []string{OfPipeline},
+		About: "marks one segment of each rendition as the last and publishes no more, as a packager does whose event is over"},
+	{Do: "delete", Place: AtPackager, To: []string{OfPipeline}, By: byBehind, Usual: counted(3), Renditions: true,
+		About: "deletes the segment that is so many behind each that it publishes, as packagers with a short window of their own do"},
+
 	{Do: "reset", Place: AtNetwork, To: []string{OfPipeline},
 		About: "resets all connections in the middle of a body; for as long as it lasts, each new one, too"},
+	{Do: "cut", Place: AtNetwork, To: []string{OfPipeline}, Shares: true, Renditions: true,
+		About: "ends the connection in the middle of a chunked body, in good order"},
+	{Do: "overstate", Place: AtNetwork, To: []string{OfPipeline}, Shares: true, Renditions: true,
+		About: "announces more bytes than it sends, and ends the connection"},
+	{Do: "understate", Place: AtNetwork, To: []string{OfPipeline}, Shares: true, Renditions: true,
+		About: "announces fewer bytes than it sends"},
+	{Do: "trickle", Place: AtNetwork, To: []string{OfPipeline}, By: byBytes, Usual: counted(1), Shares: true, Renditions: true,
+		About: "sends bodies so slowly that they never end"},
+	{Do: "hang-up", Place: AtNetwork, To: []string{OfPipeline}, Shares: true, Renditions: true,
+		About: "closes the connection after the last byte of a body, without waiting for the answer, as ffmpeg does"},
+	{Do: "chain", Place: AtNetwork, To: []string{OfPipeline},
+		About: "sends all publishes of a rendition over one connection without waiting for answers, so that each waits behind the one before"},
+	{Do: "reconnect", Place: AtNetwork, To: []string{OfPipeline, OfReaders},
+		About: "makes a new connection for every request"},
+
+	{Do: "slow", Place: AtStore, To: []string{OfStore, OfCache}, By: byLonger, Usual: timed(300 * time.Millisecond), Shares: true,
+		About: "makes operations take longer"},
+	{Do: "throttle", Place: AtStore, To: []string{OfStore}, By: byRate, Usual: counted(20),
+		About: "refuses what comes faster, with the store's own word for it (503 SlowDown)"},
+	{Do: "hide", Place: AtStore, To: []string{OfStore}, By: byLonger, Usual: timed(300 * time.Millisecond), Shares: true,
+		About: "shows what was written only after a while, as a stale replica does"},
+	{Do: "deny", Place: AtStore, To: []string{OfStore},
+		About: "refuses every operation (403), as a provider does that has blocked the account"},
+	{Do: "fill", Place: AtStore, To: []string{OfStore},
+		About: "has no room left: every write fails"},
+	{Do: "fail", Place: AtStore, To: []string{OfStore}, Shares: true,
+		About: "fails operations for no reason"},
+	{Do: "flush", Place: AtStore, To: []string{OfCache},
+		About: "empties a cache zone, once"},
+	{Do: "forget", Place: AtStore, To: []string{OfCache}, Shares: true,
+		About: "loses single values, so that segments are there in part"},
+	{Do: "limit", Place: AtStore, To: []string{OfCache}, By: bySize, Usual: counted(64 << 10),
+		About: "refuses values larger than its limit for an item"},
+
+	{Do: "purge", Place: AtReaders, To: []string{OfReaders},
+		About: "makes the readers' caches forget everything, once; it takes readers.viewers"},
 }
 
 // FaultKinds is the catalogue of faults.

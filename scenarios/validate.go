@@ -252,6 +252,7 @@ func (c *checker) fault(at string, f Fault, s Scenario) {
 		c.hinted(slices.Contains(names, f.Rendition), at+".rendition", hint(f.Rendition, names), "there is no rendition %q", f.Rendition)
 	}
 	c.that(f.Do != "cross" || s.Event.Pipelines > 1, at+"."+f.Do, "there is no other pipeline")
+	c.hinted(f.Do != "purge" || s.Readers.Viewers > 0, at+"."+f.Do, "give readers.viewers", "readers without viewers keep nothing")
 	c.exists(at+"."+f.Do, f.To, s)
 
 	length := map[string]time.Duration{QuietPhase: s.Windows.Quiet, StormPhase: s.Windows.Storm}[f.At.Phase]

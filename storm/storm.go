@@ -52,6 +52,7 @@ type Request struct {
 	Size  int        // of a Put: length of the body in bytes
 	Match string     // of a read: the ETag that the answer must carry (If-Match); empty for any
 	Try   int        // 0 for the first
+	Twist Twist      // of a Put: what a fault does to it
 
 	// Patience is how long the asker waits for the answer to begin; 0: as long as the executor does.
 	Patience time.Duration
@@ -102,6 +103,7 @@ type Sample struct {
 	Bytes  int64         // of the body that came (read), or was sent (publish)
 	Err    error         // no whole answer came
 	Damage Damage
+	Effect Effect // of a read: what a fault of the scenario had done to the body that came, as the body says
 	// Retried says that another try of the same request follows.
 	Retried bool
 

@@ -245,12 +245,24 @@ func (n *node) listenerStats() map[string]origin.ListenerStats {
 func (n *node) host(cfg config.Node) error {
 	type hosted struct{ commits, chunks kv.Store }
 	stores := map[string]hosted{}
+	var flushes []func()
+	var faults *kv.Faults // nil: there can be none
+	if cfg.Host.Faults != "" {
+		faults = kv.NewFaults(cfg.Host.Seed, func() {
+			for _, flush := range flushes {
+				flush()
+			}
+		})
+	}
 	for _, h := range cfg.Host.Stores {
 		t, err := open(context.Background(), h.Store, false, n.log)
 		if err != nil {
 			return fmt.Errorf("hosted store %s: %w", h.Name, err)
 		}
 		n.closers = append(n.closers, t.close)
+		if t.flush != nil {
+			flushes = append(flushes, t.flush)
+		}
 		var s hosted
 		if s.commits, err = t.table(commits); err != nil {
 			return err
@@ -264,6 +276,9 @@ func (n *node) host(cfg config.Node) error {
 				return fmt.Errorf("hosted store %s: %w", h.Name, err)
 			}
 			s.commits, s.chunks = kv.Inject(s.commits, toll.Intercept(true)), kv.Inject(s.chunks, toll.Intercept(false))
+		}
+		if faults != nil {
+			s.commits, s.chunks = kv.Inject(s.commits, faults.Around), kv.Inject(s.chunks, faults.Around)
 		}
 		stores[h.Name] = s
 	}
@@ -292,6 +307,9 @@ func (n *node) host(cfg config.Node) error {
 			}
 			around = toll.Intercept(true) // one object per segment: each write is a whole one
 		}
+		if faults != nil {
+			around = kv.Around(faults.Around, around)
+		}
 		server, err := fakes3.New(fakes3.Config{Bucket: s.Bucket, Around: around})
 		if err != nil {
 			return err
@@ -299,6 +317,10 @@ func (n *node) host(cfg config.Node) error {
 		if n.ready.S3, err = n.listen("s3", s.Listen, server, cfg.Limits.Serve); err != nil {
 			return err
 		}
+	}
+	if faults != nil {
+		n.ready.Faults, err = n.listen("faults", cfg.Host.Faults, faultHandler(faults), cfg.Limits.Operator)
+		return err
 	}
 	return nil
 }

@@ -33,6 +33,7 @@ import (
 type tables struct {
 	table func(name string) (kv.Store, error)
 	close func() error
+	flush func() // empties them; nil if that cannot be done
 }
 
 // The two tables of every backend.
@@ -52,7 +53,7 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 	switch at.Kind {
 	case "mem":
 		var mu sync.Mutex
-		stores := map[string]kv.Store{}
+		stores := map[string]*mem.Store{}
 		return tables{plain(func(name string) kv.Store {
 			mu.Lock()
 			defer mu.Unlock()
@@ -60,19 +61,25 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 				stores[name] = &mem.Store{Limit: at.Limit}
 			}
 			return stores[name]
-		}), func() error { return nil }}, nil
+		}), func() error { return nil }, func() {
+			mu.Lock()
+			defer mu.Unlock()
+			for _, s := range stores {
+				s.Flush()
+			}
+		}}, nil
 	case "pebble":
 		db, err := pebble.Open(at.Dir, pebble.Config{})
 		if err != nil {
 			return tables{}, err
 		}
-		return tables{plain(db.Table), db.Close}, nil
+		return tables{table: plain(db.Table), close: db.Close}, nil
 	case "remote":
 		db, err := remote.Open(remote.Config{Address: at.Addresses[0], Name: at.Namespace})
 		if err != nil {
 			return tables{}, err
 		}
-		return tables{plain(db.Table), db.Close}, nil
+		return tables{table: plain(db.Table), close: db.Close}, nil
 	case "s3":
 		bucket, prefix, _ := strings.Cut(at.Namespace, "/")
 		db, err := s3.Open(ctx, s3.Config{
@@ -81,7 +88,7 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 		if err != nil {
 			return tables{}, err
 		}
-		return tables{plain(db.Table), db.Close}, nil
+		return tables{table: plain(db.Table), close: db.Close}, nil
 	case "cassandra":
 		db, err := cassandra.Open(ctx, cassandra.Config{
 			Addresses: at.Addresses, Keyspace: at.Namespace, Replicas: at.Replicas, User: at.User, Password: at.Secret, Log: log,
@@ -89,13 +96,13 @@ func open(ctx context.Context, at config.StoreAt, remoteAllowed bool, log *slog.
 		if err != nil {
 			return tables{}, err
 		}
-		return tables{func(name string) (kv.Store, error) { return db.Table(ctx, name) }, db.Close}, nil
+		return tables{table: func(name string) (kv.Store, error) { return db.Table(ctx, name) }, close: db.Close}, nil
 	case "memcached":
 		db, err := memcached.Open(memcached.Config{Addresses: at.Addresses, Prefix: at.Namespace})
 		if err != nil {
 			return tables{}, err
 		}
-		return tables{plain(db.Table), db.Close}, nil
+		return tables{table: plain(db.Table), close: db.Close}, nil
 	}
 	return tables{}, fmt.Errorf("unknown store kind %q", at.Kind)
 }

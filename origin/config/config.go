@@ -171,6 +171,8 @@ type Host struct {
 	Stores []HostedStore `yaml:"stores,omitempty"`
 	S3     *HostedS3     `yaml:"s3,omitempty"`
 	Seed   uint64        `yaml:"seed,omitempty"`
+	// Faults is where a rehearsal may begin and end faults of these stores; empty: nowhere. It has to be on loopback.
+	Faults string `yaml:"faults,omitempty"`
 }
 
 // HostedStore is one store behind kv/remote.
@@ -195,5 +197,6 @@ type Ready struct {
 	Operator string `json:"operator,omitempty"`
 	Host     string `json:"host,omitempty"`
 	S3       string `json:"s3,omitempty"`
+	Faults   string `json:"faults,omitempty"`
 	PID      int    `json:"pid"`
 }

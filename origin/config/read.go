@@ -314,6 +314,9 @@ func (n *Node) validateAccess(bad func(field, format string, a ...any)) {
 	if n.Host.S3 != nil {
 		hosted["host.s3.listen"] = n.Host.S3.Listen
 	}
+	if n.Host.Faults != "" && !Loopback(n.Host.Faults) {
+		bad("host.faults", "%s can be reached from other machines; faults are for rehearsals on this one", n.Host.Faults)
+	}
 	for field, addr := range hosted {
 		if addr != "" && !n.Insecure && !Loopback(addr) {
 			bad(field, "%s can be reached from other machines, and a hosted store knows no credentials; set insecure (--insecure) if that is meant", addr)

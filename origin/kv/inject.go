@@ -13,6 +13,19 @@ func Inject(s Store, i ...Intercept) Store {
 	return s
 }
 
+// Around returns an Intercept that has outer around inner; either may be nil.
+func Around(outer, inner Intercept) Intercept {
+	if outer == nil || inner == nil {
+		if outer == nil {
+			return inner
+		}
+		return outer
+	}
+	return func(ctx context.Context, op Op, do func(context.Context) error) error {
+		return outer(ctx, op, func(ctx context.Context) error { return inner(ctx, op, do) })
+	}
+}
+
 type injected struct {
 	store  Store
 	around Intercept

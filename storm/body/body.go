@@ -9,6 +9,7 @@ import (
 	"io"
 
 	"origin-storm/origin/segment"
+	"origin-storm/storm"
 )
 
 const (
@@ -49,7 +50,13 @@ type Reader struct {
 
 // NewReader returns the bytes of New without holding them.
 func NewReader(id segment.ID, t segment.Template, size int) *Reader {
+	return Twisted(id, t, size, storm.Twist{})
+}
+
+// Twisted returns the bytes that NewReader would, changed as a fault of the scenario says. They are as valid, and tell of the fault.
+func Twisted(id segment.ID, t segment.Template, size int, twist storm.Twist) *Reader {
 	m := newMark(id, t, size)
+	m.twist(twist)
 	return &Reader{head: m.appendHead(nil), key: m.key(), size: m.size}
 }
 

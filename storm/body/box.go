@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"origin-storm/origin/segment"
+	"origin-storm/storm"
 )
 
 // mark is what a body says about itself, in a box of its own ahead of the media: enough to make the same body again.
@@ -14,6 +15,8 @@ type mark struct {
 	decode    uint64 // decode time of the fragment's first sample, in ticks of timescale
 	duration  uint32 // in ticks
 	timescale uint32
+	effect    storm.Effect // what a fault did to it
+	variant   uint8        // of storm.Other: which other bytes
 }
 
 func newMark(id segment.ID, t segment.Template, size int) mark {
@@ -27,9 +30,26 @@ func newMark(id segment.ID, t segment.Template, size int) mark {
 	return m
 }
 
+// twist changes m as a fault of the scenario says. Effects that are not on bodies change nothing.
+func (m *mark) twist(t storm.Twist) {
+	if !t.Do.InBody() {
+		return
+	}
+	m.effect = t.Do
+	ticks := int64(math.Round(float64(t.By) * float64(m.timescale) / 1e9))
+	switch t.Do {
+	case storm.Shifted:
+		m.decode = uint64(max(0, int64(min(m.decode, math.MaxInt64/2))+ticks))
+	case storm.Shorter:
+		m.duration = uint32(max(0, int64(m.duration)-ticks))
+	case storm.Other:
+		m.variant = uint8(t.By)
+	}
+}
+
 // key makes the bytes of two bodies differ wherever anything about them does.
 func (m mark) key() uint64 {
-	h := mix(uint64(m.size)) ^ uint64(m.id.Number)
+	h := mix(uint64(m.size)) ^ uint64(m.id.Number) ^ uint64(m.effect)<<48 ^ uint64(m.variant)<<56
 	for _, s := range [...]string{m.id.Event, m.id.Pipeline, m.id.Rendition} {
 		h = mix(h + uint64(len(s))*gamma)
 		for i := range len(s) {
@@ -48,6 +68,7 @@ const (
 
 	markUser = "\x5c\x1a\x0e\xd4\x1f\x27\x4b\x6f\x9d\x52origin" // the user type of our uuid box
 	nameRoom = 64
+	effectAt = markSize - 2 // past the longest names
 )
 
 // appendHead appends everything ahead of the lines.
@@ -60,7 +81,7 @@ func (m mark) appendHead(b []byte) []byte {
 		w.u32(uint32(m.size - (len(w.b) - at))).text("free")
 		return w.zero(initHead - (len(w.b) - at)).b
 	}
-	w.box("styp", func() { w.text("msdh").u32(0).text("msdhcmfs") })
+	w.box("styp", func() { w.text("msdh").u32(0).text("msdh" + m.brand()) })
 	w.mark(m)
 	w.box("moof", func() {
 		w.full("mfhd", 0, 0, func() { w.u32(uint32(m.id.Number)) })
@@ -74,6 +95,17 @@ func (m mark) appendHead(b []byte) []byte {
 	})
 	w.u32(uint32(m.size - fragmentHead + 8)).text("mdat")
 	return w.b
+}
+
+// brand is what m's segment type says of it.
+func (m mark) brand() string {
+	switch m.effect {
+	case storm.Slate:
+		return "slat"
+	case storm.Last:
+		return "lmsg"
+	}
+	return "cmfs"
 }
 
 // movie writes the content of moov: one track of timed metadata of no further known kind, which is what the noise is.
@@ -137,7 +169,8 @@ func (w *writer) mark(m mark) {
 	for _, s := range names {
 		w.text(s)
 	}
-	w.zero(at + markSize - len(w.b))
+	w.zero(at + effectAt - len(w.b))
+	w.b = append(w.b, byte(m.effect), m.variant)
 }
 
 // readMark reads the mark of a body from its front; ok is false if there is none that newMark could have made.
@@ -149,7 +182,8 @@ func readMark(b []byte) (m mark, ok bool) {
 	if string(b[4:8]) != "uuid" || string(b[8:24]) != markUser || b[27] != 1 {
 		return mark{}, false
 	}
-	lengths, fields, names := b[24:27], b[28:56], b[56:]
+	lengths, fields, names := b[24:27], b[28:56], b[56:effectAt]
+	m.effect, m.variant = storm.Effect(b[effectAt]), b[effectAt+1]
 	m.id.Number = int64(binary.BigEndian.Uint64(fields))
 	m.decode = binary.BigEndian.Uint64(fields[8:])
 	m.size = int(binary.BigEndian.Uint32(fields[16:]))
@@ -165,7 +199,7 @@ func readMark(b []byte) (m mark, ok bool) {
 			return mark{}, false
 		}
 	}
-	return m, m.size == Size(m.size) && m.id.Number >= segment.Init
+	return m, m.size == Size(m.size) && m.id.Number >= segment.Init && (m.effect == storm.Plain && m.variant == 0 || m.effect.InBody())
 }
 
 // writer builds boxes; a box's length is known once its content is written.

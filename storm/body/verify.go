@@ -11,16 +11,22 @@ import (
 
 var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
 
-// Verify reads r to its end and compares it with the body that it says it is. want is what was asked for, with a Pipeline if
-// the answer names one; length is the answer's Content-Length, or -1. n is how many bytes came, got whose they are, as far as
-// the body says. Damage is
+// Verify is Check without what a fault did to the body.
+func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, damage storm.Damage, err error) {
+	n, got, _, damage, err = Check(r, want, length)
+	return n, got, damage, err
+}
+
+// Check reads r to its end and compares it with the body that it says it is. want is what was asked for, with a Pipeline if
+// the answer names one; length is the answer's Content-Length, or -1. n is how many bytes came, got whose they are and effect what
+// a fault of the scenario did to them before they were published, as far as the body says: that is no damage. Damage is
 //
 //   - Torn: cut short, too long, or bytes of more than one body
 //   - Wrong: whole, but of another event, rendition or number, or nothing that this package made
 //   - Stale: whole and of the right name, but of another pipeline than want's
 //
 // err is what r failed with; then damage speaks of the bytes before that, and their being cut short is no damage.
-func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, damage storm.Damage, err error) {
+func Check(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, effect storm.Effect, damage storm.Damage, err error) {
 	buffer := buffers.Get().(*[128 << 10]byte)
 	defer buffers.Put(buffer)
 	var (
@@ -42,7 +48,7 @@ func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID
 			if v.short {
 				v.damage = storm.None
 			}
-			return n, v.id, v.damage, e
+			return n, v.id, v.effect, v.damage, e
 		}
 	}
 	switch {
@@ -54,7 +60,7 @@ func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID
 	case want.Pipeline != "" && v.id.Pipeline != "" && want.Pipeline != v.id.Pipeline:
 		v.damage = storm.Stale
 	}
-	return n, v.id, v.damage, nil
+	return n, v.id, v.effect, v.damage, nil
 }
 
 // verifier compares a body piece by piece.

@@ -4,6 +4,7 @@
 package client
 
 import (
+	"errors"
 	"time"
 
 	"origin-storm/origin/segment"
@@ -72,7 +73,7 @@ func (p *Packager) Done(s storm.Sample, out *storm.Out) {
 		finish(retryReadBack, s, out)
 	case s.OK():
 		out.Record(s)
-		if p.ReadBack >= 0 {
+		if p.ReadBack >= 0 && !s.Twist.Do.Spoils() {
 			at := s.Done + orElse(p.ReadBack, time.Second)
 			out.Wait(storm.Request{At: at, Began: at, From: s.From, Class: storm.Probe, ID: s.ID, Match: s.ETag})
 		}
@@ -84,7 +85,7 @@ func (p *Packager) Done(s storm.Sample, out *storm.Out) {
 // retry follows a failed publish. What a client of the origin can mend by itself (4xx but 408 and 429) is not tried again.
 func (p *Packager) retry(s storm.Sample) (time.Duration, bool) {
 	switch {
-	case s.Via == storm.Dropped:
+	case s.Via == storm.Dropped, errors.Is(s.Err, storm.ErrFault):
 		return 0, false
 	case s.Err != nil, s.Status >= 500, s.Status == 408, s.Status == 429:
 		wait := orElse(p.Backoff, 50*time.Millisecond) << min(s.Try, 3)

@@ -25,6 +25,9 @@ import (
 // reads is, where the network was faster than it; at several times the speed of a loopback connection, and with the kernel
 // receiving meanwhile, that is microseconds.
 func (r *run) exchange(q storm.Request) (s storm.Sample) {
+	if byHand(q.Twist.Do) {
+		return r.abuse(q)
+	}
 	s.Request = q
 	ctx, cancel := context.WithDeadline(r.wire, r.start.Add(r.deadline(q)))
 	defer cancel()
@@ -68,7 +71,7 @@ func (r *run) exchange(q storm.Request) (s storm.Sample) {
 	if s.Err != nil {
 		s.Err = fmt.Errorf("live: %s %v: after %d bytes of the answer: %w", req.Method, q.ID, s.Bytes, orEnded(ctx, s.Err))
 	}
-	if q.Put {
+	if q.Put && q.Twist.Do != storm.Deletes {
 		s.Bytes = int64(body.Size(q.Size))
 	}
 	return s
@@ -114,26 +117,41 @@ func (r *run) request(ctx context.Context, q storm.Request) (*site, *http.Reques
 			req.Header.Set("If-Match", q.Match)
 		}
 		r.x.c.Serve.sign(req, r.x.c.UserAgent)
+		req.Close = q.Class != storm.Probe && r.x.sites.reconnects()
 		return site, req, nil
 	}
 	site, url := r.x.sites.publish(q)
-	id := q.ID
-	if r.x.c.SameBytes {
-		id.Pipeline = ""
+	if q.Twist.Do == storm.Deletes {
+		req, err := http.NewRequestWithContext(ctx, http.MethodDelete, url, nil)
+		if err != nil {
+			return nil, nil, fmt.Errorf("live: DELETE %v: %w", q.ID, err)
+		}
+		r.x.c.Publish.sign(req, r.x.c.UserAgent)
+		return site, req, nil
 	}
-	up := &upload{Reader: body.NewReader(id, r.x.c.Template(q.ID), q.Size)}
+	content, size := r.body(q)
+	up := &upload{Reader: content}
 	ctx = httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{GotConn: up.got, WroteRequest: up.sent})
 	req, err := http.NewRequestWithContext(ctx, http.MethodPut, url, up)
 	if err != nil {
 		return nil, nil, fmt.Errorf("live: PUT %v: %w", q.ID, err)
 	}
-	req.ContentLength = int64(body.Size(q.Size))
+	req.ContentLength, req.Close = size, q.Twist.Do == storm.Reconnected
 	if r.x.c.Chunked {
 		req.ContentLength = -1
 	}
 	req.Header.Set("Content-Type", "video/mp4")
 	r.x.c.Publish.sign(req, r.x.c.UserAgent)
 	return site, req, nil
+}
+
+// body returns what q publishes, and how many bytes that are.
+func (r *run) body(q storm.Request) (io.Reader, int64) {
+	id := q.ID
+	if r.x.c.SameBytes {
+		id.Pipeline = ""
+	}
+	return body.Twisted(id, r.x.c.Template(q.ID), q.Size, q.Twist), int64(body.Size(q.Size))
 }
 
 // read takes the answer's body to its end, and compares it where it is a segment's.
@@ -156,7 +174,7 @@ func (r *run) read(s *storm.Sample, res *http.Response) {
 		want.Pipeline = s.ID.Pipeline
 	}
 	var got segment.ID
-	s.Bytes, got, s.Damage, s.Err = body.Verify(&stamped, want, res.ContentLength)
+	s.Bytes, got, s.Effect, s.Damage, s.Err = body.Check(&stamped, want, res.ContentLength)
 	if s.Pipeline == "" {
 		s.Pipeline = got.Pipeline
 	}

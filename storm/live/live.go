@@ -49,9 +49,9 @@ type Config struct {
 	UserAgent string
 
 	// Fault is called for every fault of the plan when its time has come, and again with undo after its For, or at the plan's
-	// end if that is earlier. Calls for different faults may overlap. The executor itself carries out those of a pipeline
-	// ("drop", "kill" and "stop": its publishes are not sent; "reset": its connections are, each in the middle of a body), and
-	// reports them here for the record.
+	// end if that is earlier. Calls for different faults may overlap. The executor itself carries out those of a pipeline that are
+	// no part of the plan's requests ("kill" and "stop": its publishes are not sent; "reset": its connections are, each in the middle
+	// of a body), and those of readers, and reports them here for the record.
 	Fault func(f storm.Fault, undo bool)
 
 	// Dial makes connections; nil means TCP.
@@ -293,7 +293,7 @@ func (r *run) send(q storm.Request) {
 	switch {
 	case r.stopping:
 		return
-	case q.Put && r.x.sites.silent(q.ID.Pipeline):
+	case q.Put && (q.Twist.Do == storm.NotSent || r.x.sites.silent(q.ID.Pipeline)):
 		err = fmt.Errorf("live: PUT %v: %w", q.ID, storm.ErrFault)
 	case r.flying >= r.x.c.MaxInFlight:
 		err = fmt.Errorf("%w: %d; raise the bound, or split the plan over more driver processes", errTooMany, r.flying)

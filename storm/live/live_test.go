@@ -389,7 +389,7 @@ func TestFaultsOnTime(t *testing.T) {
 			}),
 			Faults: []storm.Fault{
 				{At: time.Second, Do: "kill", To: "cassandra 2"},
-				{At: 1050 * time.Millisecond, Do: "drop", To: "pipeline b", For: time.Second},
+				{At: 1050 * time.Millisecond, Do: "kill", To: "pipeline b", For: time.Second},
 				{At: 1100 * time.Millisecond, Do: "stop", To: "cache 1", For: time.Hour},
 				{At: time.Hour, Do: "kill", To: "serve"},
 			},
@@ -404,8 +404,8 @@ func TestFaultsOnTime(t *testing.T) {
 			}
 		}
 		want := []string{
-			"1s kill cassandra 2 undo=false", "1.05s drop pipeline b undo=false", "1.1s stop cache 1 undo=false",
-			"6.05s drop pipeline b undo=true", "6.1s stop cache 1 undo=true",
+			"1s kill cassandra 2 undo=false", "1.05s kill pipeline b undo=false", "1.1s stop cache 1 undo=false",
+			"6.05s kill pipeline b undo=true", "6.1s stop cache 1 undo=true",
 		}
 		slices.Sort(calls)
 		slices.Sort(want)

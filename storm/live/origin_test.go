@@ -62,7 +62,7 @@ func TestAgainstTheOrigin(t *testing.T) {
 		p := storm.Plan{
 			Requests: event(n),
 			Windows:  []storm.Window{{Name: "storm", From: 0, To: (n + 2) * 2 * time.Second}},
-			Faults:   []storm.Fault{{At: 7 * time.Second, Do: "drop", To: "pipeline b", For: 4 * time.Second}, {At: 13 * time.Second, Do: "reset", To: "pipeline a"}},
+			Faults:   []storm.Fault{{At: 7 * time.Second, Do: "kill", To: "pipeline b", For: 4 * time.Second}, {At: 13 * time.Second, Do: "reset", To: "pipeline a"}},
 			Client: func(from string) storm.Client {
 				switch from {
 				case "edge":

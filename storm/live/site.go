@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"errors"
 	"fmt"
 	"hash/fnv"
 	"io"
@@ -174,6 +175,7 @@ type sites struct {
 	dial                  func(ctx context.Context, network, address string) (net.Conn, error)
 	mu                    sync.Mutex // guards what follows
 	publishers, consumers map[string]*site
+	reconnecting          int // how many faults make readers connect anew for each request
 }
 
 // site is one of them.
@@ -185,6 +187,7 @@ type site struct {
 	conns  map[*conn]bool
 	silent int // how many faults keep its publishes back
 	broken int // how many faults reset its connections
+	chains map[string]*chain
 }
 
 func newSites(c Config) (*sites, error) {
@@ -252,6 +255,28 @@ func (s *sites) serve(q storm.Request) (*site, string) {
 	return from, from.base + s.c.Serve.path(q.ID.Asked())
 }
 
+// reconnects reports whether a fault makes readers connect anew for each request.
+func (s *sites) reconnects() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.reconnecting > 0
+}
+
+// onReaders carries out, or undoes, what f does to readers. Connections that are in use stay as they are until their answer has
+// come.
+func (s *sites) onReaders(f storm.Fault, undo bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if f.Do == "reconnect" {
+		if s.reconnecting++; undo {
+			s.reconnecting -= 2
+		}
+	}
+	for _, c := range s.consumers {
+		c.CloseIdleConnections()
+	}
+}
+
 // publish returns where q is sent, and from where.
 func (s *sites) publish(q storm.Request) (*site, string) {
 	from := s.pipeline(q.ID.Pipeline)
@@ -297,6 +322,10 @@ func (s *sites) silent(pipeline string) bool {
 
 // fault carries out, or undoes, what f does to a pipeline; other faults are not its business.
 func (s *sites) fault(f storm.Fault, undo bool) {
+	if f.To == "readers" {
+		s.onReaders(f, undo)
+		return
+	}
 	name, ok := strings.CutPrefix(f.To, "pipeline ")
 	if !ok {
 		return
@@ -309,7 +338,7 @@ func (s *sites) fault(f storm.Fault, undo bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch f.Do {
-	case "drop", "kill", "stop":
+	case "kill", "stop":
 		p.silent += by
 	case "reset":
 		if f.For > 0 {
@@ -330,6 +359,7 @@ func (s *sites) close() {
 	defer s.mu.Unlock()
 	for _, all := range []map[string]*site{s.publishers, s.consumers} {
 		for _, p := range all {
+			p.unchain()
 			p.CloseIdleConnections()
 		}
 	}
@@ -461,6 +491,14 @@ func (c *conn) why(err error) error {
 		return errReset
 	}
 	return err
+}
+
+// CloseWrite ends what is sent and leaves c open for what comes, where the network can do that.
+func (c *conn) CloseWrite() error {
+	if half, ok := c.Conn.(interface{ CloseWrite() error }); ok {
+		return half.CloseWrite()
+	}
+	return errors.ErrUnsupported
 }
 
 func (c *conn) Close() error {

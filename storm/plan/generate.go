@@ -25,8 +25,9 @@ type generator struct {
 	delay  int64
 	edges  []reader // those of this share
 	breaks []interruption
-	packs  [][]string // names of packagers by event and pipeline; empty if in another share
-	probes []string   // likewise by event
+	packs  [][]string    // names of packagers by event and pipeline; empty if in another share
+	probes []string      // likewise by event
+	faults []storm.Fault // that change what is published
 }
 
 // reader is an edge.
@@ -46,13 +47,15 @@ type item struct {
 	rendition uint16
 	class     storm.Class
 	put       bool
+	fault     uint16 // which of the generator's it is changed by, from 1
+	slipped   int32  // by how much number is not that of the segment that is published
 }
 
 // unknown as an item's rendition is one that no event has.
 const unknown = ^uint16(0)
 
 func newGenerator(c Config) *generator {
-	g := &generator{Config: c, start: c.Start(), end: c.Windows[len(c.Windows)-1].To}
+	g := &generator{Config: c, start: c.Start(), end: c.Windows[len(c.Windows)-1].To, faults: strikes(faults(c.Scenario, c.Windows))}
 	g.delay = int64(c.Scenario.Event.PublishDelay / c.Scenario.Event.Segment.Duration())
 	for _, e := range c.Events {
 		var names []string
@@ -96,9 +99,10 @@ func (g *generator) keep(name string) string {
 func (g *generator) requests() iter.Seq[storm.Request] {
 	return func(yield func(storm.Request) bool) {
 		items := g.inits(nil)
+		ahead, next := g.earliest(), g.First
 		for n, more := g.First, true; more; n++ {
-			if g.published(n) {
-				items = g.publish(items, n)
+			for ; next <= n+ahead && g.published(next); next++ {
+				items = g.publish(items, next)
 			}
 			more = n-g.delay < g.First || g.published(n-g.delay)
 			if g.published(n - g.delay) {
@@ -108,8 +112,8 @@ func (g *generator) requests() iter.Seq[storm.Request] {
 			ready := len(items)
 			if more {
 				// What later ticks read begins when the segment before is due; what they publish is not complete until after that.
-				next := g.due(0, n-g.delay)
-				ready, _ = slices.BinarySearchFunc(items, next, func(i item, at time.Duration) int { return cmp.Compare(i.at, at) })
+				bound := g.due(0, n-g.delay)
+				ready, _ = slices.BinarySearchFunc(items, bound, func(i item, at time.Duration) int { return cmp.Compare(i.at, at) })
 			}
 			for _, i := range items[:ready] {
 				if !yield(g.request(i)) {
@@ -127,7 +131,7 @@ func (a item) compare(b item) int {
 		return cmp.Compare(a.at, b.at)
 	}
 	return cmp.Or(cmp.Compare(a.class, b.class), cmp.Compare(a.event, b.event), cmp.Compare(a.from, b.from),
-		cmp.Compare(a.rendition, b.rendition), cmp.Compare(a.number, b.number))
+		cmp.Compare(a.rendition, b.rendition), cmp.Compare(a.number, b.number), cmp.Compare(a.fault, b.fault))
 }
 
 // ends is when segment n of an event is complete, due when it should be readable.
@@ -184,7 +188,7 @@ func (g *generator) publish(items []item, n int64) []item {
 			for r := range shape.Renditions {
 				i := item{number: n, from: int32(p), event: uint16(e), rendition: uint16(r), class: storm.Publish, put: true}
 				i.at = g.ends(e, n) + part(g.draw("encode", name, i, 0), shape.Encode.Min, shape.Encode.Max) + time.Duration(p)*shape.Lag
-				items = append(items, i)
+				items = g.strike(items, i)
 			}
 		}
 	}
@@ -312,6 +316,7 @@ func (g *generator) request(i item) storm.Request {
 		r.From = g.packs[i.event][i.from]
 		r.ID.Pipeline = event.Pipelines[i.from]
 		r.Size = g.size(i)
+		g.twist(&r, i)
 	case i.class == storm.Probe:
 		r.From = g.probes[i.event]
 	default:

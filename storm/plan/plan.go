@@ -189,6 +189,12 @@ func clients(c Config) func(from string) storm.Client {
 				cache.Purges = append(cache.Purges, i.to)
 			}
 		}
+		for _, f := range faults(c.Scenario, c.Windows) {
+			if f.Do == "purge" {
+				cache.Purges = append(cache.Purges, f.At)
+			}
+		}
+		slices.Sort(cache.Purges)
 		if d, ok := reader.(client.Direct); ok {
 			cache.Again = d.Again
 		}

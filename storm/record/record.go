@@ -209,7 +209,7 @@ func (o *operation) statuses() map[string]int {
 
 func (o *operation) record(s *storm.Sample) {
 	switch {
-	case s.Via == storm.Dropped && errors.Is(s.Err, storm.ErrFault):
+	case errors.Is(s.Err, storm.ErrFault):
 		o.faulted++
 		return
 	case s.Via == storm.Dropped:

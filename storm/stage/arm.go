@@ -11,7 +11,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -191,7 +190,7 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 		}
 		cfg.Whole = profile.Whole
 	}
-	host := config.Node{Role: config.Store, Host: config.Host{Seed: u.seed}}
+	host := config.Node{Role: config.Store, Host: config.Host{Seed: u.seed, Faults: u.faultsAt(scenarios.OfStore)}}
 	switch u.be.Store {
 	case scenarios.Embedded:
 		host.Host.Listen = "127.0.0.1:0"
@@ -320,6 +319,7 @@ func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend)
 	for i := range u.be.Zones {
 		p, err := spawn.at(u.cores.Cache).start(ctx, fmt.Sprint("cache-", i+1), config.Node{Role: config.Store, Host: config.Host{
 			Listen: "127.0.0.1:0", Stores: []config.HostedStore{{Name: "zone", Store: config.StoreAt{Kind: "mem", Limit: zoneLimit}}},
+			Seed: u.seed, Faults: u.faultsAt(scenarios.OfCache),
 		}})
 		u.zones = append(u.zones, p)
 		if err != nil {
@@ -434,78 +434,6 @@ func stats(ctx context.Context, url string) (s origin.Stats, err error) {
 	return s, json.NewDecoder(io.LimitReader(res.Body, 1<<20)).Decode(&s)
 }
 
-// victim is a process or a real server that faults can befall.
-type victim struct {
-	kill, stop, resume func() error
-	restart            func(context.Context) error
-}
-
-func (p *process) victim() victim {
-	return victim{
-		kill:    func() error { p.kill(); return nil },
-		stop:    func() error { return p.signal(syscall.SIGSTOP) },
-		resume:  func() error { return p.signal(syscall.SIGCONT) },
-		restart: p.up,
-	}
-}
-
-func (u *uplift) victim(to scenarios.Target) (victim, error) {
-	server := func(list []*servers.Server, n int) (victim, error) {
-		if n > len(list) {
-			return victim{}, fmt.Errorf("there are %d of them here", len(list))
-		}
-		s := list[n-1]
-		return victim{s.Kill, s.Stop, s.Continue, s.Restart}, nil
-	}
-	nth := max(1, to.Nth)
-	switch {
-	case to.What == scenarios.OfPublish:
-		return u.publish.victim(), nil
-	case to.What == scenarios.OfServe && nth <= len(u.serve):
-		return u.serve[nth-1].victim(), nil
-	case to.What == scenarios.OfStore && u.store != nil:
-		return u.store.victim(), nil
-	case to.What == scenarios.OfCache && nth <= len(u.zones):
-		return u.zones[nth-1].victim(), nil
-	case to.What == scenarios.OfCache && u.be.Cache && u.cluster != nil:
-		return server(u.cluster.Memcached, nth)
-	case to.What == scenarios.OfCassandra && u.be.Store == scenarios.Cassandra && u.cluster != nil:
-		return server(u.cluster.Cassandra, nth)
-	}
-	return victim{}, errors.New("this backend has none")
-}
-
-// fault carries f out. Faults of pipelines are the driver's own and need nothing here.
-func (u *uplift) fault(ctx context.Context, f storm.Fault, undo bool) error {
-	to, err := scenarios.ParseTarget(f.To)
-	if err != nil {
-		return err
-	}
-	if to.What == scenarios.OfPipeline {
-		return nil
-	}
-	v, err := u.victim(to)
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", f.Do, f.To, err)
-	}
-	switch {
-	case f.Do == "kill" && undo:
-		err = v.restart(ctx)
-	case f.Do == "kill":
-		err = v.kill()
-	case f.Do == "stop" && undo:
-		err = v.resume()
-	case f.Do == "stop":
-		err = v.stop()
-	default:
-		err = errors.New("not a fault that can befall a process")
-	}
-	if err != nil {
-		return fmt.Errorf("%s %s: %w", f.Do, f.To, err)
-	}
-	return nil
-}
-
 // running makes an arm of an origin that is already running somewhere: its processes and its store are its owner's.
 func running(name string, publish, serve live.Target) Arm {
 	return Arm{Name: name, Up: func(ctx context.Context, _ []config.Event, _ func(kind, text string)) (*Target, error) {
@@ -518,10 +446,10 @@ func running(name string, publish, serve live.Target) Arm {
 			Publish: publish, Serve: serve,
 			Facts: record.Backend{Name: name, Provenance: "measured", Servers: []string{"an origin at " + strings.Join(serve.URLs, ", ")}},
 			Fault: func(_ context.Context, f storm.Fault, _ bool) error {
-				if strings.HasPrefix(f.To, scenarios.OfPipeline) {
+				if strings.HasPrefix(f.To, scenarios.OfPipeline) || f.To == scenarios.OfReaders {
 					return nil
 				}
-				return fmt.Errorf("%s %s: not a process of this run, which only pipelines are with --target", f.Do, f.To)
+				return fmt.Errorf("%v: not a part of this run, which only pipelines and readers are with --target", f)
 			},
 			Close: func() error { return nil },
 		}, nil

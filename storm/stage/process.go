@@ -143,6 +143,7 @@ func (p *process) up(ctx context.Context) error {
 	}
 	p.ready = ready
 	p.node.Publish, p.node.Serve, p.node.Operator, p.node.Host.Listen = p.ready.Publish, p.ready.Serve, p.ready.Operator, p.ready.Host
+	p.node.Host.Faults = p.ready.Faults
 	if p.node.Host.S3 != nil {
 		p.node.Host.S3.Listen = p.ready.S3
 	}

@@ -116,6 +116,15 @@ func (s *Store) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
 	return vals, nil
 }
 
+// Flush forgets everything, as memcached's flush_all does.
+func (s *Store) Flush() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.values)
+	s.bytes, s.ends = 0, nil
+	s.recent.Init()
+}
+
 // freePerPut is how many expired values a Put frees at most.
 const freePerPut = 16
 
