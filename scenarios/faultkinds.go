@@ -53,7 +53,7 @@ var (
 	byLonger   = Measure{"longer", true, timed(time.Millisecond), timed(time.Minute)}
 	bySegments = Measure{"segments", false, counted(-1000), counted(1000)}
 	byBehind   = Measure{"segments behind", false, counted(0), counted(1000)}
-	byNumber   = Measure{"as the first number", false, counted(0), counted(1e9)}
+	byNumber   = Measure{"as the first, 1 being the run's", false, counted(1), counted(1e9)}
 	byTimes    = Measure{"times as large", false, counted(1), counted(1000)}
 	byBytes    = Measure{"bytes per second", false, counted(1), counted(1e9)}
 	bySize     = Measure{"bytes at most", false, counted(1), counted(1e9)}
@@ -80,7 +80,7 @@ var faultKinds = []FaultKind{
 	{Do: "slip", Place: AtPackager, To: []string{OfPipeline}, By: bySegments, Usual: counted(1), Renditions: true,
 		About: "publishes segments under the names of later ones, or earlier ones by a negative by, with their own decode times"},
 	{Do: "restart", Place: AtPackager, To: []string{OfPipeline}, By: byNumber, Usual: counted(1),
-		About: "numbers segments from a first number on again, as a packager without an offset does that was restarted"},
+		About: "numbers segments from an old number on again, as a packager without an offset does that was restarted"},
 	{Do: "slate", Place: AtPackager, To: []string{OfPipeline}, Shares: true, Renditions: true,
 		About: "publishes slate, marked as such, in place of content"},
 	{Do: "inflate", Place: AtPackager, To: []string{OfPipeline}, By: byTimes, Usual: counted(10), Shares: true, Renditions: true,

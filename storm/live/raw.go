@@ -13,7 +13,6 @@ import (
 	"net/http"
 	"net/url"
 	"strconv"
-	"sync"
 	"time"
 
 	"origin-storm/origin/segment"
@@ -143,38 +142,36 @@ func (h *hand) alone(ctx context.Context, site *site) (*http.Response, error) {
 	defer c.Close()
 	stop := context.AfterFunc(ctx, func() { c.Close() })
 	defer stop()
+	if h.twist.Do == storm.HungUp {
+		return nil, h.write(c)
+	}
+	// The origin has a say in the middle of a body, too: it may refuse to wait, or have had enough.
+	var res *http.Response
+	answered := make(chan struct{})
+	go func() { // it ends with the connection, or before; alone waits for that
+		defer close(answered)
+		res, _ = h.answer(bufio.NewReader(c)) // that there is none is told by res
+	}()
 	if h.twist.Do == storm.Trickled {
-		// The origin has a say in the middle of a body, too: it may refuse to wait.
-		answered := make(chan *http.Response, 1)
-		var reading sync.WaitGroup
-		reading.Go(func() {
-			res, _ := h.answer(bufio.NewReader(c)) // that there is none is what this is about
-			answered <- res
-		})
-		err := h.trickle(ctx, c, answered)
-		c.Close()
-		reading.Wait()
-		select {
-		case res := <-answered:
-			return res, err
-		default:
-			return nil, err
-		}
+		err = h.trickle(ctx, c, answered)
+	} else {
+		err = h.write(c)
 	}
-	if err := h.write(c); err != nil || h.twist.Do == storm.HungUp {
-		return nil, err
+	if half, ok := c.(interface{ CloseWrite() error }); err == nil && h.twist.Do.Unanswered() && (!ok || half.CloseWrite() != nil) {
+		err = c.Close() // the end of what is sent, and with it of what is heard: not every network has one without the other
 	}
-	if h.twist.Do.Unanswered() { // the end of what is sent, with an ear for what is said to it, where a network can do that
-		half, ok := c.(interface{ CloseWrite() error })
-		if !ok {
-			return nil, nil
-		}
-		if err := half.CloseWrite(); err != nil {
-			return nil, err
-		}
+	if err != nil && h.twist.Do != storm.Understated {
+		err = errors.Join(err, c.Close())
 	}
-	return h.answer(bufio.NewReader(c))
+	<-answered
+	if res == nil {
+		return nil, cmp.Or(err, errSilence)
+	}
+	return res, nil
 }
+
+// errSilence is what a publish gets whose connection ended without an answer.
+var errSilence = errors.New("live: the connection ended without an answer")
 
 // write sends h's head and as much of its body as its twist lets it.
 func (h *hand) write(w io.Writer) error {
@@ -202,7 +199,7 @@ func (h *hand) write(w io.Writer) error {
 }
 
 // trickle sends h's body byte by byte, until it is answered or ctx ends.
-func (h *hand) trickle(ctx context.Context, w io.Writer, answered chan *http.Response) error {
+func (h *hand) trickle(ctx context.Context, w io.Writer, answered <-chan struct{}) error {
 	if _, err := w.Write(h.head); err != nil {
 		return err
 	}
@@ -212,8 +209,7 @@ func (h *hand) trickle(ctx context.Context, w io.Writer, answered chan *http.Res
 	for {
 		select {
 		case <-tick.C:
-		case res := <-answered:
-			answered <- res
+		case <-answered:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -242,8 +238,8 @@ type chain struct {
 	conn net.Conn
 	from *bufio.Reader
 
-	mu   sync.Mutex // is held while a request is written, and guards last
-	last chan struct{}
+	write chan struct{} // has room for the one that writes, who alone looks at last
+	last  chan struct{}
 }
 
 // chained sends h over the connection that all chained publishes of a rendition share, behind the ones before it, and returns its
@@ -265,11 +261,15 @@ func (p *site) chained(ctx context.Context, rendition string, h *hand) (*http.Re
 	defer stop()
 	mine := make(chan struct{})
 	defer close(mine)
-	c.mu.Lock()
+	select {
+	case c.write <- struct{}{}:
+	case <-ctx.Done():
+		return nil, fail(ctx.Err())
+	}
 	err = h.write(c.conn)
 	before := c.last
 	c.last = mine
-	c.mu.Unlock()
+	<-c.write
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -303,24 +303,27 @@ func (p *site) chain(ctx context.Context, rendition string, h *hand) (*chain, er
 		return nil, err
 	}
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if c := p.chains[rendition]; c != nil { // somebody else was faster
+	if c = p.chains[rendition]; c == nil {
+		if p.chains == nil {
+			p.chains = map[string]*chain{}
+		}
+		c = &chain{conn: conn, from: bufio.NewReader(conn), write: make(chan struct{}, 1)}
+		p.chains[rendition] = c
+	}
+	p.mu.Unlock()
+	if c.conn != conn { // somebody else was faster
 		return c, conn.Close()
 	}
-	if p.chains == nil {
-		p.chains = map[string]*chain{}
-	}
-	c = &chain{conn: conn, from: bufio.NewReader(conn)}
-	p.chains[rendition] = c
 	return c, nil
 }
 
 // unchain closes the connections of chained publishes.
 func (p *site) unchain() {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	for _, c := range p.chains {
+	all := p.chains
+	p.chains = nil
+	p.mu.Unlock()
+	for _, c := range all { // without the lock, which closing takes
 		_ = c.conn.Close() // nobody sends on it any more
 	}
-	clear(p.chains)
 }

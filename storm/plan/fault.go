@@ -66,7 +66,7 @@ func (g *generator) strike(items []item, i item) []item {
 		case "slip":
 			hit.number, hit.slipped = i.number+int64(f.Count), int32(f.Count)
 		case "restart":
-			hit.number = int64(f.Count) + g.since(f, i)
+			hit.number = g.First + int64(f.Count) - 1 + g.since(f, i)
 			hit.slipped = int32(hit.number - i.number)
 		}
 		if hit.number < g.Events[i.event].Template.StartNumber {
