@@ -11,6 +11,11 @@ import (
 //go:embed report.html.tmpl
 var htmlSource string
 
+// styleSource has what all pages share: how they look, and tables.
+//
+//go:embed style.html.tmpl
+var styleSource string
+
 // plate is a figure as a page shows it.
 type plate struct {
 	Name, Title string
@@ -19,7 +24,26 @@ type plate struct {
 
 // writeHTML writes the page as one file that needs no other: plots are inline, and nothing is fetched.
 func writeHTML(w io.Writer, p page, drawn []drawing) error {
-	t, err := template.New("report").Funcs(template.FuncMap{
+	t, err := template.New("report").Funcs(functions()).Parse(styleSource)
+	if err == nil {
+		t, err = t.Parse(htmlSource)
+	}
+	if err != nil {
+		return err
+	}
+	var plates []plate
+	for _, d := range drawn {
+		plates = append(plates, plate{Name: d.figure.name, Title: plain(d.figure.title), SVG: inline(d)})
+	}
+	return t.Execute(w, struct {
+		page
+		Plates []plate
+	}{p, plates})
+}
+
+// functions are what templates call.
+func functions() template.FuncMap {
+	return template.FuncMap{
 		"wide": func(row []string) bool { return len(row) == 1 },
 		"mark": func(cell string) string {
 			switch {
@@ -43,18 +67,7 @@ func writeHTML(w io.Writer, p page, drawn []drawing) error {
 			}{g, "words"}
 		},
 		"foot": func(i int) string { return superscript(i + 1) },
-	}).Parse(htmlSource)
-	if err != nil {
-		return err
 	}
-	var plates []plate
-	for _, d := range drawn {
-		plates = append(plates, plate{Name: d.figure.name, Title: plain(d.figure.title), SVG: inline(d)})
-	}
-	return t.Execute(w, struct {
-		page
-		Plates []plate
-	}{p, plates})
 }
 
 // inline makes an SVG document part of a page: without its prologue, as wide as the page allows, and with its title said to

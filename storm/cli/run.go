@@ -34,6 +34,8 @@ type runFlags struct {
 	drivers       int
 	json, remote  bool
 	verbose       bool
+	search        string
+	within        float64
 	at            stage.Addresses
 
 	target                      []string
@@ -71,6 +73,8 @@ With --target it storms an origin that is already running instead, yours for ins
 	s.StringArrayVar(&f.set, "set", nil, "override a value of the scenario, such as readers.edges=80; may be repeated")
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same requests")
 	s.IntVar(&f.drivers, "drivers", 0, "spread the requests over so many driver processes, of two or more the first for the packagers (default: the scenario's)")
+	s.StringVar(&f.search, "search", "", "find the highest load at which all thresholds hold, such as readers.edges=20..400; takes one backend")
+	s.Float64Var(&f.within, "within", 0.1, "with --search: how close the highest load that holds and the lowest that does not are to be, as a part")
 	s.StringVar(&f.out, "out", "", "run folder to write (default runs/<time>-<scenario>)")
 	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
@@ -96,6 +100,12 @@ func runAll(c *cobra.Command, f runFlags, names []string) error {
 		return usagef("--out names one run folder; run one scenario at a time, or leave it out")
 	}
 	f.password, f.bearer = os.Getenv("ORIGIN_STORM_PASSWORD"), os.Getenv("ORIGIN_STORM_BEARER")
+	if f.search != "" {
+		if len(names) > 1 {
+			return usagef("--search takes one scenario at a time")
+		}
+		return runSearch(c, f, names[0])
+	}
 	cfgs := make([]stage.Config, len(names))
 	for i, name := range names { // all of them are checked before the first begins
 		var err error

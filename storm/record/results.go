@@ -164,6 +164,8 @@ type Cache struct {
 	Awaited        int64 `json:"awaited"`
 	StorePolls     int64 `json:"store_polls"`
 	MostStorePolls int64 `json:"most_store_polls"`
+	// StoreReadMean is how long a serving process's read of the durable store took on average, in ms; null without any.
+	StoreReadMean *float64 `json:"store_read_mean_ms"`
 	// Collapse is reader requests answered 200 per segment read of the store.
 	Collapse *float64 `json:"collapse_factor"`
 	// StoreBytes is bytes read from the durable store per byte published.

@@ -22,7 +22,8 @@ func counts(ctx context.Context, t *Target) ([]origin.Stats, error) {
 
 // cacheFigures tells from the nodes' counts before and after how reads fell on cache and store. Only serving nodes read.
 func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cache) {
-	var bodies, storeBytes, published int64
+	var bodies, storeBytes, published, reads int64
+	var readSeconds float64
 	cached := false
 	for _, a := range after {
 		var o origin.Stats
@@ -52,6 +53,8 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 		c.MostStorePolls = max(c.MostStorePolls, a.Serve.MaxStorePolls)
 		bodies += s.Bodies - t.Bodies
 		c.StoreReads += a.Store.Reads - o.Store.Reads
+		reads += a.Store.ReadSeconds.Count - o.Store.ReadSeconds.Count
+		readSeconds += a.Store.ReadSeconds.Sum - o.Store.ReadSeconds.Sum
 		storeBytes += a.Store.ReadBytes - o.Store.ReadBytes
 		if a.Cache != nil {
 			cached = true
@@ -63,6 +66,9 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 		c.Reads = c.StoreReads
 	} else if c.Reads > 0 {
 		c.HitRatio = new(float64(c.Hits) / float64(c.Reads))
+	}
+	if reads > 0 {
+		c.StoreReadMean = new(1000 * readSeconds / float64(reads))
 	}
 	if published > 0 {
 		c.StoreBytes = new(float64(storeBytes) / float64(published))

@@ -76,7 +76,7 @@ func (g *rig) close() (err error) {
 // log is g's.
 func (g *rig) run(cfg Config) *run {
 	cfg.Log, cfg.Progress = g.cfg.Log, g.cfg.Progress
-	return &run{rig: g, cfg: cfg, scenario: cfg.Scenario}
+	return &run{rig: g, cfg: cfg, folder: g.folder, scenario: cfg.Scenario}
 }
 
 // servers brings up what the backends of runs need beside the origin's processes; they share it. down takes it down. Where auto

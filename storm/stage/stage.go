@@ -85,6 +85,7 @@ type Progress struct {
 type run struct {
 	*rig
 	cfg      Config
+	folder   *record.Folder
 	scenario scenarios.Scenario
 	windows  []storm.Window
 	total    time.Duration // of the measured part of each backend
@@ -134,33 +135,36 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 	}
 	defer func() { err = errors.Join(err, g.close()) }()
 	r := g.run(cfg)
+	down, err := g.servers(ctx, r)
+	defer func() { err = errors.Join(err, down()) }()
+	if err != nil && ctx.Err() == nil {
+		return res, err
+	}
+	return r.carry(ctx)
+}
+
+// carry measures the backends in turn, on servers that are up, judges what was found, and writes it into the folder.
+func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	r.windows = plan.Windows(r.scenario)
 	r.total = r.windows[len(r.windows)-1].To
-	began := time.Now()
 	res = record.Results{
-		Schema: 1, Scenario: r.scenario.Name, About: r.scenario.About, Seed: cfg.Seed, Mode: "live", Started: began.UTC(),
+		Schema: 1, Scenario: r.scenario.Name, About: r.scenario.About, Seed: r.cfg.Seed, Mode: "live", Started: time.Now().UTC(),
 		SegmentMS: milliseconds(r.scenario.Event.Segment.Duration()), DelayMS: milliseconds(r.scenario.Event.PublishDelay),
 		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Thresholds: []record.Threshold{},
 	}
 	if err := r.begin(); err != nil {
 		return res, err
 	}
-	down, err := g.servers(ctx, r)
-	defer func() { err = errors.Join(err, down()) }()
-	if err != nil && ctx.Err() == nil {
-		return res, err
-	}
-	var arms []Arm
-	if err == nil {
-		arms = r.arms()
-	}
-
-	head := res
+	head, before := res, len(r.noted())
 	var copies []record.Copy
 	var recordings []*record.Recording
+	arms := r.arms()
 	for i, arm := range arms {
+		if ctx.Err() != nil {
+			break
+		}
 		m := &measurement{run: r, arm: arm, number: i + 1, head: head, later: time.Duration(len(arms)-i-1) * r.total, account: &res.Driver}
-		g.measuring(m)
+		r.measuring(m)
 		b, err := m.measure(ctx)
 		if err != nil && ctx.Err() == nil {
 			return res, err
@@ -170,23 +174,20 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 			copies = append(copies, m.recording.Copies()...)
 			recordings = append(recordings, m.recording)
 		}
-		if ctx.Err() != nil {
-			break
-		}
 	}
 	about := map[string]string{}
-	if t := cfg.Target; t != nil {
+	if t := r.cfg.Target; t != nil {
 		about["target"] = strings.Join(t.Serve.URLs, ", ")
 	}
-	res.Environment = g.environment(about)
-	events := g.noted()
+	res.Environment = r.environment(about)
+	events := r.noted()[before:]
 	verdict.Judge(&res, verdict.Conditions{
 		Thresholds: r.scenario.Thresholds, Copies: copies, Events: events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
 	})
-	if err := r.write(&res, recordings, events); err != nil || cfg.Finish == nil {
+	if err := r.write(&res, recordings, events); err != nil || r.cfg.Finish == nil {
 		return res, err
 	}
-	return res, cfg.Finish(res)
+	return res, r.cfg.Finish(res)
 }
 
 // begin writes what is known before anything is measured.
