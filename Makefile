@@ -22,7 +22,7 @@ test:
 	GO="$(GO)" FUZZ_TIME="$(or $(FUZZ_TIME),1000x)" deploy/fuzz
 	GO="$(GO)" TEST_FLAGS="$(TEST_FLAGS)" deploy/test
 
-## bench: ours against plain ways, side by side, as ratios with intervals (about 8 minutes; missing servers as for test)
+## bench: ours against plain ways, side by side, as ratios with intervals (about 11 minutes; missing servers as for test)
 bench:
 	DEPS=$(DEPS) deploy/deps
 	GO="$(GO)" deploy/bench

@@ -9,7 +9,26 @@ import (
 	"origin-storm/storm"
 )
 
-var buffers = sync.Pool{New: func() any { return new([128 << 10]byte) }}
+// buffer is what bodies are read into: large, since a system call for every few KiB costs more than to compare them, and small
+// enough to stay in a processor's own cache.
+type buffer [256 << 10]byte
+
+var buffers = sync.Pool{New: func() any { return new(buffer) }}
+
+// Discard reads r to its end, as Verify does but for the comparing, and returns how many bytes came.
+func Discard(r io.Reader) (n int64, err error) {
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
+	for {
+		m, err := r.Read(b[:])
+		n += int64(m)
+		if err == io.EOF {
+			return n, nil
+		} else if err != nil {
+			return n, err
+		}
+	}
+}
 
 // Verify is Check without what a fault did to the body.
 func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, damage storm.Damage, err error) {
@@ -27,10 +46,10 @@ func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID
 //
 // err is what r failed with; then damage speaks of the bytes before that, and their being cut short is no damage.
 func Check(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, effect storm.Effect, damage storm.Damage, err error) {
-	buffer := buffers.Get().(*[128 << 10]byte)
-	defer buffers.Put(buffer)
+	b := buffers.Get().(*buffer)
+	defer buffers.Put(b)
 	var (
-		buf  = buffer[:]
+		buf  = b[:]
 		have int // bytes at the front of buf that were not compared yet
 		v    verifier
 	)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"origin-storm/origin/kv/kvtest"
+	"origin-storm/origin/pairtest"
 	"origin-storm/origin/segment"
 	"origin-storm/storm"
 	"origin-storm/storm/body"
@@ -192,8 +195,7 @@ const (
 	drainSize = 2 << 20
 )
 
-// runDrain reads from the target at args[0] for args[1], verified or not as args[2] says, and prints how many bodies came and the
-// processor time.
+// runDrain reads from the target at args[0] for args[1], verified or not as args[2] says, and prints how many bodies came.
 func runDrain(args []string) error {
 	d, err := time.ParseDuration(args[1])
 	if err != nil {
@@ -204,7 +206,6 @@ func runDrain(args []string) error {
 		return err
 	}
 	var n int64
-	cpu := processorTime()
 	err = x.Execute(context.Background(), storm.Plan{
 		Requests: every(0, drainers, func(i int, at time.Duration) storm.Request {
 			r := read(at, int64(i%drained))
@@ -213,7 +214,7 @@ func runDrain(args []string) error {
 		}),
 		Client: func(string) storm.Client { return again{until: d, n: &n} },
 	}, &samples{})
-	fmt.Println(n, int64(processorTime()-cpu))
+	fmt.Println(n)
 	return err
 }
 
@@ -234,4 +235,66 @@ func (c again) Done(s storm.Sample, out *storm.Out) {
 		s.ID.Number = (s.ID.Number + 1) % drained
 		out.Send(s.Request)
 	}
+}
+
+// BenchmarkUnverifiedAgainstWrk and BenchmarkVerifiedAgainstWrk compare the processor time that a read of 2 MiB costs this driver with
+// what it costs wrk, which looks at nothing: 32 connections that ask without a pause, to the same target, on the same processor.
+func BenchmarkUnverifiedAgainstWrk(b *testing.B) { againstWrk(b, "unverified") }
+
+func BenchmarkVerifiedAgainstWrk(b *testing.B) { againstWrk(b, "verified") }
+
+func againstWrk(b *testing.B, how string) {
+	const (
+		serverCore, driverCore = "0", "1"
+		pairs                  = 10 // and two before they count
+		lasts                  = 2 * time.Second
+	)
+	for _, program := range []string{"wrk", "taskset"} {
+		_, err := exec.LookPath(program)
+		if err != nil {
+			err = fmt.Errorf("%w; deploy/deps names the package that has it", err)
+		}
+		kvtest.Need(b, program, err)
+	}
+	url := target(b, serverCore, fmt.Sprint(drainSize))
+	run := func(cmd *exec.Cmd) (out string, cpu time.Duration) {
+		b.Helper()
+		cmd.Stderr = os.Stderr
+		text, err := cmd.Output()
+		if err != nil {
+			b.Fatalf("%v: %v\n%s", cmd.Args, err, text)
+		}
+		return string(text), cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
+	script := path.Join(b.TempDir(), "segments.lua")
+	if err := os.WriteFile(script, fmt.Appendf(nil, "i = 0\nrequest = function() i = i %% %d + 1; return wrk.format('GET', '/final/v/' .. i - 1 .. '.m4s') end\n", drained), 0o600); err != nil {
+		b.Fatal(err)
+	}
+	pairtest.Compare(b, pairs, pairtest.Side{Name: "driver", Do: func(int) time.Duration {
+		out, cpu := run(as(driverCore, "drain", url, lasts.String(), how))
+		n, err := strconv.Atoi(strings.TrimSpace(out))
+		if err != nil {
+			b.Fatalf("the driver says %q: %v", out, err)
+		}
+		return cpu / time.Duration(n)
+	}}, pairtest.Side{Name: "wrk", Do: func(int) time.Duration {
+		out, cpu := run(exec.Command("taskset", "-c", driverCore, "wrk", "-t1", fmt.Sprint("-c", drainers), fmt.Sprint("-d", lasts), "-s", script, url))
+		return cpu / time.Duration(wrkRequests(b, out))
+	}})
+}
+
+var wrkLine = regexp.MustCompile(`(?m)^\s*(\d+) requests in `)
+
+// wrkRequests is how many requests wrk says it made, all of which must have been answered well.
+func wrkRequests(b *testing.B, out string) int {
+	b.Helper()
+	m := wrkLine.FindStringSubmatch(out)
+	if m == nil || strings.Contains(out, "Non-2xx") || strings.Contains(out, "Socket errors") {
+		b.Fatalf("wrk says\n%s", out)
+	}
+	n, err := strconv.Atoi(m[1])
+	if err != nil || n == 0 {
+		b.Fatalf("wrk says\n%s", out)
+	}
+	return n
 }

@@ -163,7 +163,7 @@ func (r *run) read(s *storm.Sample, res *http.Response) {
 	}
 	defer func() { s.Done = stamped.at }()
 	if s.Put || s.Status != http.StatusOK || r.x.c.Unverified {
-		s.Bytes, s.Err = io.Copy(io.Discard, &stamped)
+		s.Bytes, s.Err = body.Discard(&stamped)
 		return
 	}
 	want := s.ID.Asked()
