@@ -99,19 +99,41 @@ func checkURL(s string) error {
 	return nil
 }
 
+// path is where id is found. It is asked for every request, and takes no memory but its result's.
 func (t *Target) path(id segment.ID) string {
-	number, name := strconv.FormatInt(id.Number, 10), ""
 	pattern := t.Path
 	if id.Number == segment.Init {
-		name = "init.mp4"
 		if i := strings.LastIndexByte(pattern, '/'); strings.Contains(pattern[i:], "{number}") {
-			pattern = pattern[:i+1] + name
+			pattern = pattern[:i+1] + "{name}"
 		}
-	} else {
-		name = number + ".m4s"
 	}
-	return strings.NewReplacer("{event}", url.PathEscape(id.Event), "{pipeline}", url.PathEscape(id.Pipeline),
-		"{rendition}", url.PathEscape(id.Rendition), "{number}", number, "{name}", name).Replace(pattern)
+	b := make([]byte, 0, 64)
+	for {
+		text, rest, ok := strings.Cut(pattern, "{")
+		b = append(b, text...)
+		if !ok {
+			return string(b)
+		}
+		var name string
+		name, pattern, _ = strings.Cut(rest, "}")
+		switch name {
+		case "event":
+			b = append(b, url.PathEscape(id.Event)...)
+		case "pipeline":
+			b = append(b, url.PathEscape(id.Pipeline)...)
+		case "rendition":
+			b = append(b, url.PathEscape(id.Rendition)...)
+		case "number":
+			b = strconv.AppendInt(b, id.Number, 10)
+		case "name":
+			if id.Number == segment.Init {
+				b = append(b, "init.mp4"...)
+				break
+			}
+			b = strconv.AppendInt(b, id.Number, 10)
+			b = append(b, ".m4s"...)
+		}
+	}
 }
 
 // tls returns t's TLS configuration.
