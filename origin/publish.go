@@ -322,10 +322,10 @@ func (p *Publish) store(ctx context.Context, id segment.ID, body []byte, meta st
 
 	first, known := p.names.get(id, time.Now())
 	if !known && (onlyNew || p.mayStand(id, meta)) {
-		switch c, err := p.look(ctx, id); {
-		case err != nil && onlyNew:
-			return published{}, unavailable(err)
-		case c != nil: // a look that failed is no reason not to write
+		switch c, err := p.look(ctx, id, meta); {
+		case err != nil && (onlyNew || !meta.Flaws.Sound()):
+			return published{}, unavailable(err) // a flawed copy must not take a sound one's place unseen
+		case c != nil: // else a look that failed is no reason not to write
 			first, known = standingOf(c), true
 			p.remember(id, c)
 		}
@@ -372,9 +372,14 @@ func (p *Publish) mayStand(id segment.ID, meta storage.Meta) bool {
 	return !meta.Flaws.Sound() || id.Number == segment.Init || p.events[id.Event].Template.Begins(id.Number).Before(p.began)
 }
 
-// look returns the copy of id that the store has; nil if it has none.
-func (p *Publish) look(ctx context.Context, id segment.ID) (*storage.Commit, error) {
-	ctx, cancel := context.WithTimeout(ctx, segment.Budget/4) // the write needs the rest
+// look returns the copy of id that the store has; nil if it has none. Where a failed look forbids the write it may take most of the
+// budget; else the write needs that.
+func (p *Publish) look(ctx context.Context, id segment.ID, meta storage.Meta) (*storage.Commit, error) {
+	within := segment.Budget / 4
+	if !meta.Flaws.Sound() {
+		within = segment.Budget * 3 / 4
+	}
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	found, err := p.cfg.Segments.Candidates(ctx, id.Asked(), []string{id.Pipeline})
 	return found[0], err

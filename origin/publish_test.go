@@ -202,6 +202,29 @@ func TestWriteThatFailedIsForgotten(t *testing.T) {
 	})
 }
 
+// TestFlawedCopyIsNotStoredUnseen: where the store does not say whether another node was given a sound copy, a flawed one is refused, or
+// it would take the sound one's place for good. What is sound is stored all the same.
+func TestFlawedCopyIsNotStoredUnseen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		start := time.Now()
+		cfg := origintest.Config{Events: []config.Event{origintest.Event(start)}, Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 10}
+		before := origintest.Start(t, cfg)
+		wantStatus(t, "PUT of a sound copy", put(t, before, "/ev/a/v1/0.m4s", []byte("sound")), 201)
+		cfg.Commits = slow(cfg.Commits, 5*time.Second, 0)
+		other := origintest.Start(t, cfg)
+		a := put(t, other, "/ev/a/v1/0.m4s", []byte("flawed"), "Origin-Defects", "short")
+		wantStatus(t, "PUT of a flawed copy at another node, which can not look", a, 504)
+		if a.took > 2*time.Second {
+			t.Errorf("it is refused after %v, want within the write budget of 2 s", a.took)
+		}
+		wantStatus(t, "PUT of a sound copy at that node", put(t, other, "/ev/a/v2/init.mp4", []byte("sound")), 201)
+		at(start, 10*time.Second)
+		if a := get(t, before, "/ev/v1/0.m4s"); string(a.body) != "sound" {
+			t.Errorf("GET = %d %q, want the sound copy", a.StatusCode, a.body)
+		}
+	})
+}
+
 func TestSlowWritesAreCounted(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		o := origintest.Start(t, origintest.Config{Commits: slow(&mem.Store{}, 0, 501*time.Millisecond)})

@@ -8,13 +8,17 @@ import (
 	"strings"
 )
 
-//go:embed report.html.tmpl
-var htmlSource string
-
-// styleSource has what all pages share: how they look, and tables.
-//
-//go:embed style.html.tmpl
-var styleSource string
+// The pages, and the parts that they share.
+var (
+	//go:embed report.html.tmpl
+	reportSource string
+	//go:embed gate.html.tmpl
+	gateSource string
+	//go:embed search.html.tmpl
+	searchSource string
+	//go:embed shared.html.tmpl
+	sharedSource string
+)
 
 // plate is a figure as a page shows it.
 type plate struct {
@@ -24,26 +28,17 @@ type plate struct {
 
 // writeHTML writes the page as one file that needs no other: plots are inline, and nothing is fetched.
 func writeHTML(w io.Writer, p page, drawn []drawing) error {
-	t, err := template.New("report").Funcs(functions()).Parse(styleSource)
-	if err == nil {
-		t, err = t.Parse(htmlSource)
-	}
-	if err != nil {
-		return err
-	}
-	var plates []plate
-	for _, d := range drawn {
-		plates = append(plates, plate{Name: d.figure.name, Title: plain(d.figure.title), SVG: inline(d)})
-	}
-	return t.Execute(w, struct {
-		page
-		Plates []plate
-	}{p, plates})
+	return writePage(w, reportSource, drawn, func(plates []plate) any {
+		return struct {
+			page
+			Plates []plate
+		}{p, plates}
+	})
 }
 
-// functions are what templates call.
-func functions() template.FuncMap {
-	return template.FuncMap{
+// writePage fills the source of a page in with the figures and what with makes of them.
+func writePage(w io.Writer, source string, drawn []drawing, with func([]plate) any) error {
+	t, err := template.New("page").Funcs(template.FuncMap{
 		"wide": func(row []string) bool { return len(row) == 1 },
 		"mark": func(cell string) string {
 			switch {
@@ -67,7 +62,15 @@ func functions() template.FuncMap {
 			}{g, "words"}
 		},
 		"foot": func(i int) string { return superscript(i + 1) },
+	}).Parse(sharedSource + source)
+	if err != nil {
+		return err
 	}
+	var plates []plate
+	for _, d := range drawn {
+		plates = append(plates, plate{Name: d.figure.name, Title: plain(d.figure.title), SVG: inline(d)})
+	}
+	return t.Execute(w, with(plates))
 }
 
 // inline makes an SVG document part of a page: without its prologue, as wide as the page allows, and with its title said to

@@ -20,6 +20,7 @@ type suite struct {
 	Tests    int        `xml:"tests,attr"`
 	Failures int        `xml:"failures,attr"`
 	Errors   int        `xml:"errors,attr"`
+	Skipped  int        `xml:"skipped,attr,omitempty"`
 	Cases    []testcase `xml:"testcase"`
 }
 
@@ -28,6 +29,7 @@ type testcase struct {
 	Name    string   `xml:"name,attr"`
 	Failure *message `xml:"failure"`
 	Error   *message `xml:"error"`
+	Skipped *message `xml:"skipped"`
 }
 
 type message struct {
@@ -62,6 +64,11 @@ func writeJUnit(w io.Writer, r record.Results) error {
 		verdict.Error = &message{Message: plain(r.Sentence), Text: plain(strings.Join(r.Reasons, "; "))}
 	}
 	s.Cases = append(s.Cases, verdict)
+	return writeSuite(w, s)
+}
+
+// writeSuite counts a suite's cases and writes it.
+func writeSuite(w io.Writer, s suite) error {
 	for _, c := range s.Cases {
 		s.Tests++
 		if c.Failure != nil {
@@ -69,6 +76,9 @@ func writeJUnit(w io.Writer, r record.Results) error {
 		}
 		if c.Error != nil {
 			s.Errors++
+		}
+		if c.Skipped != nil {
+			s.Skipped++
 		}
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {

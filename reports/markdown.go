@@ -44,6 +44,7 @@ func writeMarkdown(w io.Writer, p page, drawn []drawing) error {
 	}
 	section("Faults and deaths", p.Happens)
 	section("Segments", p.Fates)
+	section("The first segments that something was wrong with", p.Guilty)
 	section("Hold release: from a copy's acknowledgement to the waiting reader's answer", p.Holds)
 	section("Edges", p.Edges)
 	section("Processors", p.Cores)

@@ -23,6 +23,7 @@ type page struct {
 	Legend  string
 	Limits  grid // thresholds, actual against limit
 	Fates   grid // what became of the segments
+	Guilty  grid // the first segments that something was wrong with; without rows where there were none
 	Classes grid // every class of request
 	Happens grid // faults, deaths
 	Cache   grid
@@ -69,6 +70,7 @@ func newPage(run Run) page {
 	}
 	p.Limits = limits(r)
 	p.Fates, p.Classes, p.Cache, p.Holds, p.Edges, p.Cores = segmentFates(r), classes(r), caches(r), holds(r), edges(r), cores(r)
+	p.Guilty = offenders(r)
 	p.Happens = happenings(run)
 	p.Notes = notes(run)
 	p.Cannot = cannot(r)
@@ -127,15 +129,32 @@ func limits(r record.Results) grid {
 
 // segmentFates lists what became of the segments.
 func segmentFates(r record.Results) grid {
-	g := grid{Heads: []string{"backend", "published", "acknowledged", "bodies read", "verified", "late", "missed", "lost", "torn", "wrong", "stale",
-		"slack p50", "slack p1", "longest gap"}}
+	g := grid{Heads: []string{"backend", "published", "acknowledged", "bodies read", "verified", "late", "missed", "lost", "torn", "wrong", "stale", "cross-pipeline",
+		"out of order", "slack p50", "slack p1", "longest gap"}}
 	for _, b := range r.Backends {
 		s := b.Segments
 		g.Rows = append(g.Rows, []string{kind(b), count(s.Published), count(s.Acknowledged), count(s.Read), count(s.Verified), count(s.Late), count(s.Missed),
-			count(s.Lost), count(s.Torn), count(s.Wrong), count(s.Stale), orUnknown(s.SlackP50, " ms"), orUnknown(s.SlackP1, " ms"), number(s.LongestGap) + " s"})
+			count(s.Lost), count(s.Torn), count(s.Wrong), count(s.Stale), count(s.Cross), count(s.OutOfOrder), orUnknown(s.SlackP50, " ms"), orUnknown(s.SlackP1, " ms"), number(s.LongestGap) + " s"})
 	}
 	return g
 }
+
+// offenders lists the first segments that something was wrong with.
+func offenders(r record.Results) grid {
+	g := grid{Heads: []string{"backend", "what", "segment", "pipeline", "reader", "at", ""}}
+	for _, b := range r.Backends {
+		for _, o := range b.Offenders {
+			g.Rows = append(g.Rows, []string{kind(b), o.Kind, o.Segment, orDash(o.Pipeline), orDash(o.Reader), number(o.At) + " s", o.What})
+		}
+	}
+	if len(g.Rows) > 0 {
+		g.Notes = append(g.Notes, "the first few of each kind; segments.ndjson has the outcome of every segment")
+	}
+	return g
+}
+
+// orDash writes a name that may be empty.
+func orDash(s string) string { return cmp.Or(s, unknown) }
 
 // caches lists how the reads fell on cache and store.
 func caches(r record.Results) grid {

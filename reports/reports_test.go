@@ -204,6 +204,10 @@ func runs() map[string]Run {
 		stormy.Copies[300+i].Outcome = outcome
 	}
 	stormy.Results.Backends[0].Segments.Lost, stormy.Results.Backends[0].Segments.Torn = 1, 2
+	for i := range 5 {
+		stormy.Results.Backends[0].Offenders = append(stormy.Results.Backends[0].Offenders, record.Offender{Kind: "torn", Segment: fmt.Sprintf("/final/a/r1/%d.m4s", i+7),
+			Pipeline: "a", Reader: "edge/12", At: 21.5, What: "bytes of another segment from byte 65536 on"})
+	}
 	all["many faults"] = stormy
 	return all
 }
@@ -408,6 +412,24 @@ func TestTableFits(t *testing.T) {
 			if n := utf8.RuneCountInString(line); n > 100 && !strings.HasPrefix(line, "¹") && !strings.HasPrefix(line, "²") && !strings.HasPrefix(line, "³") {
 				t.Errorf("%s: a line of Table has %d characters, want at most 100: %q", name, n, line)
 			}
+		}
+	}
+}
+
+// TestOffendersAreNamed: who reads the terminal, and who reads the page, is told which segment it was, whose and when.
+func TestOffendersAreNamed(t *testing.T) {
+	run := runs()["many faults"]
+	text := Table(run.Results)
+	if n := strings.Count(text, ": torn at 21.5 s: /final/a/r1/"); n != 3 || !strings.Contains(text, "found by edge/12: bytes of another") {
+		t.Errorf("the table names %d torn segments, want the first 3 and by whom they were found:\n%s", n, text)
+	}
+	files, err := documents(run, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if ext := filepath.Ext(f.name); (ext == ".html" || ext == ".md") && (strings.Count(string(f.data), "/final/a/r1/") != 5 || !strings.Contains(string(f.data), "65536")) {
+			t.Errorf("%s does not name all offenders", f.name)
 		}
 	}
 }

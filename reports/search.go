@@ -3,9 +3,7 @@ package reports
 import (
 	"bytes"
 	"cmp"
-	_ "embed"
 	"fmt"
-	"html/template"
 	"image/color"
 	"math"
 	"path/filepath"
@@ -19,9 +17,6 @@ import (
 	"origin-storm/storm/verdict/search"
 )
 
-//go:embed search.html.tmpl
-var searchSource string
-
 // WriteSearch draws the report of a search into the folder dir, which must exist: report.html, report.md and frontier.svg and .png.
 // Files of these names are replaced, each at once.
 func WriteSearch(dir string, r search.Results) error {
@@ -34,22 +29,16 @@ func WriteSearch(dir string, r search.Results) error {
 	if err != nil {
 		return fmt.Errorf("reports: plot %s: %w", fig.name, err)
 	}
-	t, err := template.New("search").Funcs(functions()).Parse(styleSource)
-	if err == nil {
-		t, err = t.Parse(searchSource)
-	}
-	if err != nil {
-		return fmt.Errorf("reports: %w", err)
-	}
-	points := searchPoints(r, filepath.Base)
 	var page bytes.Buffer
-	err = t.Execute(&page, struct {
-		search.Results
-		When, Title, Alt, Repeat string
-		Points                   grid
-		Folders                  []string
-		SVG                      template.HTML
-	}{r, searchWhen(r), plain(fig.title), fig.caption, r.Environment["command"], points, folders(r), inline(drawing{fig, svg})})
+	err = writePage(&page, searchSource, []drawing{{figure: fig, svg: svg}}, func(plates []plate) any {
+		return struct {
+			search.Results
+			When, Repeat string
+			Points       grid
+			Folders      []string
+			Plates       []plate
+		}{r, searchWhen(r), r.Environment["command"], searchPoints(r, filepath.Base), folders(r), plates}
+	})
 	if err != nil {
 		return fmt.Errorf("reports: report.html: %w", err)
 	}

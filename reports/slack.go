@@ -31,7 +31,7 @@ func fates(copies []record.Copy, backend string) []fate {
 		event, rendition string
 		number           int64
 	}
-	weight := map[string]int{"ok": 0, "faulted": 1, "failed": 1, "late": 2, "missed": 3, "stale": 4, "wrong": 5, "torn": 6, "lost": 7}
+	weight := map[string]int{"ok": 0, "faulted": 1, "failed": 1, "late": 2, "out-of-order": 3, "missed": 4, "lost": 5, "stale": 6, "wrong": 7, "torn": 8, "cross-pipeline": 9}
 	known := map[id]*fate{}
 	var order []id
 	for _, c := range copies {
@@ -91,7 +91,7 @@ func slackTimeline(run Run) figure {
 			switch f.outcome {
 			case "late":
 				late++
-			case "missed", "lost", "torn", "wrong", "stale":
+			case "missed", "out-of-order", "lost", "torn", "wrong", "stale", "cross-pipeline":
 				bad++
 			}
 		}
@@ -162,7 +162,7 @@ func slackTimeline(run Run) figure {
 					outlined(c, diamondGlyph{}, orange, place(f, y))
 				case "missed":
 					missedMark(c, place(f, rail))
-				case "lost", "torn", "wrong", "stale":
+				case "out-of-order", "lost", "torn", "wrong", "stale", "cross-pipeline":
 					outlined(c, draw.BoxGlyph{}, purple, place(f, rail))
 				}
 			}
@@ -178,7 +178,7 @@ func slackTimeline(run Run) figure {
 				has[0] = true
 			case "missed":
 				has[1] = true
-			case "lost", "torn", "wrong", "stale":
+			case "out-of-order", "lost", "torn", "wrong", "stale", "cross-pipeline":
 				has[2] = true
 			}
 		}
@@ -200,7 +200,7 @@ func slackTimeline(run Run) figure {
 		f.legend = append(f.legend, key{"missed", missedMark})
 	}
 	if has[2] {
-		f.legend = append(f.legend, key{"lost, torn, wrong or stale", func(c draw.Canvas, at vg.Point) { outlined(c, draw.BoxGlyph{}, purple, at) }})
+		f.legend = append(f.legend, key{"lost, damaged or out of order", func(c draw.Canvas, at vg.Point) { outlined(c, draw.BoxGlyph{}, purple, at) }})
 	}
 	f.legend = append(f.legend, shadeKeys(shaded)...)
 	f.caption = "One mark per segment: how long before it was due it was first read whole, from whichever pipeline. Above the line “due” is in time, below it " +
@@ -240,7 +240,7 @@ func tally(fs []fate) string {
 // troubles counts what did not go well.
 func troubles(fs []fate) string {
 	var parts []string
-	for _, outcome := range []string{"lost", "torn", "wrong", "stale", "missed", "late"} {
+	for _, outcome := range []string{"lost", "torn", "wrong", "stale", "cross-pipeline", "missed", "out-of-order", "late"} {
 		n := 0
 		for _, f := range fs {
 			if f.outcome == outcome {

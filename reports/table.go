@@ -77,9 +77,15 @@ func comparison(r record.Results) table {
 		}
 		row[colLate], row[colMissed] = count(b.Segments.Late), count(b.Segments.Missed)
 		s := b.Segments
-		row[colLost] = count(s.Lost + s.Torn + s.Wrong + s.Stale)
-		if s.Torn+s.Wrong+s.Stale > 0 {
-			row[colLost] += t.note(fmt.Sprintf("%s: %d lost, %d torn, %d wrong, %d stale", b.Name, s.Lost, s.Torn, s.Wrong, s.Stale))
+		var damaged int64
+		var kinds []string
+		for _, d := range s.Damages() {
+			damaged += d.Count
+			kinds = append(kinds, fmt.Sprintf("%d %s", d.Count, d.Kind))
+		}
+		row[colLost] = count(damaged)
+		if damaged > s.Lost {
+			row[colLost] += t.note(b.Name + ": " + strings.Join(kinds, ", "))
 		}
 		g.rows = append(g.rows, row)
 		t.groups = append(t.groups, g)
@@ -218,7 +224,30 @@ func Table(r record.Results) string {
 	for i, n := range t.notes {
 		fmt.Fprintf(&b, "%s %s\n", superscript(i+1), plain(n))
 	}
+	for _, line := range offenderLines(r) {
+		b.WriteString(wrapped(line))
+	}
 	return b.String()
+}
+
+// offenderLines names, for each backend, the first segments that something was wrong with: a few of each kind, as a terminal has
+// little room.
+func offenderLines(r record.Results) (lines []string) {
+	const few = 3
+	for _, b := range r.Backends {
+		named := map[string]int{}
+		for _, o := range b.Offenders {
+			if named[o.Kind]++; named[o.Kind] > few {
+				continue
+			}
+			line := fmt.Sprintf("%s: %s at %s s: %s", b.Name, o.Kind, number(o.At), o.Segment)
+			if o.Reader != "" {
+				line += ", found by " + o.Reader
+			}
+			lines = append(lines, line+": "+o.What)
+		}
+	}
+	return lines
 }
 
 // wrapped breaks a text into lines of at most a hundred characters, indented from the second on.

@@ -83,7 +83,7 @@ var (
 	}
 	segmentFigures = map[string]kind{
 		"published": count, "acknowledged": count, "read": count, "verified": count, "lost": count, "torn": count, "wrong": count,
-		"stale": count, "late": count, "missed": count, "longest-gap": span, "slack-p50": span, "slack-p1": span,
+		"stale": count, "cross-pipeline": count, "out-of-order": count, "late": count, "missed": count, "longest-gap": span, "slack-p50": span, "slack-p1": span,
 	}
 	cacheFigures = map[string]kind{
 		"hit-ratio": percent, "collapse-factor": number, "store-bytes": number, "store-reads": number, "polls": number, "zone-wait-p99": span,

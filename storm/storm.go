@@ -77,12 +77,13 @@ type Damage uint8
 // What can be wrong with a body. None also stands for what was not verified, because there was no body.
 const (
 	None  Damage = iota
-	Torn         // cut short, or parts of different segments in one
-	Wrong        // whole, but not what was asked for
-	Stale        // whole and of the right name, but not the copy that the answer's ETag names
+	Torn         // cut short, too long, or with bytes that are no part of what it says it is
+	Wrong        // whole, but of another segment than the one that was asked for
+	Stale        // whole and of the right pipeline, but not the copy whose ETag was asked for
+	Cross        // one pipeline's bytes under another's name or ETag, or bytes of both in one body
 )
 
-var damageNames = [...]string{"", "torn", "wrong", "stale"}
+var damageNames = [...]string{"", "torn", "wrong", "stale", "cross-pipeline"}
 
 func (d Damage) String() string { return damageNames[d] }
 
@@ -104,6 +105,7 @@ type Sample struct {
 	Err    error         // no whole answer came
 	Damage Damage
 	Effect Effect // of a read: what a fault of the scenario had done to the body that came, as the body says
+	Flaw   string // what is wrong with the bytes, said to people; empty where Damage is None
 	// Retried says that another try of the same request follows.
 	Retried bool
 

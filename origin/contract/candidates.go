@@ -102,7 +102,8 @@ func candidateCases() []Case {
 			p.pause(p.Template.Duration() / 8) // it is held by now
 			p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")
 			p.pause(p.Template.Duration() / 4)
-			p.publish(p.second(id), p.bodyOf(p.second(id)))
+			put := p.publish(p.second(id), p.bodyOf(p.second(id)))
+			p.by(p.Template.Due(id.Number).Add(-p.Slack/2), "the sound copy", put.ended)
 			if a := held.wait(); p.status(a, http.StatusOK) {
 				p.bytes(a, p.bodyOf(p.second(id)))
 			}
@@ -112,7 +113,8 @@ func candidateCases() []Case {
 			p.until(p.opens(id.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + id.String())
 			p.pause(p.Template.Duration() / 8)
-			p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")
+			put := p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")
+			p.by(p.Template.Due(id.Number), "the flawed copy", put.ended)
 			a := held.wait()
 			if p.status(a, http.StatusOK) {
 				p.bytes(a, p.bodyOf(p.first(id)))

@@ -52,7 +52,8 @@ func controlCases() []Case {
 			p.pause(p.Template.Duration() / 8) // it is held by now
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
 			p.pause(p.Template.Duration() / 8)
-			p.publish(p.second(id), p.bodyOf(p.second(id)))
+			put := p.publish(p.second(id), p.bodyOf(p.second(id)))
+			p.by(p.Template.Deadline(id.Number).Add(-p.Slack/2), "the other copy", put.ended)
 			if a := held.wait(); p.status(a, http.StatusOK) {
 				p.bytes(a, p.bodyOf(p.second(id)))
 			}
@@ -117,6 +118,7 @@ func controlCases() []Case {
 			p.publish(p.first(id), p.bodyOf(p.first(id)), headerNotices, fmt.Sprintf("%s;from=%d", name, later.Number))
 			p.until(p.opens(later.Number).Add(-2 * p.Slack))
 			a := p.read(id.String())
+			p.by(p.opens(later.Number).Add(-p.Slack/2), "the read before it", a.ended)
 			p.want(!strings.Contains(noticesOf(a), name), a.what+": "+headerNotices+" before its number", strconv.Quote(noticesOf(a)), "a list without "+name)
 			p.until(p.opens(later.Number).Add(reach))
 			a = p.read(id.String())
@@ -174,7 +176,7 @@ func eventEnds(p *probe) {
 		a := f.wait()
 		p.status(a, http.StatusGone)
 		late := a.ended.Sub(ended)
-		p.want(late <= reach+p.Slack, a.what+": answered after the end", late.Round(time.Millisecond), "within a second")
+		p.want(late <= reach+p.slackSince(ended, a.ended), a.what+": answered after the end", late.Round(time.Millisecond), "within a second")
 	}
 	p.until(ended.Add(reach + p.Slack))
 	for _, node := range p.Serve {
@@ -215,10 +217,10 @@ func (p *probe) mask(method string, id segment.ID, pipeline string) {
 
 // within notes a finding unless every serve node answers for id as ok wants within d, and goes on to.
 func (p *probe) within(d time.Duration, id segment.ID, ok func(answer) bool, want string) {
-	end := time.Now().Add(d + p.Slack)
+	began := time.Now()
 	for _, node := range p.Serve {
 		a := p.request(http.MethodGet, node+id.String(), nil)
-		for !ok(a) && time.Now().Before(end) {
+		for !ok(a) && time.Since(began) < d+p.slackSince(began, time.Now()) {
 			p.pause(20 * time.Millisecond)
 			a = p.request(http.MethodGet, node+id.String(), nil)
 		}

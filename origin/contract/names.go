@@ -61,9 +61,9 @@ func nameCases() []Case {
 			lower, upper := p.livePair()
 			p.until(p.opens(lower.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + lower.String())
-			if p.Template.Duration() > 4*p.Slack {
-				p.status(p.get(upper.String()), http.StatusNotFound)
-			}
+			early := p.get(upper.String())
+			p.by(p.opens(upper.Number), "the request for the upper one", p.arrived(early))
+			p.status(early, http.StatusNotFound)
 			p.pause(p.Slack)
 			p.waits(held)
 			p.publish(p.first(lower), p.bodyOf(p.first(lower)))

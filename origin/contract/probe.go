@@ -34,6 +34,8 @@ type session struct {
 	past  int64               // how many names were given away whose deadline had passed
 	live  int64               // the first name to come that was not given away, counted over all renditions
 	taken map[segment.ID]bool // those after it that were
+
+	pulse pulse
 }
 
 // How much of the event's past a run needs.
@@ -49,7 +51,7 @@ const (
 // newSession returns an error if the event has too little past.
 func newSession(t *Target) (*session, error) {
 	now, d := time.Now(), t.Template.Duration()
-	s := &session{Target: t, taken: map[segment.ID]bool{}, nonce: strconv.FormatInt(now.UnixNano(), 36), next: t.Template.Next(now)}
+	s := &session{Target: t, taken: map[segment.ID]bool{}, pulse: pulse{turn: make(chan struct{}, 1)}, nonce: strconv.FormatInt(now.UnixNano(), 36), next: t.Template.Next(now)}
 	late := int64((segment.Budget + t.Slack + d - 1) / d)
 	newest := s.next - behind - late
 	s.span = min(int64((t.DVR-lasts)/d)-behind-late, newest-t.Template.StartNumber)
@@ -119,8 +121,9 @@ type probe struct {
 	flights sync.WaitGroup // requests that were begun
 	skipped string         // why the case can not be tried after all
 
-	found    sync.Mutex // guards findings
+	found    sync.Mutex // guards the following
 	findings []Finding
+	void     string // why this try says nothing about the origin: this machine was too busy
 }
 
 // answer is a response that was read to its end.
@@ -185,6 +188,7 @@ func (p *probe) request(method, url string, body io.Reader, header ...string) an
 		p.find(method+" "+url, err.Error(), "an answer")
 		p.giveUp()
 	}
+	p.bear(a)
 	return a
 }
 
@@ -271,6 +275,7 @@ func (f *flight) wait() answer {
 		f.p.find(f.what, f.err.Error(), "an answer")
 		f.p.giveUp()
 	}
+	f.p.bear(f.answer)
 	return f.answer
 }
 
@@ -329,13 +334,21 @@ func (p *probe) bodyOf(id segment.ID, variant ...string) []byte {
 
 // until sleeps until t, which is an instant of the event's clock, and a little longer where the clocks may differ.
 func (p *probe) until(t time.Time) {
-	timer := time.NewTimer(time.Until(t))
+	if err := sleep(p.ctx, time.Until(t)); err != nil {
+		p.find("the case", err.Error(), "its time")
+		p.giveUp()
+	}
+}
+
+// sleep returns nil after d, or why ctx has ended.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-timer.C:
-	case <-p.ctx.Done():
-		p.find("the case", p.ctx.Err().Error(), "its time")
-		p.giveUp()
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
 	}
 }
 
@@ -345,13 +358,52 @@ func (p *probe) opens(n int64) time.Time { return p.Template.Due(n - 1) }
 // around notes a finding unless got is want, give or take the slack.
 func (p *probe) around(what string, got, want time.Time) {
 	off := got.Sub(want)
-	p.want(off.Abs() <= p.Slack, what, fmt.Sprintf("%v off", off.Round(time.Millisecond)), fmt.Sprintf("within %v of its instant", p.Slack))
+	p.want(off >= -p.Slack && off <= p.slackSince(want, got), what, fmt.Sprintf("%v off", off.Round(time.Millisecond)), fmt.Sprintf("within %v of its instant", p.Slack))
 }
 
 // prompt notes a finding unless a was answered without waiting.
 func (p *probe) prompt(a answer) {
 	took := a.ended.Sub(a.began)
-	p.want(took <= p.Slack, a.what+": answered", "after "+took.Round(time.Millisecond).String(), "at once")
+	p.want(took <= p.slackSince(a.began, a.ended), a.what+": answered", "after "+took.Round(time.Millisecond).String(), "at once")
+}
+
+// promptAfter notes a finding unless a, which was held, was answered as soon as it could be: when put had been.
+func (p *probe) promptAfter(put, a answer) {
+	late := a.ended.Sub(put.ended)
+	p.want(late <= p.slackSince(put.ended, a.ended), a.what+": answered after the publication", late.Round(time.Millisecond), "at once")
+}
+
+// by ends the try unless at, when a step of the case was made, is before t. A case calls it for a step that means something before t
+// only: on a machine that came to it too late the origin's answer would be right, and the finding wrong. The case is tried again on
+// other names.
+func (p *probe) by(t time.Time, step string, at time.Time) {
+	if late := at.Sub(t); late >= 0 {
+		p.again(fmt.Sprintf("%s came %v too late", step, late.Round(time.Millisecond)))
+	}
+}
+
+// bear ends the try if a says that the store did not answer within its budget (row L7), on a machine that had no time for it.
+func (p *probe) bear(a answer) {
+	if lag := p.pulse.lag(a.began, a.ended); a.StatusCode == http.StatusGatewayTimeout && lag >= starved {
+		p.again(fmt.Sprintf("%s was answered 504 while what waits for nothing took %v", a.what, lag.Round(time.Millisecond)))
+	}
+}
+
+// again ends the try, which says nothing about the origin, because of why.
+func (p *probe) again(why string) {
+	p.found.Lock()
+	p.void = why
+	p.found.Unlock()
+	p.giveUp()
+}
+
+// arrived is by when a's request was with the origin; what it takes longer to be answered is the origin's doing.
+func (p *probe) arrived(a answer) time.Time {
+	by := a.began.Add(p.slackSince(a.began, a.ended))
+	if a.ended.Before(by) {
+		by = a.ended
+	}
+	return by
 }
 
 // maxAge returns the max-age of a's Cache-Control in seconds; -1 without one.

@@ -108,6 +108,23 @@ func mix(z uint64) uint64 {
 	return z ^ z>>31
 }
 
+// unmix returns the z of which mix makes w.
+func unmix(w uint64) uint64 {
+	w = (w ^ w>>31 ^ w>>62) * 0x319642b2d24d8ec3
+	w = (w ^ w>>27 ^ w>>54) * 0x96de1b173f119089
+	return w ^ w>>30 ^ w>>60
+}
+
+// keyOf returns the key of the body whose line number n is at the front of l; ok is false if it is a line of none, or too little of
+// it is there to tell.
+func keyOf(l []byte, n int) (key uint64, ok bool) {
+	if len(l) < 16 {
+		return 0, false
+	}
+	key = unmix(binary.LittleEndian.Uint64(l)^k0) - uint64(n)*gamma
+	return key, same(l, key, n)
+}
+
 // fill writes lines into b from line number n on; the last may be cut.
 func fill(b []byte, key uint64, n int) {
 	for ; len(b) >= line; b, n = b[line:], n+1 {

@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -181,7 +182,7 @@ func TestVerify(t *testing.T) {
 	a := body.New(seven, cinema, 200_000)
 	id := seven
 	id.Pipeline = "b"
-	b := body.New(id, cinema, 200_000)
+	b, longer, again := body.New(id, cinema, 200_000), body.New(id, cinema, 201_000), body.New(seven, cinema, 201_000)
 	id = seven
 	id.Number = 8
 	next := body.New(id, cinema, 200_000)
@@ -216,8 +217,11 @@ func TestVerify(t *testing.T) {
 		{"one byte short", a[:199_999], asked, -1, storm.Torn},
 		{"one byte too many", join(a, []byte{0}), asked, -1, storm.Torn},
 		{"twice", join(a, a), asked, -1, storm.Torn},
-		{"two pipelines mixed", join(a[:64_000], b[64_000:]), asked, -1, storm.Torn},
-		{"the other pipeline's line", join(a[:64_000], b[64_000:64_064], a[64_064:]), asked, -1, storm.Torn},
+		{"two pipelines mixed", join(a[:64_000], b[64_000:]), asked, -1, storm.Cross},
+		{"two pipelines of different lengths mixed", join(a[:64_000], longer[64_000:]), asked, -1, storm.Cross},
+		{"the other pipeline's end", join(a[:199_936], b[199_936:]), asked, -1, storm.Cross},
+		{"another version of the same copy", join(a[:64_000], again[64_000:]), asked, -1, storm.Torn},
+		{"the other pipeline's line", join(a[:64_000], b[64_000:64_064], a[64_064:]), asked, -1, storm.Cross},
 		{"two numbers mixed", join(a[:100_000], next[100_000:]), asked, -1, storm.Torn},
 		{"lines swapped", join(a[:6400], a[6464:6528], a[6400:6464], a[6528:]), asked, -1, storm.Torn},
 		{"bytes missing in the middle", join(a[:50_000], a[50_008:], make([]byte, 8)), asked, -1, storm.Torn},
@@ -232,7 +236,7 @@ func TestVerify(t *testing.T) {
 		{"another event", a, segment.ID{Event: "semifinal", Rendition: "video-7", Number: 7}, -1, storm.Wrong},
 		{"somebody else's bytes", bytes.Repeat([]byte("not found\n"), 500), asked, -1, storm.Wrong},
 		{"a page", []byte("<html>busy</html>"), asked, -1, storm.Wrong},
-		{"the other pipeline", b, seven, -1, storm.Stale},
+		{"the other pipeline", b, seven, -1, storm.Cross},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -240,9 +244,9 @@ func TestVerify(t *testing.T) {
 				"at once": bytes.NewReader(tt.bytes), "byte by byte": iotest.OneByteReader(bytes.NewReader(tt.bytes)),
 				"by halves": iotest.HalfReader(bytes.NewReader(tt.bytes)), "with its end": iotest.DataErrReader(bytes.NewReader(tt.bytes)),
 			} {
-				n, got, damage, err := body.Verify(r, tt.want, tt.size)
-				if damage != tt.out || n != int64(len(tt.bytes)) || err != nil {
-					t.Errorf("Verify, read %s = %d, %v, %q, %v, want %d, %q", name, n, got, damage, err, len(tt.bytes), tt.out)
+				got, err := body.Verify(r, tt.want, tt.size)
+				if got.Damage != tt.out || got.Bytes != int64(len(tt.bytes)) || (got.Flaw != "") != (tt.out != storm.None) || err != nil {
+					t.Errorf("Verify, read %s = %+v, %v, want %d bytes, %q and why", name, got, err, len(tt.bytes), tt.out)
 				}
 			}
 		})
@@ -250,9 +254,14 @@ func TestVerify(t *testing.T) {
 }
 
 func TestVerifyNamesWhatCame(t *testing.T) {
-	_, got, _, _ := body.Verify(bytes.NewReader(body.New(seven, cinema, 5000)), segment.ID{Event: "other", Rendition: "r", Number: 1}, -1)
-	if got != seven {
-		t.Errorf("Verify says that %v came, want %v", got, seven)
+	a, b := body.New(seven, cinema, 5000), body.New(seven.Asked().Candidate("b"), cinema, 5000)
+	got, _ := body.Verify(bytes.NewReader(a), segment.ID{Event: "other", Rendition: "r", Number: 1}, -1)
+	if got.ID != seven || !strings.Contains(got.Flaw, seven.String()) {
+		t.Errorf("Verify says that %v came (%s), want %v", got.ID, got.Flaw, seven)
+	}
+	got, _ = body.Verify(bytes.NewReader(slices.Concat(a[:640], b[640:])), seven, -1)
+	if want := "from byte 640 on"; !strings.Contains(got.Flaw, want) {
+		t.Errorf("Verify says %q of a body that turns into another's at byte 640, want %q", got.Flaw, want)
 	}
 }
 
@@ -261,14 +270,14 @@ func TestBrokenConnection(t *testing.T) {
 	a := body.New(seven, cinema, 100_000)
 	broken := errors.New("reset")
 	for _, at := range []int{0, 100, 500, 50_000, 100_000} {
-		_, _, damage, err := body.Verify(io.MultiReader(bytes.NewReader(a[:at]), iotest.ErrReader(broken)), seven, 100_000)
-		if damage != storm.None || !errors.Is(err, broken) {
-			t.Errorf("Verify of %d bytes and a reset = %q, %v, want the reset alone", at, damage, err)
+		got, err := body.Verify(io.MultiReader(bytes.NewReader(a[:at]), iotest.ErrReader(broken)), seven, 100_000)
+		if got.Damage != storm.None || got.Flaw != "" || !errors.Is(err, broken) {
+			t.Errorf("Verify of %d bytes and a reset = %+v, %v, want the reset alone", at, got, err)
 		}
 	}
 	a[40_000]++
-	if _, _, damage, err := body.Verify(io.MultiReader(bytes.NewReader(a[:50_000]), iotest.ErrReader(broken)), seven, 100_000); damage != storm.Torn || !errors.Is(err, broken) {
-		t.Errorf("Verify of a changed byte and a reset = %q, %v, want torn and the reset", damage, err)
+	if got, err := body.Verify(io.MultiReader(bytes.NewReader(a[:50_000]), iotest.ErrReader(broken)), seven, 100_000); got.Damage != storm.Torn || !errors.Is(err, broken) {
+		t.Errorf("Verify of a changed byte and a reset = %+v, %v, want torn and the reset", got, err)
 	}
 }
 
@@ -278,16 +287,15 @@ func FuzzVerify(f *testing.F) {
 		f.Add(b, int64(-1))
 	}
 	f.Fuzz(func(t *testing.T, b []byte, length int64) {
-		n, got, damage, err := body.Verify(bytes.NewReader(b), seven, length)
-		if n != int64(len(b)) || err != nil {
-			t.Fatalf("Verify = %d, %v, want %d", n, err, len(b))
+		got, err := body.Verify(bytes.NewReader(b), seven, length)
+		if got.Bytes != int64(len(b)) || err != nil {
+			t.Fatalf("Verify = %+v, %v, want %d bytes", got, err, len(b))
 		}
-		if damage == storm.None && (got.Asked() != seven.Asked() || length >= 0 && length != n) {
-			t.Fatalf("Verify of %d bytes finds no damage and says they are %v", n, got)
+		if got.Damage == storm.None && (got.ID.Asked() != seven.Asked() || length >= 0 && length != got.Bytes) {
+			t.Fatalf("Verify finds no damage: %+v", got)
 		}
-		n2, got2, damage2, _ := body.Verify(iotest.OneByteReader(bytes.NewReader(b)), seven, length)
-		if n2 != n || got2 != got || damage2 != damage {
-			t.Fatalf("Verify depends on how the body is read: %v %q, then %v %q", got, damage, got2, damage2)
+		if again, _ := body.Verify(iotest.OneByteReader(bytes.NewReader(b)), seven, length); again != got {
+			t.Fatalf("Verify depends on how the body is read: %+v, then %+v", got, again)
 		}
 	})
 }
@@ -320,8 +328,8 @@ func BenchmarkVerifyAgainstCopy(b *testing.B) {
 	whole := body.New(seven, cinema, 2<<20)
 	pairtest.Compare(b, 1000, pairtest.Side{Name: "verify", Do: func(int) time.Duration {
 		start := time.Now()
-		if _, _, damage, _ := body.Verify(bytes.NewReader(whole), seven, -1); damage != storm.None {
-			b.Fatal(damage)
+		if got, _ := body.Verify(bytes.NewReader(whole), seven, -1); got.Damage != storm.None {
+			b.Fatal(got.Flaw)
 		}
 		return time.Since(start)
 	}}, plain(make([]byte, 128<<10)))

@@ -15,8 +15,8 @@ func TestSurplusThatFits(t *testing.T) {
 	more := append(b, make([]byte, 640)...)
 	fill(more[6400:], newMark(id, segment.Template{}, 6400).key(), 6400/line)
 	for _, n := range []int{6401, 6464, len(more)} {
-		if _, _, damage, _ := Verify(bytes.NewReader(more[:n]), id, -1); damage != storm.Torn {
-			t.Errorf("Verify of %d bytes that say they are 6400 = %q, want torn", n, damage)
+		if got, _ := Verify(bytes.NewReader(more[:n]), id, -1); got.Damage != storm.Torn {
+			t.Errorf("Verify of %d bytes that say they are 6400 = %q, want torn", n, got.Damage)
 		}
 	}
 }

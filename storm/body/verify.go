@@ -2,6 +2,7 @@ package body
 
 import (
 	"bytes"
+	"fmt"
 	"io"
 	"sync"
 
@@ -30,28 +31,32 @@ func Discard(r io.Reader) (n int64, err error) {
 	}
 }
 
-// Verify is Check without what a fault did to the body.
-func Verify(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, damage storm.Damage, err error) {
-	n, got, _, damage, err = Check(r, want, length)
-	return n, got, damage, err
+// Found is what a body turned out to be.
+type Found struct {
+	Bytes  int64        // how many came
+	ID     segment.ID   // whose they are, as far as the body says
+	Effect storm.Effect // what a fault of the scenario did to them before they were published, as far as the body says: no damage
+	Damage storm.Damage // never Stale, which only an answer's header can show
+	Flaw   string       // what is wrong with them, said to people; empty where Damage is None
 }
 
-// Check reads r to its end and compares it with the body that it says it is. want is what was asked for, with a Pipeline if
-// the answer names one; length is the answer's Content-Length, or -1. n is how many bytes came, got whose they are and effect what
-// a fault of the scenario did to them before they were published, as far as the body says: that is no damage. Damage is
+// Verify reads r to its end and compares it with the body that it says it is. want is what was asked for, with a Pipeline if
+// the answer names one; length is the answer's Content-Length, or -1. The Damage found is
 //
-//   - Torn: cut short, too long, or bytes of more than one body
+//   - Torn: cut short, too long, or with bytes that are no part of the body
 //   - Wrong: whole, but of another event, rendition or number, or nothing that this package made
-//   - Stale: whole and of the right name, but of another pipeline than want's
+//   - Cross: whole and of the right name, but of another pipeline than want's; or whole up to a line of another pipeline's copy
+//     of the same segment
 //
-// err is what r failed with; then damage speaks of the bytes before that, and their being cut short is no damage.
-func Check(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID, effect storm.Effect, damage storm.Damage, err error) {
+// err is what r failed with; then Damage speaks of the bytes before that, and their being cut short is no damage.
+func Verify(r io.Reader, want segment.ID, length int64) (found Found, err error) {
 	b := buffers.Get().(*buffer)
 	defer buffers.Put(b)
 	var (
 		buf  = b[:]
 		have int // bytes at the front of buf that were not compared yet
 		v    verifier
+		n    int64
 	)
 	for {
 		m, e := r.Read(buf[have:])
@@ -65,21 +70,23 @@ func Check(r io.Reader, want segment.ID, length int64) (n int64, got segment.ID,
 			break
 		} else if e != nil {
 			if v.short {
-				v.damage = storm.None
+				v.damage, v.flaw = storm.None, ""
 			}
-			return n, v.id, v.effect, v.damage, e
+			return Found{n, v.id, v.effect, v.damage, v.flaw}, e
 		}
 	}
 	switch {
+	case v.damage != storm.None && v.short:
+		v.spoilt(storm.Torn, "%d bytes came, of %s", n, v.whole())
 	case v.damage != storm.None:
 	case length >= 0 && n != length:
-		v.damage = storm.Torn
+		v.spoilt(storm.Torn, "%d bytes came, the header said %d", n, length)
 	case v.id.Asked() != want.Asked():
-		v.damage = storm.Wrong
+		v.spoilt(storm.Wrong, "whole, but it is %v", v.id)
 	case want.Pipeline != "" && v.id.Pipeline != "" && want.Pipeline != v.id.Pipeline:
-		v.damage = storm.Stale
+		v.spoilt(storm.Cross, "pipeline %s's bytes as pipeline %s's", v.id.Pipeline, want.Pipeline)
 	}
-	return n, v.id, v.effect, v.damage, nil
+	return Found{n, v.id, v.effect, v.damage, v.flaw}, nil
 }
 
 // verifier compares a body piece by piece.
@@ -89,7 +96,20 @@ type verifier struct {
 	k      uint64
 	at     int // offset of the first byte that was not compared
 	damage storm.Damage
+	flaw   string
 	short  bool // the damage is that bytes are missing at the end
+}
+
+func (v *verifier) spoilt(by storm.Damage, format string, a ...any) {
+	v.damage, v.flaw = by, fmt.Sprintf(format, a...)
+}
+
+// whole says how much a body that is cut short ought to be.
+func (v *verifier) whole() string {
+	if v.size == 0 {
+		return "a segment's beginning"
+	}
+	return fmt.Sprint(v.size)
 }
 
 // compare takes b, which begins with what the last call left, and moves what it leaves to b's front. The first call has a
@@ -107,8 +127,11 @@ func (v *verifier) compare(b []byte, end bool) (left int) {
 	if !end {
 		whole -= whole % line
 	}
-	if v.at+whole > v.size || !same(rest[:whole], v.k, v.at/line) {
-		v.damage = storm.Torn
+	if within := min(whole, v.size-v.at); !same(rest[:within], v.k, v.at/line) {
+		v.foreign(rest[:within])
+		return 0
+	} else if within < whole {
+		v.spoilt(storm.Torn, "more than its %d bytes", v.size)
 		return 0
 	}
 	v.at += whole
@@ -116,6 +139,22 @@ func (v *verifier) compare(b []byte, end bool) (left int) {
 		v.damage, v.short = storm.Torn, true
 	}
 	return copy(b, rest[whole:])
+}
+
+// foreign says whose the first line of b is that is not the body's own. b begins at a line.
+func (v *verifier) foreign(b []byte) {
+	for same(b[:min(line, len(b))], v.k, v.at/line) {
+		b, v.at = b[line:], v.at+line
+	}
+	key, ok := keyOf(b[:min(line, len(b))], v.at/line)
+	switch differs := key ^ v.k; {
+	case ok && differs&segmentBits == 0 && differs&pipelineBits != 0:
+		v.spoilt(storm.Cross, "pipeline %s's bytes, and from byte %d on another pipeline's", v.id.Pipeline, v.at)
+	case ok && differs&segmentBits != 0:
+		v.spoilt(storm.Torn, "bytes of another segment from byte %d on", v.at)
+	default:
+		v.spoilt(storm.Torn, "not its own bytes from byte %d on", v.at)
+	}
 }
 
 // head looks at the front of a body and returns what follows its head.
@@ -127,16 +166,16 @@ func (v *verifier) head(b []byte) []byte {
 		head := m.appendHead(make([]byte, 0, initHead))
 		v.at = min(len(head), len(b))
 		if !bytes.Equal(b[:v.at], head[:v.at]) {
-			v.damage = storm.Torn
+			v.spoilt(storm.Torn, "its head is not what its mark says")
 		} else if len(b) < len(head) {
 			v.damage, v.short = storm.Torn, true
 		}
 	case len(b) < typeSize+markSize && (bytes.HasPrefix(fragmentType, b[:min(len(b), typeSize)]) || bytes.HasPrefix(initType, b[:min(len(b), typeSize)])):
 		v.damage, v.short = storm.Torn, true
 	case fromSome(b), bytes.Contains(b[:min(len(b), MinSize)], []byte(markUser)): // no further: b may hold more, as the reads fell
-		v.damage = storm.Torn
+		v.spoilt(storm.Torn, "a part of a segment, without its beginning")
 	default:
-		v.damage = storm.Wrong
+		v.spoilt(storm.Wrong, "nothing that a packager of this run made")
 	}
 	return b[v.at:]
 }

@@ -19,6 +19,7 @@ type display struct {
 	live  bool // a terminal, whose line can be rewritten
 	width int
 	dirty bool // the line holds something
+	told  time.Time
 }
 
 func newDisplay(out io.Writer) *display {
@@ -39,6 +40,14 @@ func (d *display) progress(p stage.Progress) {
 		fmt.Fprintln(d.out, p.Text)
 		return
 	}
+	if p.Now != "" {
+		if !d.live && time.Since(d.told) < tellEvery {
+			return
+		}
+		d.told = time.Now()
+		d.show(p.Now)
+		return
+	}
 	line := fmt.Sprintf("%s  %s  %v of %v, %v left in all", p.Backend, p.Phase, p.Elapsed.Round(time.Second), p.Total.Round(time.Second), p.Left.Round(time.Second))
 	if i := p.Interval; i != nil {
 		line += fmt.Sprintf("  writes %d", i.Writes)
@@ -50,6 +59,14 @@ func (d *display) progress(p stage.Progress) {
 		}
 		line += fmt.Sprintf("  reads %d %.2f Gbit/s  errors %d", i.Reads, i.ReadGbit, i.Errors)
 	}
+	d.show(line)
+}
+
+// tellEvery is how often it is said what is going on where each time takes a line.
+const tellEvery = 10 * time.Second
+
+// show writes a line that the next one replaces, where it can.
+func (d *display) show(line string) {
 	if !d.live {
 		fmt.Fprintln(d.out, line)
 		return

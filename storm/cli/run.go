@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"origin-storm/origin/config"
 	"origin-storm/reports"
@@ -62,6 +63,18 @@ With --target it storms an origin that is already running instead, yours for ins
 		RunE: func(c *cobra.Command, args []string) error { return runAll(c, f, args) },
 	}
 	s := c.Flags()
+	f.common(s)
+	f.foreign(s)
+	s.StringVar(&f.search, "search", "", "find the highest load at which all thresholds hold, such as readers.edges=20..400; takes one backend")
+	s.Float64Var(&f.within, "within", 0.1, "with --search: how close the highest load that holds and the lowest that does not are to be, as a part")
+	s.IntVar(&f.drivers, "drivers", 0, "spread the requests over so many driver processes, of two or more the first for the packagers (default: the scenario's)")
+	s.StringSliceVar(&f.target, "target", nil, "base URL of a running origin's serving side; may be repeated")
+	s.StringSliceVar(&f.publishTo, "publish-to", nil, "base URL of its publishing side (default: that of --target)")
+	return c
+}
+
+// common are the flags of all that measures.
+func (f *runFlags) common(s *pflag.FlagSet) {
 	s.StringSliceVar(&f.backends, "backend", nil, "run these backends of the scenario only")
 	s.StringVar(&f.servers, "servers", string(stage.Embedded), "where Cassandra and memcached come from: embedded (stand-ins), native, docker or auto")
 	s.StringVar(&f.images.Cassandra, "cassandra-image", "", "container image of Cassandra (default cassandra:5.0)")
@@ -72,16 +85,14 @@ With --target it storms an origin that is already running instead, yours for ins
 	s.StringVar(&f.at.Bucket, "s3-bucket", "origin-storm", "bucket at that endpoint; only keys under this run's own prefix are touched")
 	s.StringArrayVar(&f.set, "set", nil, "override a value of the scenario, such as readers.edges=80; may be repeated")
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same requests")
-	s.IntVar(&f.drivers, "drivers", 0, "spread the requests over so many driver processes, of two or more the first for the packagers (default: the scenario's)")
-	s.StringVar(&f.search, "search", "", "find the highest load at which all thresholds hold, such as readers.edges=20..400; takes one backend")
-	s.Float64Var(&f.within, "within", 0.1, "with --search: how close the highest load that holds and the lowest that does not are to be, as a part")
-	s.StringVar(&f.out, "out", "", "run folder to write (default runs/<time>-<scenario>)")
+	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
 	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
 	s.BoolVar(&f.verbose, "verbose", false, "log more, to stderr")
+}
 
-	s.StringSliceVar(&f.target, "target", nil, "base URL of a running origin's serving side; may be repeated")
-	s.StringSliceVar(&f.publishTo, "publish-to", nil, "base URL of its publishing side (default: that of --target)")
+// foreign are the flags that say how an origin that is already running names things and is spoken to.
+func (f *runFlags) foreign(s *pflag.FlagSet) {
 	s.StringVar(&f.getPath, "get-path", "", "template of the paths that readers ask for (default \"/{event}/{rendition}/{name}\")")
 	s.StringVar(&f.putPath, "put-path", "", "template of the paths that packagers send to (default \"/{event}/{pipeline}/{rendition}/{name}\")")
 	s.StringVar(&f.user, "user", "", "user for HTTP basic authentication; the password comes from ORIGIN_STORM_PASSWORD")
@@ -92,7 +103,6 @@ With --target it storms an origin that is already running instead, yours for ins
 	s.StringVar(&f.pipelines, "pipelines", "", "with --target: its pipelines' names, such as a,b")
 	s.StringVar(&f.rendition, "renditions", "", "with --target: its renditions' names, in the scenario's order")
 	s.StringVar(&f.start, "template-start", "", "with --target: instant (RFC 3339) at which segment 0 of its template began (default: the Unix epoch)")
-	return c
 }
 
 func runAll(c *cobra.Command, f runFlags, names []string) error {
@@ -259,7 +269,7 @@ func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 	show := newDisplay(c.ErrOrStderr())
 	cfg.Progress = show.progress
 	// Milliseconds, so that runs that are begun together (in a script, in CI) do not meet in one folder.
-	cfg.Out = cmp.Or(f.out, filepath.Join("runs", time.Now().Format("20060102-150405.000")+"-"+cfg.Scenario.Name))
+	cfg.Out = cmp.Or(f.out, runFolder(cfg.Scenario.Name))
 	folder, err := record.Create(cfg.Out)
 	if err != nil {
 		return usagef("--out: %w", err)

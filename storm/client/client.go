@@ -95,11 +95,14 @@ func (p *Packager) retry(s storm.Sample) (time.Duration, bool) {
 	return 0, false
 }
 
-// retryReadBack asks again for a copy about which the answer says nothing. A 404, 410 or 412 says that it is not there.
+// retryReadBack asks again for a copy about which the answer says nothing, one that was cut short by the network among them. A
+// 404, 410 or 412 says that it is not there.
 func retryReadBack(s storm.Sample) (time.Duration, bool) {
 	switch s.Status {
 	case 200, 206, 404, 410, 412:
-		return 0, false
+		if s.Err == nil {
+			return 0, false
+		}
 	}
 	return s.Done + max(readBackEvery, s.Fresh), s.Try+1 < readBackTries && s.Via != storm.Dropped
 }

@@ -173,13 +173,13 @@ func (r *run) read(s *storm.Sample, res *http.Response) {
 	case s.Match != "": // an answer that names no pipeline still has to be the copy of that ETag
 		want.Pipeline = s.ID.Pipeline
 	}
-	var got segment.ID
-	s.Bytes, got, s.Effect, s.Damage, s.Err = body.Check(&stamped, want, res.ContentLength)
+	found, err := body.Verify(&stamped, want, res.ContentLength)
+	s.Bytes, s.Effect, s.Damage, s.Flaw, s.Err = found.Bytes, found.Effect, found.Damage, found.Flaw, err
 	if s.Pipeline == "" {
-		s.Pipeline = got.Pipeline
+		s.Pipeline = found.ID.Pipeline
 	}
 	if s.Err == nil && s.Damage == storm.None && s.Match != "" && s.ETag != "" && s.ETag != s.Match {
-		s.Damage = storm.Stale
+		s.Damage, s.Flaw = storm.Stale, fmt.Sprintf("ETag %s was asked for, %s came", s.Match, s.ETag)
 	}
 }
 

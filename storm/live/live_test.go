@@ -326,13 +326,13 @@ func TestDamageIsSeen(t *testing.T) {
 	}{
 		{"whole", whole, "a", `"1"`, "", storm.None, "a"},
 		{"whole, nothing said about it", whole, "", "", "", storm.None, "a"},
-		{"mixed", slices.Concat(whole[:25_600], other[25_600:]), "a", "", "", storm.Torn, "a"},
+		{"mixed", slices.Concat(whole[:25_600], other[25_600:]), "a", "", "", storm.Cross, "a"},
 		{"cut", whole[:25_600], "a", "", "", storm.Torn, "a"},
 		{"another number", body.New(video(6).Candidate("a"), segment.Template{}, 50_000), "a", "", "", storm.Wrong, "a"},
-		{"not the pipeline that the answer names", other, "a", `"1"`, "", storm.Stale, "a"},
+		{"not the pipeline that the answer names", other, "a", `"1"`, "", storm.Cross, "a"},
 		{"not the ETag that was asked for", whole, "a", `"2"`, `"1"`, storm.Stale, "a"},
 		{"the ETag that was asked for", whole, "a", `"1"`, `"1"`, storm.None, "a"},
-		{"not the copy of that ETag, by a foreign origin", other, "", `"1"`, `"1"`, storm.Stale, "b"},
+		{"not the copy of that ETag, by a foreign origin", other, "", `"1"`, `"1"`, storm.Cross, "b"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

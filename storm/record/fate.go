@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -12,12 +14,16 @@ import (
 )
 
 // fates is what is known of every copy, and under a name without pipeline of every segment. Names are kept once each and
-// referred to by number, so that a copy takes tens of bytes.
+// referred to by number, so that a copy takes about a hundred bytes.
 type fates struct {
 	names  []segment.ID // without Number
 	number map[segment.ID]int32
 	of     map[place]fate
-	words  []string // outcomes of failures
+	words  []string // outcomes of failures, and names of readers
+	known  map[string]int32
+
+	order     *order // goes on when a part of a recording ends
+	offenders offenders
 }
 
 type place struct {
@@ -36,6 +42,17 @@ type fate struct {
 	served       int32 // of a segment: which name's copy was read first
 	probed       int32 // of a segment: which name's copy the run's own reader was answered with
 	failure      int32 // index into words
+	by           int32 // of a segment: index into words of who read it first
+
+	acks [2]uint32   // ETags with which a copy was acknowledged
+	seen [2]sighting // ETags under which it was served
+}
+
+// sighting is an ETag under which a copy was served, and to whom first.
+type sighting struct {
+	Tag uint32        `json:"tag"` // 0 for none
+	By  int32         `json:"by"`  // index into words
+	At  time.Duration `json:"at_ns"`
 }
 
 // mark is a set of things that happened.
@@ -54,13 +71,47 @@ const (
 	readable
 	asked // readers asked for the segment
 	probed
+	crossed
+	disordered
+	restless // acknowledged with more ETags than are kept: nothing can be said about those it is served under
+
+	spoilt = torn | wrong | stale | crossed
 )
 
 // published is what a packager has to do with.
 const published = sent | acknowledged | failed | faulted
 
+// fewOffenders is how many offenders of each kind are named.
+const fewOffenders = 5
+
+// offenders are the first few of each kind, in order of time.
+type offenders map[string][]Offender
+
+// accuse names an offender, unless enough were found before it; a segment is named once for each kind.
+func (f offenders) accuse(o Offender) {
+	all := f[o.Kind]
+	i, there := slices.BinarySearchFunc(all, o, func(a, b Offender) int { return cmp.Or(cmp.Compare(a.At, b.At), cmp.Compare(a.Segment, b.Segment)) })
+	again := there || slices.ContainsFunc(all[:i], func(a Offender) bool { return a.Segment == o.Segment })
+	if again || i >= fewOffenders {
+		return
+	}
+	all = slices.Insert(all, i, o)
+	all = append(all[:i+1], slices.DeleteFunc(all[i+1:], func(a Offender) bool { return a.Segment == o.Segment })...)
+	f[o.Kind] = all[:min(len(all), fewOffenders)]
+}
+
+// found accuses the copy of id for what s shows.
+func (f *fates) found(s *storm.Sample, kind string, id segment.ID, is mark, what string) {
+	p := f.place(id)
+	c := f.of[p]
+	c.is |= is
+	f.of[p] = c
+	f.offenders.accuse(Offender{Kind: kind, Segment: id.String(), Pipeline: id.Pipeline, Reader: s.From, At: seconds(s.Done), What: what})
+}
+
 func newFates() fates {
-	return fates{number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}}
+	return fates{number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}, known: map[string]int32{"": 0},
+		order: &order{of: map[reading]*served{}}, offenders: offenders{}}
 }
 
 func (f *fates) name(id segment.ID) int32 {
@@ -77,15 +128,18 @@ func (f *fates) name(id segment.ID) int32 {
 func (f *fates) place(id segment.ID) place { return place{f.name(id), id.Number} }
 
 func (f *fates) word(s string) int32 {
-	if i := slices.Index(f.words, s); i >= 0 {
-		return int32(i)
+	i, ok := f.known[s]
+	if !ok {
+		i = int32(len(f.words))
+		f.words = append(f.words, s)
+		f.known[s] = i
 	}
-	f.words = append(f.words, s)
-	return int32(len(f.words) - 1)
+	return i
 }
 
-// record notes what s tells about a copy or segment. phase is the one in which its first try was meant to start.
-func (f *fates) record(s *storm.Sample, phase int) {
+// record notes what s tells about a copy or segment. phase is the one in which its first try was meant to start; gone is when the
+// segment leaves the DVR window.
+func (f *fates) record(s *storm.Sample, phase int, gone time.Duration) {
 	switch {
 	case s.Put:
 		f.published(s, phase)
@@ -107,6 +161,12 @@ func (f *fates) record(s *storm.Sample, phase int) {
 		}
 		f.of[p] = c
 		f.readOf(s)
+		if s.Match != "" {
+			return
+		}
+		if what := f.order.answered(s, s.Done < gone); what != "" {
+			f.found(s, OutcomeOutOfOrder, s.ID.Asked(), disordered, what)
+		}
 	}
 }
 
@@ -126,6 +186,9 @@ func (f *fates) published(s *storm.Sample, phase int) {
 			c.acknowledged = s.Done
 		}
 		c.is = c.is&^failed | acknowledged
+		if s.ETag != "" {
+			c.acknowledge(tagOf(s.ETag))
+		}
 	case errors.Is(s.Err, storm.ErrFault):
 		c.is |= faulted
 	case !s.Retried && c.is&acknowledged == 0:
@@ -141,25 +204,56 @@ func (f *fates) readBack(s *storm.Sample) {
 	if s.Retried || s.OK() || s.Damage != storm.None || errors.Is(s.Err, context.Canceled) {
 		return
 	}
+	what := "read back: " + Outcome(*s)
 	p := f.place(s.ID)
 	c := f.of[p]
-	c.is |= lost
-	c.failure = f.word("read back: " + Outcome(*s))
+	c.failure = f.word(what)
 	f.of[p] = c
+	f.found(s, OutcomeLost, s.ID, lost, what)
+}
+
+// acknowledge notes an ETag of which a packager was told that it is its copy's.
+func (c *fate) acknowledge(tag uint32) {
+	switch {
+	case tag == c.acks[0] || tag == c.acks[1]:
+	case c.acks[0] == 0:
+		c.acks[0] = tag
+	case c.acks[1] == 0:
+		c.acks[1] = tag
+	default:
+		c.is |= restless
+	}
+}
+
+// see notes an ETag under which a copy was served.
+func (c *fate) see(s sighting) {
+	for i := range c.seen {
+		switch old := &c.seen[i]; {
+		case old.Tag == 0, old.Tag == s.Tag && s.At < old.At:
+			*old = s
+			return
+		case old.Tag == s.Tag:
+			return
+		}
+	}
 }
 
 // readOf notes what an answer says about the segment it holds.
 func (f *fates) readOf(s *storm.Sample) {
 	of := s.ID.Asked().Candidate(s.Pipeline)
-	if s.Damage != storm.None {
-		p := f.place(of) // the segment itself, where the answer names no pipeline
-		c := f.of[p]
-		c.is |= [...]mark{storm.Torn: torn, storm.Wrong: wrong, storm.Stale: stale}[s.Damage]
-		f.of[p] = c
+	if s.Damage != storm.None { // of the segment itself, where the answer names no pipeline
+		is := [...]mark{storm.Torn: torn, storm.Wrong: wrong, storm.Stale: stale, storm.Cross: crossed}[s.Damage]
+		f.found(s, s.Damage.String(), of, is, s.Flaw)
 		return
 	}
 	if !s.OK() {
 		return
+	}
+	if of.Pipeline != "" && s.ETag != "" {
+		p := f.place(of)
+		c := f.of[p]
+		c.see(sighting{tagOf(s.ETag), f.word(s.From), s.Done})
+		f.of[p] = c
 	}
 	at := s.First
 	if at == 0 {
@@ -169,7 +263,7 @@ func (f *fates) readOf(s *storm.Sample) {
 	c := f.of[p]
 	if c.is&readable == 0 || at < c.readable {
 		c.is |= readable
-		c.readable, c.sent, c.served = at, s.Began, f.name(of)
+		c.readable, c.sent, c.served, c.by = at, s.Began, f.name(of), f.word(s.From)
 		f.of[p] = c
 	}
 }
@@ -191,7 +285,7 @@ func (f *fates) merge(o *fates) {
 			c.acknowledged = d.acknowledged
 		}
 		if d.is&readable != 0 && (c.is&readable == 0 || d.readable < c.readable) {
-			c.readable, c.sent, c.served = d.readable, d.sent, f.name(o.names[d.served])
+			c.readable, c.sent, c.served, c.by = d.readable, d.sent, f.name(o.names[d.served]), f.word(o.words[d.by])
 		}
 		if d.is&probed != 0 && (c.is&probed == 0 || d.probe[1] < c.probe[1]) {
 			c.probe, c.probed = d.probe, f.name(o.names[d.probed])
@@ -200,158 +294,194 @@ func (f *fates) merge(o *fates) {
 		if d.failure != 0 && (c.is&acknowledged == 0 || d.is&lost != 0) {
 			c.failure = f.word(o.words[d.failure])
 		}
+		for _, tag := range d.acks {
+			if tag != 0 {
+				c.acknowledge(tag)
+			}
+		}
+		for _, seen := range d.seen {
+			if seen.Tag != 0 {
+				seen.By = f.word(o.words[seen.By])
+				c.see(seen)
+			}
+		}
 		if c.is |= d.is; c.is&acknowledged != 0 {
 			c.is &^= failed
 		}
 		f.of[p] = c
 	}
+	for _, all := range o.offenders {
+		for _, a := range all {
+			f.offenders.accuse(a)
+		}
+	}
 }
 
-// settle makes the lines of segments.ndjson and counts them. r.mu is held.
-func (r *Recording) settle() ([]Copy, Segments) {
+// settle makes the lines of segments.ndjson, by number, name and pipeline, and names the first offenders. r.mu is held.
+func (r *Recording) settle() ([]Copy, []Offender) {
 	f := &r.fates
-	type copyOf struct {
-		id segment.ID
-		fate
-	}
-	groups := map[segment.ID][]copyOf{}
+	groups := map[segment.ID][]settled{}
 	for p, c := range f.of {
 		id := f.names[p.name]
 		id.Number = p.number
-		groups[id.Asked()] = append(groups[id.Asked()], copyOf{id, c})
+		groups[id.Asked()] = append(groups[id.Asked()], settled{id, c})
 	}
-	ids := make([]segment.ID, 0, len(groups))
-	for id := range groups {
-		ids = append(ids, id)
-	}
-	slices.SortFunc(ids, func(a, b segment.ID) int {
-		return cmp.Or(cmp.Compare(a.Event, b.Event), cmp.Compare(a.Rendition, b.Rendition), cmp.Compare(a.Number, b.Number))
+	ids := slices.SortedFunc(maps.Keys(groups), func(a, b segment.ID) int {
+		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Rendition, b.Rendition))
 	})
-	var (
-		copies []Copy
-		sum    = Segments{Read: r.read, Verified: r.right}
-		slack  []float64
-		gap    int64
-		missed segment.ID // the last one
-	)
+	accused := offenders{} // those known before, and those that are found now
+	for kind, all := range f.offenders {
+		accused[kind] = slices.Clone(all)
+	}
+	var copies []Copy
 	for _, id := range ids {
 		group := groups[id]
-		slices.SortFunc(group, func(a, b copyOf) int { return cmp.Compare(a.id.Pipeline, b.id.Pipeline) })
-		var whole fate
-		if group[0].id.Pipeline == "" {
-			whole = group[0].fate
-			if whole.is&(torn|wrong|stale) == 0 {
-				group = group[1:]
-			}
-		}
-		timed := id.Number != segment.Init
-		due := forever
-		if timed {
-			due = r.c.Due(id)
-		}
-		expected, inTime, before := whole.is&awaited != 0, false, false // acknowledged by the deadline, and before it was due
-		for _, c := range group {
-			expected = expected || c.id.Pipeline != "" && c.is&(sent|failed|faulted) != 0
-			inTime = inTime || c.is&acknowledged != 0 && (due > forever-segment.Budget || c.acknowledged <= due+segment.Budget)
-			before = before || c.is&acknowledged != 0 && c.acknowledged <= due
-		}
-		// A read that began after the segment was due tells when it was asked for, and not when it could first be read.
-		known := timed && whole.is&readable != 0 && due != forever && !(before && whole.sent > due)
-		late := known && whole.readable > due
-		if late {
-			sum.Late++
-		}
-		if known {
-			slack = append(slack, ms(due-whole.readable))
-		}
-		line := func(id segment.ID, c fate) Copy {
-			out := Copy{
-				Backend: r.c.Backend, Segment: id.String(), Event: id.Event, Pipeline: id.Pipeline, Rendition: id.Rendition, Number: id.Number,
-				Error: f.words[c.failure],
-			}
-			if due != forever {
-				out.Due = seconds(due)
-			}
-			if c.phase >= 0 && int(c.phase) < len(r.phases) {
-				out.Phase = r.phases[c.phase].name
-			}
-			if c.is&sent != 0 {
-				out.Sent = new(seconds(c.sent))
-			}
-			if c.is&acknowledged != 0 {
-				out.Acked = new(seconds(c.acknowledged))
-			}
-			if whole.is&readable != 0 {
-				out.Readable, out.Served = new(seconds(whole.readable)), f.names[whole.served].Pipeline
-			}
-			if whole.is&probed != 0 && f.names[whole.probed].Pipeline == id.Pipeline && c.is&acknowledged != 0 && whole.probe[0] < c.acknowledged {
-				out.Held = new(seconds(whole.probe[1] - c.acknowledged))
-			}
-			return out
-		}
-		for _, c := range group {
-			if c.is&sent != 0 {
-				sum.Published++
-			}
-			if c.is&acknowledged != 0 {
-				sum.Acknowledged++
-			}
-			for _, damage := range []struct {
-				is  mark
-				sum *int64
-			}{{lost, &sum.Lost}, {torn, &sum.Torn}, {wrong, &sum.Wrong}, {stale, &sum.Stale}} {
-				if c.is&damage.is != 0 {
-					*damage.sum++
-				}
-			}
-			out := line(c.id, c.fate)
-			out.Outcome = c.outcome(late)
-			if out.Outcome == "failed" && out.Error == "" {
-				out.Error = "not answered"
-			}
-			copies = append(copies, out)
-		}
-		if timed && expected && !inTime && due < forever-segment.Budget && due+segment.Budget <= r.end {
-			sum.Missed++
-			out := line(id, fate{is: awaited, phase: int16(r.during(due))})
-			out.Outcome = "missed"
-			copies = append(copies, out)
-			if gap++; missed != (segment.ID{Event: id.Event, Rendition: id.Rendition, Number: id.Number - 1}) {
-				gap = 1
-			}
-			missed = id
-			sum.LongestGap = max(sum.LongestGap, seconds(time.Duration(gap)*r.c.Interval))
+		slices.SortFunc(group, func(a, b settled) int { return cmp.Compare(a.id.Pipeline, b.id.Pipeline) })
+		copies = append(copies, r.settleSegment(id, group, accused)...)
+	}
+	var named []Offender
+	for _, kind := range append(damages[:], OutcomeMissed, OutcomeOutOfOrder, OutcomeLate) {
+		named = append(named, accused[kind]...)
+	}
+	return copies, named
+}
+
+// settled is what became of one copy of a segment, or of the segment itself.
+type settled struct {
+	id segment.ID
+	fate
+}
+
+// settleSegment makes the lines of one segment. r.mu is held.
+func (r *Recording) settleSegment(id segment.ID, group []settled, accused offenders) (copies []Copy) {
+	f := &r.fates
+	var whole fate
+	if group[0].id.Pipeline == "" {
+		whole = group[0].fate
+		if whole.is&(spoilt|disordered) == 0 {
+			group = group[1:]
 		}
 	}
-	slices.Sort(slack)
-	n := int64(len(slack))
-	if n >= Needed(0.5) {
-		sum.SlackP50 = new(slack[rank(0.5, n)-1])
+	timed := id.Number != segment.Init
+	due := forever
+	if timed {
+		due = r.c.Due(id)
 	}
-	if n >= Needed(0.01) {
-		sum.SlackP1 = new(slack[rank(0.01, n)-1])
+	expected, inTime, before := whole.is&awaited != 0, false, false // acknowledged by the deadline, and before it was due
+	for _, c := range group {
+		expected = expected || c.id.Pipeline != "" && c.is&(sent|failed|faulted) != 0
+		inTime = inTime || c.is&acknowledged != 0 && (due > forever-segment.Budget || c.acknowledged <= due+segment.Budget)
+		before = before || c.is&acknowledged != 0 && c.acknowledged <= due
 	}
-	slices.SortStableFunc(copies, func(a, b Copy) int { return cmp.Compare(a.Number, b.Number) })
-	return copies, sum
+	var slack *float64
+	// A read that began after the segment was due tells when it was asked for, and not when it could first be read.
+	if timed && whole.is&readable != 0 && due != forever && !(before && whole.sent > due) {
+		slack = new(seconds(due - whole.readable))
+	}
+	late := slack != nil && *slack < 0
+	if late {
+		accused.accuse(Offender{Kind: OutcomeLate, Segment: id.String(), Pipeline: f.names[whole.served].Pipeline, Reader: f.words[whole.by],
+			At: seconds(whole.readable), What: fmt.Sprintf("readable %.3f s after it was due", -*slack)})
+	}
+	line := func(id segment.ID, c fate, outcome string) Copy {
+		out := Copy{
+			Backend: r.c.Backend, Segment: id.String(), Event: id.Event, Pipeline: id.Pipeline, Rendition: id.Rendition, Number: id.Number,
+			Slack: slack, Outcome: outcome, Error: f.words[c.failure],
+		}
+		if due != forever {
+			out.Due = seconds(due)
+		}
+		if c.phase >= 0 && int(c.phase) < len(r.phases) {
+			out.Phase = r.phases[c.phase].name
+		}
+		if c.is&sent != 0 {
+			out.Sent = new(seconds(c.sent))
+		}
+		if c.is&acknowledged != 0 {
+			out.Acked = new(seconds(c.acknowledged))
+		}
+		if whole.is&readable != 0 {
+			out.Readable, out.Served = new(seconds(whole.readable)), f.names[whole.served].Pipeline
+		}
+		if whole.is&probed != 0 && f.names[whole.probed].Pipeline == id.Pipeline && c.is&acknowledged != 0 && whole.probe[0] < c.acknowledged {
+			out.Held = new(seconds(whole.probe[1] - c.acknowledged))
+		}
+		return out
+	}
+	for _, c := range group {
+		if odd, is, what := c.misnamed(group); is != 0 {
+			c.is |= is
+			accused.accuse(Offender{Kind: map[mark]string{stale: OutcomeStale, crossed: OutcomeCross}[is], Segment: c.id.String(), Pipeline: c.id.Pipeline,
+				Reader: f.words[odd.By], At: seconds(odd.At), What: what})
+		}
+		out := line(c.id, c.fate, c.outcome(late))
+		if c.id.Pipeline == "" {
+			out.Phase = r.phaseOf(due)
+		}
+		if out.Outcome == OutcomeFailed && out.Error == "" {
+			out.Error = "not answered"
+		}
+		copies = append(copies, out)
+	}
+	if timed && expected && !inTime && due < forever-segment.Budget && due+segment.Budget <= r.end {
+		out := line(id, fate{}, OutcomeMissed)
+		out.Phase = r.phaseOf(due)
+		copies = append(copies, out)
+		accused.accuse(Offender{Kind: OutcomeMissed, Segment: id.String(), At: seconds(due + segment.Budget), What: "nobody had published it by its deadline"})
+	}
+	return copies
+}
+
+// phaseOf is the name of the phase that at belongs to, empty between windows.
+func (r *Recording) phaseOf(at time.Duration) string {
+	if p := r.during(at); p >= 0 {
+		return r.phases[p].name
+	}
+	return ""
+}
+
+// misnamed returns an ETag under which c was served though its packager was never told it: another copy's of group, which makes
+// it crossed, or one that nobody was told, which makes it stale. Where a packager was told none, or too many, nothing can be
+// said.
+func (c settled) misnamed(group []settled) (odd sighting, is mark, what string) {
+	if c.acks[0] == 0 || c.is&restless != 0 || c.id.Pipeline == "" {
+		return sighting{}, 0, ""
+	}
+	for _, s := range c.seen {
+		if s.Tag == 0 || s.Tag == c.acks[0] || s.Tag == c.acks[1] {
+			continue
+		}
+		for _, other := range group {
+			if other.acks[0] == s.Tag || other.acks[1] == s.Tag {
+				return s, crossed, fmt.Sprintf("served under the ETag of pipeline %s's copy", other.id.Pipeline)
+			}
+		}
+		return s, stale, "served under an ETag that its packager was never told"
+	}
+	return sighting{}, 0, ""
 }
 
 // outcome is the gravest thing that happened to a copy.
 func (c fate) outcome(late bool) string {
 	switch {
+	case c.is&crossed != 0:
+		return OutcomeCross
 	case c.is&torn != 0:
-		return "torn"
+		return OutcomeTorn
 	case c.is&wrong != 0:
-		return "wrong"
+		return OutcomeWrong
 	case c.is&stale != 0:
-		return "stale"
+		return OutcomeStale
 	case c.is&lost != 0:
-		return "lost"
+		return OutcomeLost
+	case c.is&disordered != 0:
+		return OutcomeOutOfOrder
 	case c.is&acknowledged == 0 && c.is&faulted != 0:
-		return "faulted"
+		return OutcomeFaulted
 	case c.is&acknowledged == 0:
-		return "failed"
+		return OutcomeFailed
 	case late:
-		return "late"
+		return OutcomeLate
 	}
-	return "ok"
+	return OutcomeOK
 }

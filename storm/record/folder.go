@@ -148,10 +148,10 @@ func (f *Folder) Write(name string, write func(io.Writer) error) error {
 }
 
 // Results writes results.json.
-func (f *Folder) Results(r *Results) error { return f.json(ResultsFile, r) }
+func (f *Folder) Results(r *Results) error { return f.JSON(ResultsFile, r) }
 
 // Environment writes environment.json.
-func (f *Folder) Environment(env map[string]string) error { return f.json(EnvironmentFile, env) }
+func (f *Folder) Environment(env map[string]string) error { return f.JSON(EnvironmentFile, env) }
 
 // Scenario writes scenario.yaml: the scenario as it was run, with all that was set for it.
 func (f *Folder) Scenario(yaml []byte) error {
@@ -190,7 +190,8 @@ func (f *Folder) Recordings(started time.Time, rs ...*Recording) error {
 		f.Write(HistogramsFile, func(w io.Writer) error { return writeHistograms(w, started, rs) }))
 }
 
-func (f *Folder) json(name string, v any) error {
+// JSON writes a file that holds v as JSON.
+func (f *Folder) JSON(name string, v any) error {
 	return f.Write(name, func(w io.Writer) error {
 		enc := json.NewEncoder(w)
 		enc.SetIndent("", "  ")

@@ -234,7 +234,7 @@ func TestOpenRefuses(t *testing.T) {
 		want                string
 	}{
 		{"no results", "", "", "results.json"},
-		{"half a file", record.ResultsFile, string(good[:len(good)/2]), "unexpected end"},
+		{"half a file", record.ResultsFile, string(good[:strings.LastIndexByte(string(good[:len(good)/2]), ',')]), "unexpected end"},
 		{"another schema", record.ResultsFile, `{"schema": 99}`, "schema 99, this program reads 1"},
 		{"a damaged line", record.SegmentsFile, "{}\n{\n", "line 2"},
 		{"a damaged histogram", record.HistogramsFile, "Tag=a/b/c/d,0.0,1.0,1.0,xxxx\n", "histogram 1"},

@@ -34,6 +34,7 @@ func (j *Journal) Cut() *Recording {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	part := j.part
+	next.fates.order = part.fates.order
 	j.part = next
 	return part
 }

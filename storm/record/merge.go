@@ -14,8 +14,8 @@ import (
 	"origin-storm/storm"
 )
 
-// Merge adds what o counted to r, without loss: figures of the sum are those of one Recording that had seen all samples. Both
-// must be of one backend and one plan. o must not be in use.
+// Merge adds what o counted to r, without loss: figures of the sum are those of one Recording that had seen all samples, if
+// each client's are in one of the two. Both must be of one backend and one plan. o must not be in use.
 func (r *Recording) Merge(o *Recording) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -71,6 +71,7 @@ type entry struct {
 	Name      *nameLine  `json:"name,omitempty"`
 	Word      *string    `json:"word,omitempty"`
 	Fate      *fateLine  `json:"fate,omitempty"`
+	Offender  *Offender  `json:"offender,omitempty"`
 	End       *int       `json:"end,omitempty"` // how many lines there were: a stream without it was cut
 }
 
@@ -134,10 +135,13 @@ type fateLine struct {
 	Served  int32            `json:"served,omitempty"`
 	Failure int32            `json:"failure,omitempty"`
 	Probed  int32            `json:"probed,omitempty"`
+	By      int32            `json:"by,omitempty"`
+	Acks    [2]uint32        `json:"acks"`
+	Seen    [2]sighting      `json:"seen"`
 	At      [5]time.Duration `json:"at_ns"` // sent, acknowledged, readable, probe
 }
 
-const encoding = 4
+const encoding = 5
 
 // Encode writes all that r counted to w, as lines of JSON, for a Recording in another process to Decode and Merge.
 func (r *Recording) Encode(w io.Writer) error {
@@ -187,7 +191,13 @@ func (r *Recording) Encode(w io.Writer) error {
 		put(entry{Word: &s})
 	}
 	for p, c := range r.fates.of {
-		put(entry{Fate: &fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, c.probed, [5]time.Duration{c.sent, c.acknowledged, c.readable, c.probe[0], c.probe[1]}}})
+		put(entry{Fate: &fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, c.probed, c.by, c.acks,
+			c.seen, [5]time.Duration{c.sent, c.acknowledged, c.readable, c.probe[0], c.probe[1]}}})
+	}
+	for _, all := range r.fates.offenders {
+		for _, o := range all {
+			put(entry{Offender: &o})
+		}
 	}
 	put(entry{End: &lines})
 	if failed == nil {
@@ -273,14 +283,22 @@ func (r *Recording) apply(e entry) error {
 		r.fates.names = append(r.fates.names, segment.ID{Event: e.Name.Event, Pipeline: e.Name.Pipeline, Rendition: e.Name.Rendition})
 		r.fates.number[r.fates.names[len(r.fates.names)-1]] = int32(len(r.fates.names) - 1)
 	case e.Word != nil:
-		r.fates.words = append(r.fates.words, *e.Word)
+		r.fates.word(*e.Word)
 	case e.Fate != nil:
 		f := e.Fate
 		names, words := int32(len(r.fates.names)), int32(len(r.fates.words))
-		if f.Name < 0 || f.Name >= names || f.Served < 0 || f.Served >= names || f.Probed < 0 || f.Probed >= names || f.Failure < 0 || f.Failure >= words || int(f.Phase) >= len(r.phases) {
+		for _, word := range [...]int32{f.Failure, f.By, f.Seen[0].By, f.Seen[1].By} {
+			if word < 0 || word >= words {
+				return errRange
+			}
+		}
+		if f.Name < 0 || f.Name >= names || f.Served < 0 || f.Served >= names || f.Probed < 0 || f.Probed >= names || int(f.Phase) >= len(r.phases) {
 			return errRange
 		}
-		r.fates.of[place{f.Name, f.Number}] = fate{f.At[0], f.At[1], f.At[2], [2]time.Duration(f.At[3:]), f.Is, f.Phase, f.Served, f.Probed, f.Failure}
+		r.fates.of[place{f.Name, f.Number}] = fate{f.At[0], f.At[1], f.At[2], [2]time.Duration(f.At[3:]), f.Is, f.Phase, f.Served, f.Probed, f.Failure, f.By,
+			f.Acks, f.Seen}
+	case e.Offender != nil:
+		r.fates.offenders.accuse(*e.Offender)
 	}
 	return nil
 }

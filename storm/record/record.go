@@ -26,6 +26,8 @@ type Config struct {
 	Interval time.Duration
 	// Due is when a segment is due, counted from the run's start. Nil means that nothing ever is.
 	Due func(segment.ID) time.Duration
+	// Keep is how long after it is due a segment can be read: the DVR window; zero means always.
+	Keep time.Duration
 	// Unverified says that bodies are not compared: reads are not counted as verified.
 	Unverified bool
 }
@@ -129,7 +131,11 @@ func (r *Recording) Record(s storm.Sample) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.end = max(r.end, s.Done)
-	r.fates.record(&s, r.during(s.Began))
+	gone := forever
+	if due := r.c.Due(s.ID); r.c.Keep > 0 && s.ID.Number != segment.Init && due < forever-r.c.Keep {
+		gone = due + r.c.Keep
+	}
+	r.fates.record(&s, r.during(s.Began), gone)
 	if s.Via == storm.Wire && !s.Put && s.Status == 200 && s.Class != storm.Missing {
 		r.read++
 		if s.OK() && !r.c.Unverified {
@@ -148,7 +154,7 @@ func (r *Recording) Record(s storm.Sample) {
 	}
 	if s.Put && s.Via == storm.Wire && !s.Retried {
 		t := tick{p, int64(s.Began / r.c.Interval)}
-		r.ticks[t] = append(r.ticks[t], float32(ms(answered(&s))))
+		r.ticks[t] = append(r.ticks[t], float32(ms(Answered(&s))))
 	}
 	r.phases[p].operations[s.Class].record(&s)
 	if s.Put && s.OK() && s.Store > 0 {
@@ -173,9 +179,9 @@ func (r *Recording) recordRead(s *storm.Sample) {
 	}
 }
 
-// answered is the response time that is counted for s: of a failure at least the budget, so that refusing at once does not
+// Answered is the response time that is counted for s: of a failure at least the budget, so that refusing at once does not
 // look better than answering.
-func answered(s *storm.Sample) time.Duration {
+func Answered(s *storm.Sample) time.Duration {
 	if s.OK() {
 		return s.Response()
 	}
@@ -231,7 +237,7 @@ func (o *operation) record(s *storm.Sample) {
 	if s.Cached && s.OK() {
 		o.cached++
 	}
-	o.latencies[response].add(answered(s))
+	o.latencies[response].add(Answered(s))
 	if !s.OK() {
 		o.errors++
 		return
@@ -348,9 +354,11 @@ func (r *Recording) Dropped() (n int64) {
 func (r *Recording) Backend() Backend {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	b := Backend{Name: r.c.Backend, Servers: []string{}, Notes: []string{}, Phases: []Phase{}}
-	var copies []Copy
-	copies, b.Segments = r.settle()
+	b := Backend{Name: r.c.Backend, Servers: []string{}, Notes: []string{}, Phases: []Phase{}, Offenders: []Offender{}}
+	copies, offenders := r.settle()
+	b.Offenders = append(b.Offenders, offenders...)
+	b.Segments, _ = Tally(copies, seconds(r.c.Interval))
+	b.Segments.Read, b.Segments.Verified = r.read, r.right
 	holds := make(map[string]*histogram, len(r.phases))
 	for _, p := range r.phases {
 		holds[p.name] = &histogram{}

@@ -370,7 +370,8 @@ func random(rng *rand.Rand, n int) (all []storm.Sample) {
 			s = put(pipeline, max(0, number), at, took)
 		case 1:
 			s = get(storm.LiveEdge+storm.Class(rng.IntN(5)), max(0, number), at, took)
-			s.Pipeline = pipeline
+			s.Pipeline, s.From = pipeline, fmt.Sprint("edge", strings.Repeat("i", rng.IntN(6)))
+			s.ETag = []string{`"x"`, `W/"x"`, `"y"`}[rng.IntN(3)]
 		case 2:
 			s = get(storm.Probe, max(0, number), at, took)
 			s.ID.Pipeline, s.Pipeline = pipeline, pipeline
@@ -386,7 +387,7 @@ func random(rng *rand.Rand, n int) (all []storm.Sample) {
 			s.Retried = rng.IntN(2) == 0
 			s.Via = storm.Via(rng.IntN(4))
 			if s.Status == 200 {
-				s.Damage = storm.Damage(rng.IntN(4))
+				s.Damage = storm.Damage(rng.IntN(5))
 			}
 		}
 		all = append(all, s)
@@ -402,8 +403,8 @@ func TestMergeLosesNothing(t *testing.T) {
 		parts := []*record.Recording{record.New(config()), record.New(config()), record.New(config())}
 		for _, s := range random(rng, 3000) {
 			whole.Record(s)
-			// A plan is split by client: the tries of one publish stay together, all else falls anywhere.
-			part := rng.IntN(3)
+			// A plan is split by client: the tries of one publish stay together, and so does what one reader asks for.
+			part := len(s.From) % 3
 			if s.Put || s.ID.Pipeline != "" {
 				part = int(s.ID.Number+int64(len(s.From))) % 3
 			}

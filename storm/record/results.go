@@ -47,6 +47,7 @@ type Backend struct {
 	Phases     []Phase         `json:"phases"`
 	Isolation  *WriteIsolation `json:"write_isolation"` // null without quiet or without storm windows
 	Segments   Segments        `json:"segments"`
+	Offenders  []Offender      `json:"offenders"` // the first few of each kind; segments.ndjson names them all
 	Cache      Cache           `json:"cache"`
 	Edge       *Edge           `json:"edge"`            // null where no backend of the scenario has one
 	Cores      []Core          `json:"cores,omitempty"` // where a backend of the scenario pins processes
@@ -131,24 +132,39 @@ type Ratio struct {
 	Note  string      `json:"note,omitempty"`
 }
 
-// Segments counts what became of segments, a pipeline's copy each, except Missed.
+// Segments counts what became of segments: copies, one of each pipeline, but for Late, Missed and OutOfOrder. A copy with several
+// kinds of damage counts as the gravest, in the order in which the outcomes of segments.ndjson are listed.
 type Segments struct {
-	Published    int64 `json:"published"`    // copies that packagers sent
-	Acknowledged int64 `json:"acknowledged"` // answered 200 or 201
-	Read         int64 `json:"read"`         // bodies read, by all readers
-	Verified     int64 `json:"verified"`     // of those, compared byte by byte and right
-	Lost         int64 `json:"lost"`         // acknowledged, inside the DVR window, not readable a second later
-	Torn         int64 `json:"torn"`
-	Wrong        int64 `json:"wrong"`
-	Stale        int64 `json:"stale"`
-	Late         int64 `json:"late"`   // segments first readable after they were due
-	Missed       int64 `json:"missed"` // segments that nobody published before the deadline
+	Published    int64 `json:"published"`      // copies that packagers sent
+	Acknowledged int64 `json:"acknowledged"`   // answered 200 or 201
+	Read         int64 `json:"read"`           // bodies read, by all readers
+	Verified     int64 `json:"verified"`       // of those, compared byte by byte and right
+	Lost         int64 `json:"lost"`           // acknowledged, inside the DVR window, not readable a second later
+	Torn         int64 `json:"torn"`           // served cut short, too long, or with bytes that are no part of it
+	Wrong        int64 `json:"wrong"`          // served whole, but of another segment
+	Stale        int64 `json:"stale"`          // served under an ETag that its packager was never told, or that was not asked for
+	Cross        int64 `json:"cross_pipeline"` // one pipeline's bytes were served as another's, or those of both in one body
+	// OutOfOrder is how many segments took a reader back: to 404 or 410 after it had been served the segment whole, inside the
+	// DVR window; or to a copy that another had taken the place of.
+	OutOfOrder int64 `json:"out_of_order"`
+	Late       int64 `json:"late"`   // segments first readable after they were due
+	Missed     int64 `json:"missed"` // segments that nobody published before the deadline
 	// LongestGap is the longest stretch of one rendition's media that was missed, in seconds.
 	LongestGap float64 `json:"longest_gap_s"`
 	// SlackP50 and SlackP1 are quantiles of due minus first readable, in ms: p1 is the hundredth that came closest to, or
 	// went furthest past, its due instant.
 	SlackP50 *float64 `json:"slack_p50_ms"`
 	SlackP1  *float64 `json:"slack_p1_ms"`
+}
+
+// Offender is one of the first segments that something was wrong with.
+type Offender struct {
+	Kind     string  `json:"kind"`     // lost | torn | wrong | stale | cross-pipeline | out-of-order | late | missed
+	Segment  string  `json:"segment"`  // its path, as the packager names it
+	Pipeline string  `json:"pipeline"` // whose copy it was; empty where that is not known, or it is about all copies
+	Reader   string  `json:"reader"`   // who found it; empty where nobody asked
+	At       float64 `json:"at_s"`     // when, in seconds since the backend's run began
+	What     string  `json:"what"`     // what was found
 }
 
 // Cache is how the reads fell on cache and store.
@@ -253,9 +269,12 @@ type Copy struct {
 	Acked     *float64 `json:"acknowledged_s"`
 	Readable  *float64 `json:"first_readable_s"` // when the first answer that held the segment whole, from whichever pipeline, began
 	Served    string   `json:"pipeline_served"`  // which pipeline's copy that was
+	// Slack is how long before the segment was due it was first readable, in seconds; below 0 it was late. null where that cannot be
+	// told: nobody read it, or all who did asked after it was due, though it had been acknowledged before.
+	Slack *float64 `json:"slack_s"`
 	// Held is how long after this copy was acknowledged the run's own reader, who was waiting for it at a serving process, had the
 	// answer's first byte; below 0 if the packager heard of it later than the reader.
 	Held    *float64 `json:"held_s"`
-	Outcome string   `json:"outcome"` // ok | late | lost | torn | wrong | stale | missed | failed | faulted
+	Outcome string   `json:"outcome"` // the gravest of: cross-pipeline | torn | wrong | stale | lost | missed | out-of-order | late | faulted | failed | ok
 	Error   string   `json:"error,omitempty"`
 }

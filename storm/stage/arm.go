@@ -41,6 +41,10 @@ type Target struct {
 	Publish, Serve live.Target
 	// Probes are where the run's own reader asks; empty: where all readers do.
 	Probes []string
+	// Dial makes the connections, and Virtual says that time is that of a testing/synctest bubble; their zero values are TCP and real
+	// time. Driver processes do without both.
+	Dial    dialer
+	Virtual bool
 	// Packagers and Readers are the processors on which the driver processes of each run; empty: wherever the system puts them.
 	Packagers, Readers []int
 	// Facts are what the report says of the arm, whatever is measured: provenance, servers, profile, published figures.

@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
+	"net"
 	"os"
 	"os/exec"
 	"sync"
@@ -36,7 +38,15 @@ type job struct {
 	Publish, Serve live.Target
 	Probes         []string
 	Share, Shares  int
+
+	// What follows stays in this process.
+	keep    func(storm.Request) bool // which requests of the plan are carried out; nil: all
+	dial    dialer                   // of Target
+	virtual bool                     // of Target
 }
+
+// dialer makes connections, as live.Config's does.
+type dialer = func(ctx context.Context, network, address string) (net.Conn, error)
 
 // account is what a driver process says of itself before each part of what it recorded; the last one is its account of all.
 type account struct {
@@ -209,8 +219,12 @@ func (j job) execute(ctx context.Context, s scenarios.Scenario, fault func(f sto
 	if err != nil {
 		return live.Stats{}, err
 	}
+	if j.keep != nil {
+		p.Requests = filtered(p.Requests, j.keep)
+	}
 	templates := j.templates()
 	x, err := live.New(live.Config{
+		Dial: j.dial, Virtual: j.virtual,
 		Start: j.Start, Publish: j.Publish, Serve: j.Serve, Probes: j.Probes, SameBytes: s.Event.Identical, Fault: fault,
 		Template: func(id segment.ID) segment.Template { return templates[id.Event] },
 	})
@@ -221,11 +235,22 @@ func (j job) execute(ctx context.Context, s scenarios.Scenario, fault func(f sto
 	return x.Stats(), err
 }
 
+// filtered yields the requests of seq that are to be kept.
+func filtered(seq iter.Seq[storm.Request], keep func(storm.Request) bool) iter.Seq[storm.Request] {
+	return func(yield func(storm.Request) bool) {
+		for q := range seq {
+			if keep(q) && !yield(q) {
+				return
+			}
+		}
+	}
+}
+
 // recordingConfig is the configuration of a recording of j, a part of s: the same in every driver process.
 func recordingConfig(s scenarios.Scenario, j job) record.Config {
 	templates := j.templates()
 	return record.Config{
-		Backend: j.Backend, Windows: j.Windows, Interval: s.Event.Segment.Duration(),
+		Backend: j.Backend, Windows: j.Windows, Interval: s.Event.Segment.Duration(), Keep: s.Event.DVR,
 		Due: func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(j.Start) },
 	}
 }

@@ -125,7 +125,7 @@ func (m *measurement) job(target *Target, events []config.Event, windows []storm
 	n, start := first(events[0].Template, time.Now())
 	return job{
 		Seed: m.cfg.Seed, Backend: m.arm.Name, Events: events, First: n, Windows: windows, Start: start,
-		Publish: target.Publish, Serve: target.Serve, Probes: target.Probes,
+		Publish: target.Publish, Serve: target.Serve, Probes: target.Probes, dial: target.Dial, virtual: target.Virtual,
 	}
 }
 

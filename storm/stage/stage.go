@@ -73,9 +73,9 @@ type Foreign struct {
 	Start          time.Time // when segment 0 of its template began
 }
 
-// Progress is how far a run is: a step, said in Text, or figures of the interval that has just passed.
+// Progress is how far a run is: a step, said in Text, what is going on Now, or figures of the interval that has just passed.
 type Progress struct {
-	Text                 string
+	Text, Now            string
 	Backend, Phase       string
 	Elapsed, Total, Left time.Duration // Left counts the backends to come, too
 	Interval             *record.Interval

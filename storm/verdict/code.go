@@ -1,6 +1,10 @@
 package verdict
 
-import "fmt"
+import (
+	"fmt"
+
+	"origin-storm/storm/verdict/gate"
+)
 
 // Code is a program's exit code. Of several that apply the first in the order of Codes is returned.
 type Code int
@@ -12,6 +16,8 @@ const (
 	Usage           Code = 2
 	Damaged         Code = 93
 	Invalid         Code = 94
+	Inconclusive    Code = 95
+	Regressed       Code = 96
 	Failed          Code = 99
 	InvalidScenario Code = 104
 	Interrupted     Code = 105
@@ -31,7 +37,7 @@ func (e *Error) Unwrap() error { return e.Err }
 func (e *Error) ExitCode() int { return int(e.Code) }
 
 // Codes lists the exit codes in the order in which they apply.
-var Codes = [...]Code{Internal, Usage, InvalidScenario, Interrupted, Damaged, Invalid, Failed, Passed}
+var Codes = [...]Code{Internal, Usage, InvalidScenario, Interrupted, Damaged, Invalid, Failed, Regressed, Inconclusive, Passed}
 
 // String says what the code means.
 func (c Code) String() string {
@@ -52,6 +58,32 @@ func (c Code) String() string {
 		return "the run is invalid: its figures cannot be trusted, and the report says why"
 	case Failed:
 		return "a threshold failed"
+	case Regressed:
+		return "a gate or a comparison found a change for the worse that matters"
+	case Inconclusive:
+		return "a gate or a comparison with --strict could not tell; without --strict that is 0"
 	}
 	return fmt.Sprintf("unknown code %d", int(c))
+}
+
+// GateCode returns the exit code of a gate that ended so. strict makes one that could not tell fail.
+func GateCode(o gate.Outcome, strict bool) Code {
+	switch o {
+	case gate.Outcome(gate.Pass), gate.Recorded:
+		return Passed
+	case gate.Outcome(gate.Regress):
+		return Regressed
+	case gate.Outcome(gate.Inconclusive):
+		if strict {
+			return Inconclusive
+		}
+		return Passed
+	case gate.Damaged:
+		return Damaged
+	case gate.Invalid:
+		return Invalid
+	case gate.Interrupted:
+		return Interrupted
+	}
+	return Internal // what has no name never passes
 }

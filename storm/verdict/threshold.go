@@ -7,9 +7,6 @@ import (
 	"slices"
 	"strings"
 
-	"gonum.org/v1/gonum/stat"
-
-	"origin-storm/origin/segment"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
 	"origin-storm/storm/record"
@@ -283,10 +280,11 @@ func segments(r record.Results, b record.Backend, copies []record.Copy, t scenar
 		if copies == nil {
 			return untold("what became of each segment was not kept")
 		}
-		of := tally(r, b.Name, copies, t.Phase)
-		all = of.count
+		of := slices.DeleteFunc(slices.Clone(copies), func(c record.Copy) bool { return c.Backend != b.Name || t.Phase != "" && c.Phase != t.Phase })
+		var tally record.Segments
+		tally, all = record.Tally(of, r.SegmentMS/1000)
 		if t.Phase != "" {
-			s = of.Segments
+			s = tally
 			if t.Figure == "read" || t.Figure == "verified" {
 				return untold("bodies read are counted for the whole run; leave %q out", t.Phase)
 			}
@@ -309,6 +307,10 @@ func segments(r record.Results, b record.Backend, copies []record.Copy, t scenar
 		return share(s.Wrong, s.Published, t.Unit)
 	case "stale":
 		return share(s.Stale, s.Published, t.Unit)
+	case "cross-pipeline":
+		return share(s.Cross, s.Published, t.Unit)
+	case "out-of-order":
+		return share(s.OutOfOrder, all, t.Unit)
 	case "late":
 		return share(s.Late, all, t.Unit)
 	case "missed":
@@ -321,92 +323,4 @@ func segments(r record.Results, b record.Backend, copies []record.Copy, t scenar
 		return nullable(s.SlackP1, "too few segments were read")
 	}
 	return untold("no such figure")
-}
-
-// tallied is what became of the segments of one phase, and how many there were.
-type tallied struct {
-	record.Segments
-	count int64
-}
-
-// tally counts one backend's segments of a phase, or of all phases, out of segments.ndjson.
-func tally(r record.Results, backend string, copies []record.Copy, phase string) tallied {
-	type id struct {
-		event, rendition string
-		number           int64
-	}
-	type read struct {
-		slack float64 // ms
-		late  bool    // as package record judged: it knows which reads began too late to tell
-	}
-	var t tallied
-	reads := map[id]*read{} // nil: not read
-	var missed []id
-	for _, c := range copies {
-		if c.Backend != backend || phase != "" && c.Phase != phase {
-			continue
-		}
-		if c.Sent != nil {
-			t.Published++
-		}
-		if c.Acked != nil {
-			t.Acknowledged++
-		}
-		switch c.Outcome {
-		case "lost":
-			t.Lost++
-		case "torn":
-			t.Torn++
-		case "wrong":
-			t.Wrong++
-		case "stale":
-			t.Stale++
-		case "missed":
-			t.Missed++
-			missed = append(missed, id{c.Event, c.Rendition, c.Number})
-		}
-		if c.Number == segment.Init {
-			continue
-		}
-		of := id{c.Event, c.Rendition, c.Number}
-		if reads[of] == nil && c.Readable != nil {
-			reads[of] = &read{slack: 1000 * (c.Due - *c.Readable)}
-		} else if _, ok := reads[of]; !ok {
-			reads[of] = nil
-		}
-		if r := reads[of]; r != nil && c.Outcome == "late" {
-			r.late = true
-		}
-	}
-	t.count = int64(len(reads))
-	var slack []float64
-	for _, r := range reads {
-		switch {
-		case r == nil:
-		case r.late:
-			t.Late++
-			slack = append(slack, r.slack)
-		case r.slack >= 0:
-			slack = append(slack, r.slack)
-		}
-	}
-	slices.Sort(slack)
-	quantile := func(q float64) *float64 {
-		if int64(len(slack)) < record.Needed(q) {
-			return nil
-		}
-		return new(stat.Quantile(q, stat.Empirical, slack, nil))
-	}
-	t.SlackP50, t.SlackP1 = quantile(0.5), quantile(0.01)
-	slices.SortFunc(missed, func(a, b id) int {
-		return cmp.Or(cmp.Compare(a.event, b.event), cmp.Compare(a.rendition, b.rendition), cmp.Compare(a.number, b.number))
-	})
-	gap := 0
-	for i, m := range missed {
-		if gap++; i > 0 && missed[i-1] != (id{m.event, m.rendition, m.number - 1}) {
-			gap = 1
-		}
-		t.LongestGap = max(t.LongestGap, float64(gap)*r.SegmentMS/1000)
-	}
-	return t
 }

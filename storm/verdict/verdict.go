@@ -90,18 +90,13 @@ func ExitCode(r record.Results) Code {
 	return Internal
 }
 
-// damages says which backends lost or spoilt what they had acknowledged.
+// damages says which backends lost or spoilt what they had acknowledged: what record.Segments.Damages counts.
 func damages(r record.Results) []string {
 	var out []string
 	for _, b := range r.Backends {
 		var parts []string
-		for _, d := range []struct {
-			n    int64
-			what string
-		}{{b.Segments.Lost, "lost"}, {b.Segments.Torn, "torn"}, {b.Segments.Wrong, "wrong"}, {b.Segments.Stale, "stale"}} {
-			if d.n > 0 {
-				parts = append(parts, fmt.Sprintf("%d %s", d.n, d.what))
-			}
+		for _, d := range b.Segments.Damages() {
+			parts = append(parts, fmt.Sprintf("%d %s", d.Count, d.Kind))
 		}
 		if len(parts) > 0 {
 			out = append(out, fmt.Sprintf("segments damaged%s: %s", on(r, b.Name), strings.Join(parts, ", ")))

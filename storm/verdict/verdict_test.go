@@ -244,9 +244,9 @@ func TestLagOfFewRequests(t *testing.T) {
 func TestThresholds(t *testing.T) {
 	copies := []record.Copy{
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: -1, Pipeline: "a", Phase: "storm", Sent: new(0.0), Outcome: "ok"}, // an initialisation segment
-		{Backend: "s3", Event: "e", Rendition: "r1", Number: 1, Pipeline: "a", Phase: "quiet", Due: 2, Sent: new(1.0), Acked: new(1.1), Readable: new(1.5), Outcome: "ok"},
-		{Backend: "s3", Event: "e", Rendition: "r1", Number: 2, Pipeline: "a", Phase: "storm", Due: 4, Sent: new(3.0), Acked: new(4.1), Readable: new(4.5), Outcome: "late"},
-		{Backend: "s3", Event: "e", Rendition: "r1", Number: 2, Pipeline: "b", Phase: "storm", Due: 4, Sent: new(3.0), Acked: new(4.1), Readable: new(4.5), Outcome: "lost"},
+		{Backend: "s3", Event: "e", Rendition: "r1", Number: 1, Pipeline: "a", Phase: "quiet", Due: 2, Sent: new(1.0), Acked: new(1.1), Readable: new(1.5), Slack: new(0.5), Outcome: "ok"},
+		{Backend: "s3", Event: "e", Rendition: "r1", Number: 2, Pipeline: "a", Phase: "storm", Due: 4, Sent: new(3.0), Acked: new(4.1), Readable: new(4.5), Slack: new(-0.5), Outcome: "late"},
+		{Backend: "s3", Event: "e", Rendition: "r1", Number: 2, Pipeline: "b", Phase: "storm", Due: 4, Sent: new(3.0), Acked: new(4.1), Readable: new(4.5), Slack: new(-0.5), Outcome: "lost"},
 		// Acknowledged before it was due, and first asked for afterwards: in time, as its outcome says.
 		{Backend: "embedded", Event: "e", Rendition: "r1", Number: 3, Pipeline: "a", Phase: "storm", Due: 6, Sent: new(5.0), Acked: new(5.1), Readable: new(6.5), Outcome: "ok"},
 		{Backend: "s3", Event: "e", Rendition: "r1", Number: 3, Phase: "storm", Due: 6, Outcome: "missed"},
@@ -388,7 +388,7 @@ func TestExitCodes(t *testing.T) {
 			t.Errorf("Code(%d) has no meaning", c)
 		}
 	}
-	want := []verdict.Code{1, 2, 104, 105, 93, 94, 99, 0}
+	want := []verdict.Code{1, 2, 104, 105, 93, 94, 99, 96, 95, 0}
 	if got := verdict.Codes[:]; !reflect.DeepEqual(got, want) {
 		t.Errorf("Codes = %v, want the documented order %v", got, want)
 	}

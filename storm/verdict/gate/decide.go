@@ -77,6 +77,17 @@ type Finding struct {
 	Holm *float64 `json:"p_holm"`
 	// PEffect is the probability to see head as little worse, or less so, if it is worse by Metric.Effect.
 	PEffect *float64 `json:"p_effect"`
+	// Differences are the units, in order of time.
+	Differences []Difference `json:"differences"`
+}
+
+// Difference is one unit: the sides' figures in the metric's unit, and those of base's earlier and later blocks, whose difference
+// is noise.
+type Difference struct {
+	Base  float64 `json:"base"`
+	Head  float64 `json:"head"`
+	Early float64 `json:"base_early"`
+	Late  float64 `json:"base_late"`
 }
 
 // Decide returns what the quads so far say.
@@ -115,7 +126,7 @@ func (g *Gate) Decide() (Decision, error) {
 			plan.metrics++
 		}
 	}
-	adjusted := holm(ps)
+	adjusted := Holm(ps)
 	for _, e := range estimates {
 		p := 1.0
 		if e.known {
@@ -204,7 +215,7 @@ func (s *series) estimate() estimate {
 
 // finding holds an estimate against the rules; holm is its adjusted p.
 func (e estimate) finding(holm float64, d Decision) Finding {
-	f := Finding{Metric: e.Metric, Verdict: Inconclusive, Units: len(e.units), Samples: e.samples}
+	f := Finding{Metric: e.Metric, Verdict: Inconclusive, Units: len(e.units), Samples: e.samples, Differences: []Difference{}}
 	if !e.known {
 		f.Reason = fmt.Sprintf("it needs %d samples on each side, there are %d", e.needed(), e.samples)
 		return f
@@ -212,6 +223,7 @@ func (e estimate) finding(holm float64, d Decision) Finding {
 	var base, head []float64
 	for _, u := range e.units {
 		base, head = append(base, u.base), append(head, u.head)
+		f.Differences = append(f.Differences, Difference{u.base, u.head, u.early, u.late})
 	}
 	f.Base, f.Head = new(median(base)), new(median(head))
 	f.Worse, f.Change = new(e.worse(e.center)), new(e.change(e.center))

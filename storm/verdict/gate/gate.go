@@ -101,8 +101,8 @@ type Metric struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
-// of names m's samples.
-func (m Metric) of() string { return cmp.Or(m.Of, m.Name) }
+// Samples is the name of what m is of among a Block's Samples.
+func (m Metric) Samples() string { return cmp.Or(m.Of, m.Name) }
 
 // Block is what was measured of one side in one stretch.
 type Block struct {
@@ -243,7 +243,7 @@ func (g *Gate) check(q Quad) error {
 			return fmt.Errorf("block %d is of %v; the seed's order is %v", i+1, b.Side, want)
 		}
 		for _, m := range g.c.Metrics {
-			samples := b.Samples[m.of()]
+			samples := b.Samples[m.Samples()]
 			if len(samples) == 0 {
 				return fmt.Errorf("block %d (%v) has no samples of %s", i+1, b.Side, m.Name)
 			}

@@ -102,9 +102,10 @@ func share(alpha float64, looks []int, i int) float64 {
 	return spent(alpha, looks, i) - spent(alpha, looks, i-1)
 }
 
-// holm adjusts p values for their number: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
-// Statistics 6 (1979). Each may then be held against alpha, and the probability that any is below it by chance is at most alpha.
-func holm(ps []float64) []float64 {
+// Holm adjusts p values for their number: Holm, "A simple sequentially rejective multiple test procedure", Scandinavian Journal of
+// Statistics 6 (1979). Each may then be held against alpha: the probability that any is below it by chance is at most alpha. ps stay as
+// they are.
+func Holm(ps []float64) []float64 {
 	order := make([]int, len(ps))
 	for i := range order {
 		order[i] = i

@@ -106,13 +106,13 @@ func TestHolm(t *testing.T) {
 		{"never above 1", []float64{0.9, 0.8}, []float64{1, 1}},
 		{"equal", []float64{0.01, 0.01}, []float64{0.02, 0.02}},
 	} {
-		got := holm(c.ps)
+		got := Holm(c.ps)
 		ok := len(got) == len(c.want)
 		for i := range got {
 			ok = ok && math.Abs(got[i]-c.want[i]) < 1e-12
 		}
 		if !ok {
-			t.Errorf("%s: holm(%v) = %v, want %v", c.name, c.ps, got, c.want)
+			t.Errorf("%s: Holm(%v) = %v, want %v", c.name, c.ps, got, c.want)
 		}
 	}
 }

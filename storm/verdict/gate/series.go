@@ -26,7 +26,7 @@ func (s *series) add(q Quad) {
 	var m measured
 	var n [2]int
 	for _, b := range q {
-		values := b.Samples[s.of()]
+		values := b.Samples[s.Samples()]
 		side, alone := &m.base, &m.baseAlone
 		if b.Side == Head {
 			side, alone = &m.head, &m.headAlone

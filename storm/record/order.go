@@ -1,0 +1,93 @@
+package record
+
+import (
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"strings"
+	"time"
+
+	"origin-storm/storm"
+)
+
+// order remembers what each reader was served last, to see one that is taken back. For one reader and one name that is
+//
+//   - a 404 or 410 after that reader was served the segment whole, inside the DVR window: its live edge went backwards;
+//   - a copy (an ETag) that had given way to another, served again: an older version than the last one.
+//
+// Only requests that were sent after the earlier answer had come count: of two that were on their way at once either may be
+// answered first. Requests for one copy by its ETag say nothing. The last answers alone are remembered, so many of all readers
+// together: a step back behind them is not seen.
+type order struct {
+	of   map[reading]*served
+	ring []reading // the keys of of, in order of arrival
+	next int       // the oldest, once ring is full
+}
+
+// remembered is how many answers an order remembers: a few MB.
+const remembered = 1 << 16
+
+// reading is one reader's view of one name, as a hash of both.
+type reading uint64
+
+func readingOf(s *storm.Sample) reading {
+	h := fnv.New64a()
+	for _, name := range [...]string{s.From, s.ID.Event, s.ID.Rendition} {
+		h.Write([]byte(name))
+		h.Write([]byte{0})
+	}
+	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.ID.Number)))
+	return reading(h.Sum64())
+}
+
+// served is what a reader was given under a name.
+type served struct {
+	tag  uint32        // of the copy
+	left [2]uint32     // copies that had been given before it, the last first; 0 for none
+	done time.Duration // when it was first given
+}
+
+// answered notes the answer s and returns how it took its reader back; empty if it did not. kept says that the segment must still
+// be there.
+func (o *order) answered(s *storm.Sample, kept bool) string {
+	r, tag := readingOf(s), tagOf(cmp.Or(s.ETag, s.Pipeline))
+	was, known := o.of[r]
+	switch {
+	case known && s.Sent < was.done:
+		return ""
+	case s.Err == nil && (s.Status == 404 || s.Status == 410):
+		if known && kept {
+			return fmt.Sprintf("answered %d; it had been served at %.3f s", s.Status, was.done.Seconds())
+		}
+	case !s.OK():
+	case !known:
+		o.remember(r, &served{tag: tag, done: s.Done})
+	case tag != was.tag:
+		back := tag == was.left[0] || tag == was.left[1]
+		was.left = [2]uint32{was.tag, was.left[0]}
+		was.tag, was.done = tag, s.Done
+		if back {
+			return fmt.Sprintf("copy %s came again, after another had taken its place", s.ETag)
+		}
+	}
+	return ""
+}
+
+func (o *order) remember(r reading, s *served) {
+	if len(o.ring) < remembered {
+		o.ring = append(o.ring, r)
+	} else {
+		delete(o.of, o.ring[o.next])
+		o.ring[o.next] = r
+		o.next = (o.next + 1) % remembered
+	}
+	o.of[r] = s
+}
+
+// tagOf names an ETag by a number that is the same in every process and never 0; one that a cache made weak is the same copy's.
+func tagOf(etag string) uint32 {
+	h := fnv.New32a()
+	h.Write([]byte(strings.TrimPrefix(etag, "W/")))
+	return h.Sum32() | 1
+}
