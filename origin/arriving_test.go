@@ -429,7 +429,7 @@ func TestMaskedWhileHeldCopyComes(t *testing.T) {
 		}
 		at(start, time.Second)
 		put(t, o, "/ev/a/v1/0.m4s", a)
-		time.Sleep(5 * time.Millisecond) // its first part is on its way
+		at(start, 1025*time.Millisecond) // it was found 5 ms ago, and its first part is on its way
 		change(t, o, masking("a"))
 		put(t, o, "/ev/b/v1/0.m4s", b)
 		held.Wait()
@@ -494,7 +494,7 @@ func TestArrivingUnderFaults(t *testing.T) {
 			for n := range 16 {
 				random := rand.New(rand.NewPCG(7, uint64(n)))
 				readers.Go(func() {
-					for range 20 {
+					for range 10 {
 						i, from, most := random.IntN(renditions), 0, all
 						var header []string
 						switch random.IntN(4) {
