@@ -31,6 +31,9 @@ func (s Scenario) Needs() Needs {
 	edges, each := float64(s.Readers.Edges), float64(len(s.Event.Renditions)*s.Event.Count)
 	b := s.Readers.Behaviour
 	connections := edges * each * (1 + float64(b.DVR) + float64(b.Missing))
+	if s.Readers.Restart != nil { // as if all came back in a segment's time
+		connections *= s.Readers.Restart.Factor
+	}
 	segment := float64(s.Event.Renditions.Total()) / 8 * s.Event.Segment.Duration().Seconds() / float64(len(s.Event.Renditions))
 	memory := connections*(inFlight+segment) + edges*each*float64(s.Readers.Viewers)*perViewer
 	return Needs{Connections: int64(connections), Memory: cost.Bytes(min(memory, math.MaxInt64/2))}
