@@ -8,6 +8,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml"
@@ -40,7 +41,7 @@ func Library() []Scenario {
 }
 
 // Load returns the scenario of that name in the library, or else the one in the file of that name, with what Parse does to
-// it, and its source.
+// it, and its source. The log of a replay is read once, to say what it is and whether it can be replayed.
 func Load(nameOrFile string, set ...string) (Scenario, []byte, error) {
 	file := nameOrFile + ".yaml"
 	src, err := library.ReadFile(file)
@@ -55,6 +56,9 @@ func Load(nameOrFile string, set ...string) (Scenario, []byte, error) {
 		return Scenario{}, nil, fmt.Errorf("scenarios: %w", err)
 	}
 	s, err := Parse(file, src, set...)
+	if err == nil && s.Readers.Replay != nil {
+		err = s.Readers.Replay.find(file, filepath.Dir(file), s)
+	}
 	return s, src, err
 }
 

@@ -138,6 +138,8 @@ type Readers struct {
 	Ramp *Ramp `yaml:"ramp,omitempty"`
 	// Restart is how the readers come back after an interruption; left out: as if nothing had been.
 	Restart *Restart `yaml:"restart,omitempty"`
+	// Replay has readers ask as a CDN's access log says; left out: as their behaviour does.
+	Replay *Replay `yaml:"replay,omitempty"`
 }
 
 // Site is a place where edges stand.

@@ -19,6 +19,7 @@ import (
 	"origin-storm/origin/cost"
 	"origin-storm/origin/cost/profiles"
 	"origin-storm/scenarios"
+	"origin-storm/scenarios/accesslog"
 )
 
 var update = flag.Bool("update", false, "write golden files anew")
@@ -89,6 +90,9 @@ func generate(t *testing.T) []byte {
 	if err := r.AddGoComments("origin-storm/scenarios", ".", jsonschema.WithFullComment()); err != nil {
 		t.Fatal(err)
 	}
+	if err := r.AddGoComments("origin-storm/scenarios/accesslog", "accesslog", jsonschema.WithFullComment()); err != nil {
+		t.Fatal(err)
+	}
 	r.CommentMap = paths(r.CommentMap)
 	s := r.Reflect(&scenarios.Scenario{})
 	s.Title = "origin-storm scenario"
@@ -119,6 +123,11 @@ func generate(t *testing.T) []byte {
 		cache.Enum = names(scenarios.Caches())
 		for _, n := range scenarios.Caches() {
 			cache.Description += " " + n.Name + ": " + n.About + "."
+		}
+	}
+	if format, ok := s.Definitions["Replay"].Properties.Get("format"); ok {
+		for _, f := range accesslog.Formats() {
+			format.Enum = append(format.Enum, f)
 		}
 	}
 	if over, ok := s.Definitions["Ramp"].Properties.Get("over"); ok {
@@ -160,7 +169,7 @@ func faults(common *jsonschema.Schema) *jsonschema.Schema {
 func paths(comments map[string]string) map[string]string {
 	out := map[string]string{}
 	for k, v := range comments {
-		out[strings.Replace(k, "origin-storm/scenarios/.", "origin-storm/scenarios", 1)] = strings.Join(strings.Fields(v), " ")
+		out[strings.NewReplacer("origin-storm/scenarios/.", "origin-storm/scenarios", "accesslog/accesslog", "accesslog").Replace(k)] = strings.Join(strings.Fields(v), " ")
 	}
 	return out
 }

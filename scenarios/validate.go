@@ -56,6 +56,7 @@ func (s Scenario) problems() []Error {
 	c.that(segment.CheckName(s.Name) == nil, "name", "%q: a scenario's name has 1 to 64 letters, digits, and inside . - _", s.Name)
 	c.event(s.Event)
 	c.readers(s.Readers, s.Event.Segment)
+	c.replay(s)
 	c.windows(s)
 	c.origin("origin", s.Origin)
 	c.backends(s)

@@ -8,9 +8,9 @@ import (
 )
 
 // Warnings returns what s can be run with, but to no end: thresholds on percentiles for which its windows hold too few requests,
-// so that the verdict could only be that they cannot be told.
+// so that the verdict could only be that they cannot be told; and what of a log is not replayed.
 func (s Scenario) Warnings() []string {
-	var all []string
+	all := s.Readers.Replay.warnings()
 	for _, t := range s.Thresholds {
 		need, classes := needed[t.Figure], []string{t.Subject}
 		switch {
@@ -51,7 +51,7 @@ func (s Scenario) requests(class, phase string, window time.Duration) int {
 		return segments * s.Event.Pipelines
 	case class == storm.Probe.String():
 		return segments
-	case isRead && phase == StormPhase && s.Readers.Viewers == 0: // with viewers their edge answers most
+	case isRead && phase == StormPhase && s.Readers.Viewers == 0 && s.Readers.Replay == nil: // with viewers their edge answers most
 		return int(float64(segments) * float64(s.Readers.Edges) * float64(share))
 	}
 	return 0

@@ -223,6 +223,7 @@ type Window struct {
 // Plan is a scenario expanded.
 type Plan struct {
 	Requests iter.Seq[Request] // in order of At
+	Err      func() error      // why Requests ended before the plan did, asked once they have; nil if nothing can come between
 	Faults   []Fault           // in order of At
 	Windows  []Window          // in order of From
 	Client   func(from string) Client

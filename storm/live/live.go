@@ -118,7 +118,7 @@ func (x *Executor) Stats() Stats {
 var errTooMany = errors.New("live: too many requests on their way")
 
 // Execute carries p out. When ctx ends it sends nothing more, gives what is on its way Config.Grace to be answered, and
-// returns ctx's cause. Faults whose time had come are undone before it returns. It must not be called twice at a time.
+// returns ctx's cause; it returns p.Err's if the requests ended early. Faults whose time had come are undone before it returns. It must not be called twice at a time.
 func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder) error {
 	wire, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
@@ -173,6 +173,9 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 	over()
 	faults.Wait()
 	x.sites.close()
+	if err == nil && p.Err != nil {
+		err = p.Err()
+	}
 
 	now := time.Now()
 	x.mu.Lock()

@@ -2,9 +2,11 @@ package plan
 
 import (
 	"cmp"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"time"
 
 	"origin-storm/origin/cost"
@@ -25,9 +27,10 @@ type generator struct {
 	delay  int64
 	edges  []reader // those of this share
 	breaks []interruption
-	packs  [][]string    // names of packagers by event and pipeline; empty if in another share
-	probes []string      // likewise by event
-	faults []storm.Fault // that change what is published
+	failed atomic.Pointer[error] // why requests ended before the plan did
+	packs  [][]string            // names of packagers by event and pipeline; empty if in another share
+	probes []string              // likewise by event
+	faults []storm.Fault         // that change what is published
 }
 
 // reader is an edge.
@@ -98,6 +101,8 @@ func (g *generator) keep(name string) string {
 // requests yields all requests in order of At.
 func (g *generator) requests() iter.Seq[storm.Request] {
 	return func(yield func(storm.Request) bool) {
+		log := newPlayback(g)
+		defer log.close()
 		items := g.inits(nil)
 		ahead, next := g.earliest(), g.First
 		for n, more := g.First, true; more; n++ {
@@ -106,7 +111,11 @@ func (g *generator) requests() iter.Seq[storm.Request] {
 			}
 			more = n-g.delay < g.First || g.published(n-g.delay)
 			if g.published(n - g.delay) {
-				items = g.read(items, n-g.delay)
+				items = g.read(items, n-g.delay, log)
+			}
+			if log != nil && log.err != nil {
+				g.failed.Store(&log.err)
+				return
 			}
 			slices.SortFunc(items, item.compare)
 			ready := len(items)
@@ -123,6 +132,14 @@ func (g *generator) requests() iter.Seq[storm.Request] {
 			items = append(items[:0], items[ready:]...)
 		}
 	}
+}
+
+// err is why requests ended early, if they did.
+func (g *generator) err() error {
+	if e := g.failed.Load(); e != nil {
+		return fmt.Errorf("plan: readers.replay: %w", *e)
+	}
+	return nil
 }
 
 // compare orders items by time. What happens at one instant has an order, too, so that a plan can be repeated exactly.
@@ -195,15 +212,21 @@ func (g *generator) publish(items []item, n int64) []item {
 	return items
 }
 
-// read adds the requests of the probe and of the edges that have to do with segment n.
-func (g *generator) read(items []item, n int64) []item {
+// read adds the requests of the probe and of the edges that have to do with segment n; the edges' are the log's if there is one.
+func (g *generator) read(items []item, n int64, log *playback) []item {
 	for e := range g.Events {
 		if g.probes[e] != "" {
 			for r := range g.Scenario.Event.Renditions {
 				items = append(items, item{at: g.due(e, n-1), number: n, event: uint16(e), rendition: uint16(r), class: storm.Probe})
 			}
 		}
-		if w, ok := stormy(g.Windows, g.due(e, n)); ok {
+		w, ok := stormy(g.Windows, g.due(e, n))
+		switch {
+		case !ok:
+		case log != nil:
+			from, to := g.slot(e, n, w)
+			items = log.read(items, w, from, to)
+		default:
 			items = g.herd(items, e, n, w)
 			items = g.restart(items, e, n, w)
 		}
@@ -227,13 +250,19 @@ func (c Config) oldest(n int64) int64 {
 	return max(c.First, n+2-int64(c.Scenario.Event.DVR/c.Scenario.Event.Segment.Duration()))
 }
 
+// slot is the segment's time of n in w: the whole one, counted from the window's begin, in which n is due.
+func (g *generator) slot(event int, n int64, w storm.Window) (from, to time.Duration) {
+	duration := g.Scenario.Event.Segment.Duration()
+	from = w.From + (g.due(event, n)-w.From)/duration*duration
+	return from, min(from+duration, w.To)
+}
+
 // herd adds the requests of all edges for segment n of an event, and what else they ask for in the segment's time, which is a
 // whole one inside w.
 func (g *generator) herd(items []item, e int, n int64, w storm.Window) []item {
-	behaviour, duration := g.Scenario.Readers.Behaviour, g.Scenario.Event.Segment.Duration()
+	behaviour := g.Scenario.Readers.Behaviour
 	due, before := g.due(e, n), max(g.due(e, n-1), w.From)
-	from := w.From + (due-w.From)/duration*duration
-	to := min(from+duration, w.To)
+	from, to := g.slot(e, n, w)
 	oldest := g.oldest(n)
 	asking := g.asking(due, w)
 	viewers := max(1, g.Scenario.Readers.Viewers)

@@ -78,8 +78,10 @@ func New(c Config) (storm.Plan, error) {
 	if err := c.validate(); err != nil {
 		return storm.Plan{}, fmt.Errorf("plan: %w", err)
 	}
+	g := newGenerator(c)
 	return storm.Plan{
-		Requests: newGenerator(c).requests(),
+		Requests: g.requests(),
+		Err:      g.err,
 		Faults:   faults(c.Scenario, c.Windows),
 		Windows:  c.Windows,
 		Client:   clients(c),
