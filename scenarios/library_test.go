@@ -42,7 +42,7 @@ func TestLibrary(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"smoke", "comparison", "published", "large-segments", "s3-throttle", "cassandra-node-down", "cache-zone-lost",
-		"cache-hit-sweep", "origin-layers", "pipeline-lost", "process-restarts", "holds"} {
+		"cache-hit-sweep", "origin-layers", "pipeline-lost", "process-restarts", "holds", "audience-ramp", "restart-10x", "replay"} {
 		if !names[want] {
 			t.Errorf("the library has no %s", want)
 		}

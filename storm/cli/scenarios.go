@@ -42,6 +42,7 @@ func scenariosCommand() *cobra.Command {
 			return w.Flush()
 		}},
 		validateCommand(),
+		importCommand(),
 		&cobra.Command{Use: "faults", Short: "the kinds of faults that a scenario can have", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
 			for _, k := range scenarios.FaultKinds() {
