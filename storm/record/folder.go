@@ -244,7 +244,7 @@ func (r *Recording) writeHistograms(log *hdrhistogram.HistogramLogWriter, starte
 			}
 		}
 		for c := range p.operations {
-			for k, h := range p.operations[c].latencies {
+			for k, h := range p.operations[c].latencies[:shown] {
 				if h.count() == 0 {
 					continue
 				}

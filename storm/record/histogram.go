@@ -6,9 +6,11 @@ import (
 	"math"
 	"math/bits"
 	"slices"
+	"sort"
 	"time"
 
 	"github.com/HdrHistogram/hdrhistogram-go"
+	"gonum.org/v1/gonum/stat/distuv"
 )
 
 // The range of a histogram: to a microsecond, three digits. Beyond a minute a value is counted at the end, and counted as
@@ -26,10 +28,15 @@ const (
 	lag
 	firstByte
 	afterAnswer
+	shown // those before it are
+
+	// The same requests as response and firstByte, each less what the driver lost of its time: what shows the driver's part in those.
+	onTime = iota - 1
+	firstOnTime
 	latencies
 )
 
-var latencyNames = [latencies]string{"response", "service", "lag", "first-byte", "after-answer"}
+var latencyNames = [shown]string{"response", "service", "lag", "first-byte", "after-answer"}
 
 // histogram counts nanoseconds in the bars of an HdrHistogram and takes every value. While it has few different ones it is a table
 // of those: a part of a recording (see Journal) has dozens of histograms, and a dense one takes 200 KB. Its zero value is empty.
@@ -38,6 +45,7 @@ type histogram struct {
 	many *hdrhistogram.Histogram // nil until then
 	max  time.Duration           // exact, also beyond the range
 	over int64                   // values beyond the range
+	when batches                 // the same values, by when their requests began
 }
 
 // mostFew is from how many bars on a dense histogram takes less than a table.
@@ -55,7 +63,14 @@ func bar(v int64) (low, high int64) {
 	return low, low + 1<<width - 1
 }
 
-func (h *histogram) add(d time.Duration) {
+// add counts d, of a request that began in that tick.
+func (h *histogram) add(d time.Duration, tick int64) {
+	h.when.add(tick, d)
+	h.addAnytime(d)
+}
+
+// addAnytime counts d where no intervals are needed.
+func (h *histogram) addAnytime(d time.Duration) {
 	h.max = max(h.max, d)
 	v := max(0, int64(d))
 	if v > highest {
@@ -121,6 +136,7 @@ func (h *histogram) merge(o histogram) {
 		h.put(b.low, b.n)
 	}
 	h.max, h.over = max(h.max, o.max), h.over+o.over
+	h.when.merge(o.when)
 }
 
 func (h *histogram) count() (n int64) {
@@ -161,17 +177,20 @@ func (h *histogram) latencyWith(untaken int64) Latency {
 			note("%d requests could not be sent, and p%s may be one of them", untaken, percent(q))
 			return nil
 		}
-		return new(r.value(rank(q, n)))
+		return new(min(r.value(rank(q, n)), ms(h.max)))
 	}
-	between := func(q float64) *[2]float64 {
-		lo, hi, ok := Interval95(q, n)
-		if !ok || l.Count < Needed(q) || hi > l.Count {
+	between := func(q float64, v *float64) *[2]float64 {
+		if v == nil {
 			return nil
 		}
-		return &[2]float64{r.value(lo), r.value(hi)}
+		lo, hi, ok := h.when.interval(q, n, time.Duration(*v*float64(time.Millisecond)))
+		if !ok || hi > l.Count {
+			return nil
+		}
+		return &[2]float64{min(r.value(lo), ms(h.max)), min(r.value(hi), ms(h.max))}
 	}
 	l.P50, l.P90, l.P95, l.P99, l.P999 = at(0.5), at(0.9), at(0.95), at(0.99), at(0.999)
-	l.P50CI, l.P99CI = between(0.5), between(0.99)
+	l.P50CI, l.P90CI, l.P95CI, l.P99CI, l.P999CI = between(0.5, l.P50), between(0.9, l.P90), between(0.95, l.P95), between(0.99, l.P99), between(0.999, l.P999)
 	if untaken == 0 {
 		l.Max = new(ms(h.max))
 	} else {
@@ -183,7 +202,7 @@ func (h *histogram) latencyWith(untaken int64) Latency {
 		if rank(q, n) > l.Count {
 			return l
 		}
-		l.Points = append(l.Points, [2]float64{q, r.value(rank(q, n))})
+		l.Points = append(l.Points, [2]float64{q, min(r.value(rank(q, n)), ms(h.max))})
 		if (1-q)*float64(n) <= 1 {
 			return l
 		}
@@ -210,29 +229,19 @@ func rank(q float64, n int64) int64 { return min(max(int64(math.Ceil(q*float64(n
 
 // Interval95 returns the ranks, from 1 to n, of the two values among n in order between which the quantile q of what they
 // were drawn from lies with a probability of at least 95 %, whatever its distribution; ok is false if n values give none.
-// The values must be independent: those of one run are only nearly so.
+// The values must be independent. The count of values below the quantile is binomial: lo is the largest rank with
+// P(count < lo) ≤ 2.5 %, hi the smallest with P(count < hi) ≥ 97.5 % (David and Nagaraja, Order Statistics, 2003, 7.1). For the
+// median it is the interval of golang.org/x/perf/benchmath.AssumeNothing, which has no other quantile.
 func Interval95(q float64, n int64) (lo, hi int64, ok bool) {
-	// The count of values below the quantile is binomial: lo is the largest rank with P(count < lo) ≤ 2.5 %, hi the smallest
-	// with P(count < hi) ≥ 97.5 %.
 	if n < 1 || q <= 0 || q >= 1 {
 		return 0, 0, false
 	}
-	sigma := math.Sqrt(float64(n) * q * (1 - q))
-	k := max(int64(float64(n)*q-10*sigma-10), 0) // below it there is no probability worth adding
-	lgamma := func(x int64) float64 { v, _ := math.Lgamma(float64(x) + 1); return v }
-	p := math.Exp(lgamma(n) - lgamma(k) - lgamma(n-k) + float64(k)*math.Log(q) + float64(n-k)*math.Log1p(-q))
-	sum := 0.0 // P(count < k)
-	for ; k <= n; k++ {
-		if sum <= 0.025 {
-			lo = k
-		}
-		if sum >= 0.975 {
-			return lo, k, lo >= 1
-		}
-		sum += p
-		p *= float64(n-k) / float64(k+1) * q / (1 - q)
+	below := distuv.Binomial{N: float64(n), P: q}
+	upTo := func(p float64) int64 { // the smallest count up to which there is a probability of p
+		return int64(sort.Search(int(n), func(k int) bool { return below.CDF(float64(k)) >= p }))
 	}
-	return 0, 0, false
+	lo, hi = upTo(math.Nextafter(0.025, 1)), upTo(0.975)+1
+	return lo, hi, lo >= 1 && hi <= n
 }
 
 // ranks finds values by their rank.

@@ -76,7 +76,7 @@ func TestNeeded(t *testing.T) {
 func filled(n int) *histogram {
 	h := &histogram{}
 	for i := range n {
-		h.add(time.Duration(i+1) * time.Millisecond)
+		h.add(time.Duration(i+1)*time.Millisecond, int64(i%40))
 	}
 	return h
 }
@@ -136,7 +136,7 @@ func TestLatencyFigures(t *testing.T) {
 func TestHistogramTakesEveryValue(t *testing.T) {
 	h := &histogram{}
 	for _, d := range []time.Duration{-time.Second, 0, 1, time.Minute, time.Hour, math.MaxInt64} {
-		h.add(d)
+		h.add(d, 0)
 	}
 	l := h.latency()
 	if l.Count != 6 || l.Over != 2 || *l.Max != ms(math.MaxInt64) {
@@ -177,8 +177,8 @@ func TestFewAndManyAreOne(t *testing.T) {
 			if err := want.RecordValue(v); err != nil {
 				t.Fatal(err)
 			}
-			one.add(time.Duration(v))
-			parts[i%len(parts)].add(time.Duration(v))
+			one.add(time.Duration(v), int64(i%40))
+			parts[i%len(parts)].add(time.Duration(v), int64(i%40))
 		}
 		for _, p := range parts {
 			merged.merge(p)
@@ -188,6 +188,50 @@ func TestFewAndManyAreOne(t *testing.T) {
 		}
 		if one.count() != int64(n) || !slices.Equal(one.bars(), merged.bars()) {
 			t.Errorf("of %d values a histogram has %d, and other bars than one merged of parts", n, one.count())
+		}
+	}
+}
+
+// TestIntervalsCoverWhatGoesTogether draws values that go together by ticks, as those of a run do, and counts how often the interval of
+// a percentile holds the true one. Order statistics alone, which take each value for a witness of its own, would hold it in less
+// than half of the trials.
+func TestIntervalsCoverWhatGoesTogether(t *testing.T) {
+	const trials, perTick = 300, 24
+	for _, tt := range []struct {
+		ticks       int
+		tick, value float64 // standard deviations of the logarithm
+	}{{12, 0.5, 0.3}, {40, 0.5, 0.3}, {40, 0, 0.5}} {
+		rng := rand.New(rand.NewPCG(5, uint64(tt.ticks)))
+		held, naive, total := 0, 0, 0
+		for range trials {
+			var h histogram
+			for tick := range tt.ticks {
+				common := tt.tick * rng.NormFloat64()
+				for range perTick {
+					h.add(time.Duration(20e6*math.Exp(common+tt.value*rng.NormFloat64())), int64(tick))
+				}
+			}
+			l := h.latency()
+			r, n := newRanks(h.bars()), l.Count
+			for _, f := range []struct {
+				q, z float64 // and its standard normal quantile
+				ci   *[2]float64
+			}{{0.5, 0, l.P50CI}, {0.9, 1.2815516, l.P90CI}} {
+				truth := 20 * math.Exp(f.z*math.Hypot(tt.tick, tt.value))
+				total++
+				if f.ci == nil || f.ci[0] <= truth && truth <= f.ci[1] {
+					held++
+				}
+				if lo, hi, _ := Interval95(f.q, n); r.value(lo) <= truth && truth <= r.value(hi) {
+					naive++
+				}
+			}
+		}
+		if share := float64(held) / float64(total); share < 0.93 {
+			t.Errorf("%d ticks of deviation %v: the interval holds the true percentile in %.1f %% of trials, want 95", tt.ticks, tt.tick, share*100)
+		}
+		if share := float64(naive) / float64(total); tt.tick > 0 && share > 0.6 {
+			t.Errorf("%d ticks: order statistics alone hold it in %.1f %%: the test shows less than it should", tt.ticks, share*100)
 		}
 	}
 }

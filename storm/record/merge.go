@@ -104,6 +104,7 @@ type histLine struct {
 	Bars []int64       `json:"bars"` // of each bar in order: its lowest value less that of the one before, and how many values it has
 	Max  time.Duration `json:"max_ns"`
 	Over int64         `json:"over,omitempty"`
+	When batches       `json:"when"`
 }
 
 type tickLine struct {
@@ -141,7 +142,7 @@ type fateLine struct {
 	At      [5]time.Duration `json:"at_ns"` // sent, acknowledged, readable, probe
 }
 
-const encoding = 5
+const encoding = 6
 
 // Encode writes all that r counted to w, as lines of JSON, for a Recording in another process to Decode and Merge.
 func (r *Recording) Encode(w io.Writer) error {
@@ -167,7 +168,7 @@ func (r *Recording) Encode(w io.Writer) error {
 				if h.count() == 0 {
 					continue
 				}
-				out := histLine{Of: k, Max: h.max, Over: h.over}
+				out := histLine{Of: k, Max: h.max, Over: h.over, When: h.when}
 				before := int64(0)
 				for _, b := range h.bars() {
 					out.Bars = append(out.Bars, b.low-before, b.n)
@@ -320,11 +321,18 @@ func (h *histogram) decode(l histLine) error {
 		h.put(low, b[1])
 	}
 	h.max, h.over = max(h.max, l.Max), h.over+l.Over
+	if l.When.Shift > maxShift {
+		return fmt.Errorf("batches of 2^%d ticks", l.When.Shift)
+	}
+	h.when.merge(l.When)
 	return nil
 }
 
 // maxIntervals is three weeks of 2-second segments: a damaged stream cannot make a table of intervals without end.
 const maxIntervals = 1 << 20
+
+// maxShift is at which all of maxIntervals are in one batch.
+const maxShift = 20
 
 func (r *Recording) applyOperation(l *opLine) error {
 	if l.Phase < 0 || l.Phase >= len(r.phases) || l.Class < 0 || l.Class >= int(storm.Classes) {
@@ -339,7 +347,7 @@ func (r *Recording) applyOperation(l *opLine) error {
 			return errRange
 		}
 		if err := o.latencies[h.Of].decode(h); err != nil {
-			return fmt.Errorf("its histogram of %s: %w", latencyNames[h.Of], err)
+			return fmt.Errorf("its histogram %d: %w", h.Of, err)
 		}
 	}
 	r.phases[l.Phase].operations[l.Class] = o

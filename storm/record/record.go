@@ -156,9 +156,10 @@ func (r *Recording) Record(s storm.Sample) {
 		t := tick{p, int64(s.Began / r.c.Interval)}
 		r.ticks[t] = append(r.ticks[t], float32(ms(Answered(&s))))
 	}
-	r.phases[p].operations[s.Class].record(&s)
+	tick := int64(s.Began / r.c.Interval)
+	r.phases[p].operations[s.Class].record(&s, tick)
 	if s.Put && s.OK() && s.Store > 0 {
-		r.phases[p].operations[storm.StoreWrite].recordStore(&s)
+		r.phases[p].operations[storm.StoreWrite].recordStore(&s, tick)
 	}
 }
 
@@ -213,7 +214,7 @@ func (o *operation) statuses() map[string]int {
 	return all
 }
 
-func (o *operation) record(s *storm.Sample) {
+func (o *operation) record(s *storm.Sample, tick int64) {
 	switch {
 	case errors.Is(s.Err, storm.ErrFault):
 		o.faulted++
@@ -227,7 +228,7 @@ func (o *operation) record(s *storm.Sample) {
 		return
 	}
 	o.ended(s)
-	o.latencies[lag].add(s.Lag())
+	o.latencies[lag].add(s.Lag(), tick)
 	if s.Retried {
 		o.retries++
 		return
@@ -237,26 +238,30 @@ func (o *operation) record(s *storm.Sample) {
 	if s.Cached && s.OK() {
 		o.cached++
 	}
-	o.latencies[response].add(Answered(s))
+	o.latencies[response].add(Answered(s), tick)
+	punctual := *s
+	punctual.Done -= s.Lag()
+	o.latencies[onTime].addAnytime(Answered(&punctual))
 	if !s.OK() {
 		o.errors++
 		return
 	}
-	o.latencies[service].add(s.Service())
+	o.latencies[service].add(s.Service(), tick)
 	if !s.Put && s.First > 0 {
-		o.latencies[firstByte].add(s.First - s.Began)
+		o.latencies[firstByte].add(s.First-s.Began, tick)
+		o.latencies[firstOnTime].addAnytime(s.First - s.Lag() - s.Began)
 	}
 	if s.Answered != 0 {
-		o.latencies[afterAnswer].add(s.AfterAnswer())
+		o.latencies[afterAnswer].add(s.AfterAnswer(), tick)
 	}
 }
 
-func (o *operation) recordStore(s *storm.Sample) {
+func (o *operation) recordStore(s *storm.Sample, tick int64) {
 	o.count++
 	o.bytes += s.Bytes
 	o.ended(s)
-	o.latencies[response].add(s.Store)
-	o.latencies[service].add(s.Store)
+	o.latencies[response].add(s.Store, tick)
+	o.latencies[service].add(s.Store, tick)
 }
 
 // Outcome names how a sample ended in one word: its status, what was wrong with its body, or the kind of its failure.
@@ -365,7 +370,7 @@ func (r *Recording) Backend() Backend {
 	}
 	for _, c := range copies {
 		if h := holds[c.Phase]; h != nil && c.Held != nil {
-			h.add(time.Duration(*c.Held * float64(time.Second)))
+			h.add(time.Duration(*c.Held*float64(time.Second)), int64(c.Due*float64(time.Second))/int64(r.c.Interval))
 		}
 	}
 	for _, p := range r.phases {
@@ -390,13 +395,17 @@ func (r *Recording) Backend() Backend {
 }
 
 func (o *operation) figures(c storm.Class) Operation {
-	return Operation{
+	out := Operation{
 		Class: c.String(), Count: o.count, Errors: o.errors, Retries: o.retries, Dropped: o.dropped, Faulted: o.faulted, Hits: o.hits,
 		Cached: o.cached, Bytes: o.bytes, Statuses: o.statuses(),
 		Response: o.latencies[response].latencyWith(o.dropped), Service: o.latencies[service].latency(),
 		Lag: o.latencies[lag].latency(), FirstByte: o.latencies[firstByte].latencyWith(o.dropped),
 		AfterAnswer: o.latencies[afterAnswer].latency(),
 	}
+	if o.latencies[lag].count() > 0 {
+		out.Response.OnTime, out.FirstByte.OnTime = new(o.latencies[onTime].latencyWith(o.dropped)), new(o.latencies[firstOnTime].latencyWith(o.dropped))
+	}
+	return out
 }
 
 // Intervals returns the figures over time, without gaps from the first to the last interval.

@@ -101,7 +101,8 @@ type Operation struct {
 }
 
 // Latency is a distribution in milliseconds. A percentile whose sample is too small is null: p99 needs 300, p99.9 3,000;
-// an interval is null where order statistics give none. Intervals are at 95 %. Requests that could not be sent count among
+// an interval is null where order statistics give none. Intervals are at 95 % and allow for it that what falls on one tick of the
+// segment clock goes the same way; docs/accuracy.md has the formula. Requests that could not be sent count among
 // those of a response time or a first byte as longer than any: a percentile that falls among them is null, as the maximum is,
 // and the others are upper bounds.
 type Latency struct {
@@ -113,10 +114,16 @@ type Latency struct {
 	P999   *float64     `json:"p999_ms"`
 	Max    *float64     `json:"max_ms"`
 	P50CI  *[2]float64  `json:"p50_ci_ms"`
+	P90CI  *[2]float64  `json:"p90_ci_ms"`
+	P95CI  *[2]float64  `json:"p95_ci_ms"`
 	P99CI  *[2]float64  `json:"p99_ci_ms"`
+	P999CI *[2]float64  `json:"p999_ci_ms"`
 	Note   string       `json:"note,omitempty"`   // why a figure is null
 	Over   int64        `json:"over,omitempty"`   // values beyond the histogram's range, counted at its end
 	Points [][2]float64 `json:"points,omitempty"` // (quantile, ms) for plots on a 1/(1−p) axis
+	// OnTime is what a response time or first byte would be if each request had been answered as fast after its send, and sent when
+	// it was meant to: the difference is the driver's part. nil where there is none. It is for package verdict and not kept.
+	OnTime *Latency `json:"-"`
 }
 
 // WriteIsolation is how much slower writes are in a storm than in quiet: the ratio of the publish response percentiles.

@@ -17,8 +17,10 @@ func (s *spectrum) add(d time.Duration) {
 	if *s == nil {
 		*s = spectrum{}
 	}
-	(*s)[int16(math.Floor(octave*math.Log2(float64(max(d, 1)))))]++
+	(*s)[bandOf(d)]++
 }
+
+func bandOf(d time.Duration) int16 { return int16(math.Floor(octave * math.Log2(float64(max(d, 1))))) }
 
 func (s *spectrum) merge(o spectrum) {
 	if *s == nil {

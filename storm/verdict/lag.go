@@ -8,8 +8,13 @@ import (
 	"origin-storm/storm/record"
 )
 
-// forget makes null what the driver itself may have made: a figure that counts from the intended start holds the driver's lag,
-// and where the lag's p99 is above 5 ms and above 5 % of the figure, the figure says too much about the driver.
+// forget makes null what the driver itself may have made. Each request's response counts from its intended start, and so holds
+// what the driver lost before it was sent; the same requests less that are at hand (record.Latency.OnTime). A figure that is more
+// than 5 ms and more than 5 % above its like of those says too much about the driver.
+//
+// That is told figure by figure: a driver that was held up for a while spoils the high percentiles of what it sent meanwhile, and
+// leaves the median alone. A rule on the lag's own p99 does neither: a lag that a hundredth of the requests had can be all of
+// their response p99.9, and none of their p50.
 func forget(r *record.Results) {
 	for i := range r.Backends {
 		b := &r.Backends[i]
@@ -17,16 +22,12 @@ func forget(r *record.Results) {
 			p := &b.Phases[j]
 			for k := range p.Operations {
 				op := &p.Operations[k]
-				lag, what, ok := lagOf(*op, r.Driver)
-				if !ok {
-					continue
-				}
 				for _, l := range []struct {
 					name string
 					*record.Latency
 				}{{"response", &op.Response}, {"first byte", &op.FirstByte}} {
-					if lost := forgetLatency(l.Latency, lag); len(lost) > 0 {
-						note := fmt.Sprintf("%s of %s is above 5 ms and above 5 %% of %s", what, figure(lag, "ms"), strings.Join(lost, ", "))
+					if lost := forgetLatency(l.Latency); len(lost) > 0 {
+						note := fmt.Sprintf("the driver's lag makes more than 5 ms and more than 5 %% of %s", strings.Join(lost, ", "))
 						if l.Note != "" {
 							note += "; " + l.Note
 						}
@@ -40,35 +41,17 @@ func forget(r *record.Results) {
 	}
 }
 
-// lagOf is the lag that an operation's figures are held against, and what it is: its own p99; with too few requests for one,
-// that of the whole driver or the longest that one of them had, whichever is less, for none of their figures holds more than
-// the longest. An operation without lag, such as the store's write, is not the driver's.
-func lagOf(op record.Operation, d record.Driver) (ms float64, what string, ok bool) {
-	longest := op.Lag.Max
-	switch {
-	case op.Lag.Count == 0:
-		return 0, "", false
-	case op.Lag.P99 != nil:
-		return *op.Lag.P99, "driver lag p99", true
-	case d.LagP99 != nil && (longest == nil || *d.LagP99 < *longest):
-		return *d.LagP99, "driver lag p99, of all requests,", true
-	case longest != nil:
-		return *longest, "the longest driver lag", true
+// drowned reports whether the driver's part in a figure is too large.
+func drowned(figure, onTime float64) bool { return figure-onTime > max(5, figure/20) }
+
+// forgetLatency makes the figures null that the driver's lag drowns, and returns their names.
+func forgetLatency(l *record.Latency) (lost []string) {
+	if l.OnTime == nil {
+		return nil
 	}
-	return 0, "", false
-}
-
-// drowned reports whether a figure is drowned by the driver's lag.
-func drowned(figure, lag float64) bool { return lag > max(5, figure/20) }
-
-// forgetLatency makes the figures that lag drowns null and returns their names.
-func forgetLatency(l *record.Latency, lag float64) (lost []string) {
-	for _, f := range []struct {
-		name string
-		p    **float64
-		ci   **[2]float64
-	}{{"p50", &l.P50, &l.P50CI}, {"p90", &l.P90, nil}, {"p95", &l.P95, nil}, {"p99", &l.P99, &l.P99CI}, {"p99.9", &l.P999, nil}, {"max", &l.Max, nil}} {
-		if *f.p == nil || !drowned(**f.p, lag) {
+	own, onTime := figures(l), figures(l.OnTime)
+	for i, f := range own {
+		if without := *onTime[i].p; *f.p == nil || without != nil && !drowned(**f.p, *without) {
 			continue
 		}
 		*f.p = nil
@@ -77,8 +60,24 @@ func forgetLatency(l *record.Latency, lag float64) (lost []string) {
 		}
 		lost = append(lost, f.name)
 	}
-	l.Points = slices.DeleteFunc(l.Points, func(pt [2]float64) bool { return drowned(pt[1], lag) })
+	points := l.OnTime.Points
+	l.Points = slices.DeleteFunc(l.Points, func(pt [2]float64) bool {
+		i := slices.IndexFunc(points, func(o [2]float64) bool { return o[0] == pt[0] })
+		return i < 0 || drowned(pt[1], points[i][1])
+	})
 	return lost
+}
+
+// field is a figure of a Latency and its interval; the maximum has none.
+type field struct {
+	name string
+	p    **float64
+	ci   **[2]float64
+}
+
+func figures(l *record.Latency) []field {
+	return []field{{"p50", &l.P50, &l.P50CI}, {"p90", &l.P90, &l.P90CI}, {"p95", &l.P95, &l.P95CI}, {"p99", &l.P99, &l.P99CI},
+		{"p99.9", &l.P999, &l.P999CI}, {"max", &l.Max, nil}}
 }
 
 // forgetIsolation makes a ratio null whose parts are.
