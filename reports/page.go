@@ -113,9 +113,16 @@ func limits(r record.Results) grid {
 	g := grid{Heads: []string{"", "threshold", "backend", "actual", "limit", ""}}
 	for _, t := range r.Thresholds {
 		state := "✗ broken"
-		if t.Actual == nil {
+		switch {
+		case t.Aborted:
+			state = "✗ stopped the run"
+		case t.Actual == nil:
 			state = "? unknown"
-		} else if t.OK {
+		case t.OK && t.Uncertain:
+			state = "~ holds, uncertain"
+		case t.Uncertain:
+			state = "~ broken, uncertain"
+		case t.OK:
 			state = "✓ holds"
 		}
 		unit := t.Unit

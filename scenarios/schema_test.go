@@ -81,7 +81,7 @@ func generate(t *testing.T) []byte {
 			case reflect.TypeFor[scenarios.Target]():
 				return text(`^(pipeline [ab]|publish|store|readers|(serve|cache|cassandra)( [1-9][0-9]*)?)$`, "")
 			case reflect.TypeFor[scenarios.Threshold]():
-				return text(`^.+ (<|<=|==|!=|>=|>) [^ ]+$`, "[backend:] [phase] subject [latency] figure op value, such as: storm publish response p99 < 500ms. "+
+				return text(`^.+ (<|<=|==|!=|>=|>) [^ ]+( or abort( after [^ ]+)?)?$`, "[backend:] [phase] subject [latency] figure op value [or abort [after time]], such as: storm publish response p99 < 500ms. "+
 					"Percentiles of requests need a latency: response, service, lag, first-byte or after-answer. Subjects and their figures: "+strings.Join(scenarios.Subjects(), "; "))
 			}
 			return nil

@@ -15,10 +15,11 @@ import (
 
 // Threshold is something that must hold for a run to pass. Its text is
 //
-//	[backend:] [phase] subject [latency] figure op value
+//	[backend:] [phase] subject [latency] figure op value [or abort [after time]]
 //
 // such as "storm publish response p99 < 500ms", "segments lost == 0", "storm live-edge errors < 1%" or
-// "cassandra+cache: cache hit-ratio > 90%". Subjects lists subjects with their figures.
+// "cassandra+cache: cache hit-ratio > 90%". Subjects lists subjects with their figures. "or abort" stops the run as soon as the
+// threshold cannot hold any more, not before that time of the measured run: "storm publish response p99 < 2s or abort after 10s".
 type Threshold struct {
 	Backend string // empty: each backend
 	Phase   string // quiet, storm or warm-up; empty: the whole measured run
@@ -28,6 +29,9 @@ type Threshold struct {
 	Op      string // < <= == != >= >
 	Value   float64
 	Unit    string // of Value: ms, %, /s, Gbit/s, or nothing for a number
+
+	Abort bool          // the run stops early where the threshold is broken
+	After time.Duration // but not before so much of each backend's measured run
 }
 
 // The subjects of thresholds that are no class of requests.
@@ -193,13 +197,42 @@ func ParseThreshold(text string) (t Threshold, err error) {
 		return t, fmt.Errorf("threshold %q: %q is not a comparison; write one of %s, with spaces around it", text, t.Op, strings.Join(ops, " "))
 	}
 	value := next()
+	switch {
+	case len(words) >= 2 && words[0] == "or" && words[1] == "abort":
+		if words = words[2:]; len(words) == 2 && words[0] == "after" {
+			if t.After, err = parseDuration(words[1]); err != nil || t.After <= 0 {
+				return t, fmt.Errorf("threshold %q: abort after %q: want a duration such as 10s", text, words[1])
+			}
+			words = nil
+		}
+		t.Abort = true
+	}
 	if len(words) > 0 {
 		return t, fmt.Errorf("threshold %q: %q follows the value", text, strings.Join(words, " "))
 	}
 	if t.Value, t.Unit, err = limit(of, value); err != nil {
 		return t, fmt.Errorf("threshold %q: %w", text, err)
 	}
+	if t.Abort && !t.abortable() {
+		return t, fmt.Errorf("threshold %q: whether it holds is known at the end only, so it cannot abort: percentiles, errors, dropped and what went wrong with segments can, below a limit", text)
+	}
 	return t, nil
+}
+
+// abortable reports whether t can be found broken while the run goes on: figures that are known by then, against an upper limit, as a
+// lower one is not reached at first.
+func (t Threshold) abortable() bool {
+	upper := t.Op == "<" || t.Op == "<=" || t.Op == "==" && t.Value == 0
+	if !upper {
+		return false
+	}
+	switch t.Subject {
+	case Segments:
+		return t.Unit == "" && slices.Contains([]string{"lost", "torn", "wrong", "stale", "cross-pipeline", "out-of-order", "late", "missed", "longest-gap"}, t.Figure)
+	case CacheUse, EdgeUse, Isolation, Drivers:
+		return false
+	}
+	return t.Latency != "" || t.Subject == Holds && t.Unit == "ms" || t.Figure == "errors" || t.Figure == "dropped"
 }
 
 // limit reads the value that a figure of that kind is held against.
@@ -258,6 +291,12 @@ func (t Threshold) String() string {
 		b.WriteString(cost.Rate(math.Round(t.Value * 1e9)).String())
 	default:
 		b.WriteString(strconv.FormatFloat(t.Value, 'f', -1, 64) + t.Unit)
+	}
+	if t.Abort {
+		b.WriteString(" or abort")
+	}
+	if t.After > 0 {
+		b.WriteString(" after " + t.After.String())
 	}
 	return b.String()
 }

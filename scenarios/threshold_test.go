@@ -3,6 +3,7 @@ package scenarios_test
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"origin-storm/scenarios"
 )
@@ -25,6 +26,9 @@ func TestParseThreshold(t *testing.T) {
 		{"segments longest-gap < 4s", scenarios.Threshold{Subject: "segments", Figure: "longest-gap", Op: "<", Value: 4000, Unit: "ms"}},
 		{"segments slack-p1 > -20ms", scenarios.Threshold{Subject: "segments", Figure: "slack-p1", Op: ">", Value: -20, Unit: "ms"}},
 		{"driver lag-p99 < 5ms", scenarios.Threshold{Subject: "driver", Figure: "lag-p99", Op: "<", Value: 5, Unit: "ms"}},
+		{"storm publish response p99 < 2s or abort after 10s", scenarios.Threshold{Phase: "storm", Subject: "publish", Latency: "response", Figure: "p99", Op: "<",
+			Value: 2000, Unit: "ms", Abort: true, After: 10 * time.Second}},
+		{"segments lost == 0 or abort", scenarios.Threshold{Subject: "segments", Figure: "lost", Op: "==", Abort: true}},
 		{"  publish   count > 300 ", scenarios.Threshold{Subject: "publish", Figure: "count", Op: ">", Value: 300}},
 	} {
 		got, err := scenarios.ParseThreshold(c.text)
@@ -36,7 +40,9 @@ func TestParseThreshold(t *testing.T) {
 		"", ":", ": segments lost == 0", "storm", "segments", "segments lost", "segments lost ==", "segments lost == x", "segments lost == -1",
 		"segments lost == 1e400", "segments lost == NaN", "segments lost = 0", "segments lost==0", "segments response p99 < 1s",
 		"publish response errors < 1%", "publish response p99 < 1%", "publish errors < 5ms", "publish rate > 500", "cache hit-ratio > 0.9",
-		"storm write-isolation p99 < 2", "late segments lost == 0", "reads throughput > 1GB/s", "segments longest-gap < 2",
+		"storm write-isolation p99 < 2", "late segments lost == 0",
+		"publish count > 300 or abort", "cache hit-ratio > 50% or abort", "segments lost == 0 or", "segments lost == 0 or abort after", "segments lost == 0 or abort after x",
+		"segments lost == 0 or abort after 0s", "segments lost == 0 abort", "segments verified == 0 or abort", "segments lost == 3 or abort", "reads throughput > 1GB/s", "segments longest-gap < 2",
 	} {
 		if got, err := scenarios.ParseThreshold(text); err == nil {
 			t.Errorf("ParseThreshold(%q) = %+v, want an error", text, got)
@@ -90,6 +96,7 @@ func FuzzParseThreshold(f *testing.F) {
 	f.Add("storm reads throughput >= 1.5Gbit/s")
 	f.Add("segments longest-gap < 2562047h47m16.854775807s")
 	f.Add("cache hit-ratio > 0.1%")
+	f.Add("reads errors < 1% or abort after 1.5s")
 	f.Fuzz(func(t *testing.T, text string) {
 		x, err := scenarios.ParseThreshold(text)
 		if err != nil {

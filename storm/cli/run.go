@@ -37,6 +37,7 @@ type runFlags struct {
 	verbose       bool
 	search        string
 	within        float64
+	strict        bool
 	at            stage.Addresses
 
 	target                      []string
@@ -88,6 +89,7 @@ func (f *runFlags) common(s *pflag.FlagSet) {
 	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
 	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
+	s.BoolVar(&f.strict, "strict", false, "exit with 95 where a threshold holds, but its limit lies in the figure's interval")
 	s.BoolVar(&f.verbose, "verbose", false, "log more, to stderr")
 }
 
@@ -193,7 +195,7 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 		level = slog.LevelDebug
 	}
 	cfg := stage.Config{
-		Scenario: s, Seed: f.seed, Servers: mode, Images: f.images, At: f.at, AllowRemote: f.remote,
+		Scenario: s, Seed: f.seed, Servers: mode, Images: f.images, At: f.at, AllowRemote: f.remote, Strict: f.strict,
 		Command: []string{self}, CommandLine: "origin-storm " + strings.Join(os.Args[1:], " "),
 		Log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})),
 	}

@@ -34,7 +34,7 @@ func results() *record.Results {
 	}
 	return &record.Results{
 		Schema: record.Schema, Scenario: "smoke", Seed: 7, Mode: "live", Started: time.Date(2026, 1, 2, 3, 4, 5, 678e6, time.UTC), Verdict: "interrupted",
-		Sentence: "Interrupted.", Reasons: []string{"Ctrl-C"}, Thresholds: []record.Threshold{{Text: "storm segments lost == 0", Backend: "mem"}},
+		Sentence: "Interrupted.", Reasons: []string{"Ctrl-C"}, Doubts: []string{}, Thresholds: []record.Threshold{{Text: "storm segments lost == 0", Backend: "mem"}},
 		SegmentMS: 2000, Backends: []record.Backend{b}, Driver: record.Driver{Processes: 1, Notes: []string{}}, Environment: map[string]string{"go": "x"},
 	}
 }

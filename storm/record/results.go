@@ -13,10 +13,12 @@ type Results struct {
 	Seed     uint64    `json:"seed"`
 	Mode     string    `json:"mode"` // live | sim
 	Started  time.Time `json:"started"`
-	// Verdict is passed, failed, invalid or interrupted; Reasons say why, the weightiest first. Sentence says it to people.
-	Verdict    string      `json:"verdict"`
-	Sentence   string      `json:"sentence"`
-	Reasons    []string    `json:"reasons"`
+	// Verdict is passed, failed, invalid, inconclusive (only where uncertain thresholds are not taken for an answer) or interrupted; Reasons say why, the weightiest first. Sentence says it to people.
+	Verdict  string   `json:"verdict"`
+	Sentence string   `json:"sentence"`
+	Reasons  []string `json:"reasons"`
+	// Doubts are those of Reasons for which the figures cannot be relied on; a valid run has none.
+	Doubts     []string    `json:"doubts"`
 	Thresholds []Threshold `json:"thresholds"`
 	// SegmentMS is the segment's duration, DelayMS the publish delay: the scales that latencies are held against.
 	SegmentMS float64   `json:"segment_ms"`
@@ -27,15 +29,23 @@ type Results struct {
 	Environment map[string]string `json:"environment"`
 }
 
-// Threshold is one line of a scenario's thresholds for one backend, and what became of it.
+// Threshold is one line of a scenario's thresholds for one backend, and what became of it. A percentile, or a ratio of two, holds for
+// certain where its whole interval is on the right side of the limit, and is broken for certain where all of it is on the
+// other; between them the figure itself decides and the line is marked as uncertain.
 type Threshold struct {
 	Text    string   `json:"text"`
 	Backend string   `json:"backend"`
 	OK      bool     `json:"ok"`
 	Actual  *float64 `json:"actual"` // in the threshold's own unit; null: could not be told, which fails the run as invalid
 	Limit   float64  `json:"limit"`
-	Unit    string   `json:"unit,omitempty"`
-	Note    string   `json:"note,omitempty"`
+	// CI is the 95 % interval of Actual; null where Actual is no estimate (a count, a maximum: that is what happened) or none is known.
+	CI *[2]float64 `json:"ci"`
+	// Uncertain says that the limit lies in the interval, or that a percentile has none.
+	Uncertain bool `json:"uncertain,omitempty"`
+	// Aborted says that the threshold stopped the run.
+	Aborted bool   `json:"aborted,omitempty"`
+	Unit    string `json:"unit,omitempty"`
+	Note    string `json:"note,omitempty"`
 }
 
 // Backend is what was found with one backend.

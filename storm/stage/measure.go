@@ -21,6 +21,7 @@ import (
 	"origin-storm/storm/live"
 	"origin-storm/storm/plan"
 	"origin-storm/storm/record"
+	"origin-storm/storm/verdict"
 )
 
 // measurement is one arm's turn.
@@ -239,19 +240,49 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 		defer m.cores.stop()
 	}
 	segment := m.scenario.Event.Segment.Duration()
+	ctx, abort := context.WithCancelCause(ctx)
+	defer abort(nil)
+	look := func() {
+		m.progress(j.Start)
+		if m.broken() {
+			abort(errBroken)
+		}
+	}
 	if m.scenario.Drivers > 1 {
-		defer every(segment, func() { m.progress(j.Start) })()
-		return m.drive(ctx, j, target, fault)
+		end := every(segment, look)
+		x, err := m.drive(ctx, j, target, fault)
+		end()
+		return x, err
 	}
 	parts := record.NewJournal(c)
 	var failed error // a part that does not fit into the whole
 	end := every(segment, func() {
 		failed = errors.Join(failed, m.keep(parts.Cut()))
-		m.progress(j.Start)
+		look()
 	})
 	x, err := j.execute(ctx, m.scenario, fault, parts)
 	end()
+	if errors.Is(err, errBroken) { // that is no failure: what there is is reported
+		err = nil
+	}
 	return x, errors.Join(err, failed, m.keep(parts.Cut()))
+}
+
+// errBroken is why a run ends that a threshold stopped.
+var errBroken = errors.New("stage: a threshold stopped the run")
+
+// broken reports whether a threshold stops the run now.
+func (m *measurement) broken() bool {
+	if m.aborted != nil || !slices.ContainsFunc(m.scenario.Thresholds, func(t scenarios.Threshold) bool { return t.Abort }) {
+		return m.aborted != nil
+	}
+	b := m.recording.Backend()
+	b.Name = m.arm.Name
+	if m.aborted = verdict.Broken(m.scenario.Thresholds, b, m.recording.Copies(), m.elapsed(), m.scenario.Event.Segment.Duration().Seconds()); m.aborted == nil {
+		return false
+	}
+	m.note(m.arm.Name, "abort", m.elapsed(), m.aborted.String())
+	return true
 }
 
 // progress reports how far the measured part, which began at start, is.

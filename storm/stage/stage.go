@@ -38,6 +38,8 @@ type Config struct {
 	Command []string
 	// Program starts the program whose origin processes are measured, as Command does; nil: Command's.
 	Program []string
+	// Strict takes no uncertain threshold for an answer.
+	Strict bool
 	// CommandLine is how the run was asked for, for the report.
 	CommandLine string
 	// Out is where the run folder goes.
@@ -90,7 +92,8 @@ type run struct {
 	windows  []storm.Window
 	total    time.Duration // of the measured part of each backend
 	cluster  *servers.Cluster
-	stepped  string // by how much the clock was, if it was
+	stepped  string         // by how much the clock was, if it was
+	aborted  *verdict.Abort // the threshold that stopped the run, if one did
 }
 
 // Check returns why this machine cannot carry s in a live run, or nil. It is asked before anything is begun.
@@ -145,12 +148,12 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 
 // carry measures the backends in turn, on servers that are up, judges what was found, and writes it into the folder.
 func (r *run) carry(ctx context.Context) (res record.Results, err error) {
-	r.windows = plan.Windows(r.scenario)
+	r.windows, r.aborted = plan.Windows(r.scenario), nil
 	r.total = r.windows[len(r.windows)-1].To
 	res = record.Results{
 		Schema: 1, Scenario: r.scenario.Name, About: r.scenario.About, Seed: r.cfg.Seed, Mode: "live", Started: time.Now().UTC(),
 		SegmentMS: milliseconds(r.scenario.Event.Segment.Duration()), DelayMS: milliseconds(r.scenario.Event.PublishDelay),
-		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Thresholds: []record.Threshold{},
+		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Doubts: []string{}, Thresholds: []record.Threshold{},
 	}
 	if err := r.begin(); err != nil {
 		return res, err
@@ -174,6 +177,9 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 			copies = append(copies, m.recording.Copies()...)
 			recordings = append(recordings, m.recording)
 		}
+		if ctx.Err() != nil || r.aborted != nil {
+			break
+		}
 	}
 	about := map[string]string{}
 	if t := r.cfg.Target; t != nil {
@@ -183,6 +189,7 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	events := r.noted()[before:]
 	verdict.Judge(&res, verdict.Conditions{
 		Thresholds: r.scenario.Thresholds, Copies: copies, Events: events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
+		Aborted: r.aborted, Strict: r.cfg.Strict,
 	})
 	if err := r.write(&res, recordings, events); err != nil || r.cfg.Finish == nil {
 		return res, err

@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"gonum.org/v1/gonum/stat/distuv"
+
 	"origin-storm/scenarios"
 	"origin-storm/storm"
 	"origin-storm/storm/record"
@@ -17,6 +19,11 @@ type answer struct {
 	value float64
 	known bool
 	note  string
+
+	estimated bool        // value is an estimate: of a percentile, or of a ratio of two
+	ci        *[2]float64 // its interval, nil where there is none
+
+	part, whole int64 // of a share
 }
 
 func known(v float64) answer { return answer{value: v, known: true} }
@@ -31,7 +38,14 @@ func share(part, whole int64, unit string) answer {
 	case whole == 0:
 		return untold("a share of nothing")
 	}
-	return known(100 * float64(part) / float64(whole))
+	a := known(100 * float64(part) / float64(whole))
+	a.part, a.whole = part, whole
+	return a
+}
+
+// certainly reports whether the share that a is an instance of is above limit, in percent, with 97.5 %.
+func (a answer) certainly(limit float64) bool {
+	return distuv.Binomial{N: float64(a.whole), P: min(1, limit/100)}.CDF(float64(a.part)-1) >= 0.975
 }
 
 // evaluate holds one threshold against each backend that it speaks of; one on the driver, against the driver.
@@ -39,7 +53,15 @@ func evaluate(r record.Results, copies []record.Copy, t scenarios.Threshold) []r
 	line := func(backend string, a answer) record.Threshold {
 		out := record.Threshold{Text: t.String(), Backend: backend, Limit: t.Value, Unit: t.Unit, Note: a.note}
 		if a.known {
-			out.Actual, out.OK = &a.value, t.Holds(a.value)
+			out.Actual, out.OK, out.CI = &a.value, t.Holds(a.value), a.ci
+			out.Uncertain = a.estimated && (a.ci == nil || t.Holds(a.ci[0]) != out.OK || t.Holds(a.ci[1]) != out.OK)
+		}
+		if out.Uncertain {
+			why := "uncertain: no interval is known"
+			if a.ci != nil {
+				why = fmt.Sprintf("uncertain: its interval, %s to %s, holds the limit", figure(a.ci[0], t.Unit), figure(a.ci[1], t.Unit))
+			}
+			out.Note = strings.TrimSuffix(why+"; "+out.Note, "; ")
 		}
 		return out
 	}
@@ -103,7 +125,9 @@ func isolation(b record.Backend, t scenarios.Threshold) answer {
 	if t.Figure == "p99" {
 		ratio = b.Isolation.P99
 	}
-	return nullable(ratio.Ratio, cmp.Or(ratio.Note, "too few writes"))
+	a := nullable(ratio.Ratio, cmp.Or(ratio.Note, "too few writes"))
+	a.estimated, a.ci = true, ratio.CI
+	return a
 }
 
 // cache finds how reads fell on cache and store.
@@ -245,8 +269,13 @@ func holds(b record.Backend, t scenarios.Threshold) answer {
 	return percentile(parts, t)
 }
 
-// percentile finds the worst of the parts' percentiles.
+// percentile finds the worst of the parts' percentiles. Its interval is from the worst of their lower bounds to the worst of their
+// upper ones, and there is none unless each has one.
 func percentile(parts []part, t scenarios.Threshold) answer {
+	worse := func(a, b float64) float64 { return max(a, b) }
+	if strings.HasPrefix(t.Op, ">") {
+		worse = func(a, b float64) float64 { return min(a, b) }
+	}
 	worst := untold("nothing was measured")
 	for _, p := range parts {
 		if p.op.Count == 0 {
@@ -254,20 +283,34 @@ func percentile(parts []part, t scenarios.Threshold) answer {
 		}
 		l := map[string]record.Latency{scenarios.Response: p.op.Response, scenarios.Service: p.op.Service, scenarios.Lag: p.op.Lag,
 			scenarios.FirstByte: p.op.FirstByte, scenarios.AfterAnswer: p.op.AfterAnswer}[t.Latency]
-		v, ok := map[string]*float64{"p50": l.P50, "p90": l.P90, "p99": l.P99, "p99.9": l.P999, "max": l.Max}[t.Figure]
-		if !ok {
+		all := figures(&l)
+		i := slices.IndexFunc(all, func(f field) bool { return f.name == t.Figure })
+		if i < 0 {
 			return untold("no such figure")
 		}
-		a := nullable(v, fmt.Sprintf("%s: %s", p, cmp.Or(l.Note, "the sample is too small")))
+		a := nullable(*all[i].p, fmt.Sprintf("%s: %s", p, cmp.Or(l.Note, "the sample is too small")))
 		if !a.known {
 			return a
+		}
+		if all[i].ci != nil {
+			a.estimated, a.ci = true, *all[i].ci
 		}
 		if len(parts) > 1 {
 			a.note = fmt.Sprintf("the worst of %d: %s", len(parts), p)
 		}
-		if upper := strings.HasPrefix(t.Op, ">"); !worst.known || !upper && a.value > worst.value || upper && a.value < worst.value {
+		if !worst.known {
 			worst = a
+			continue
 		}
+		if a.ci != nil && worst.ci != nil {
+			a.ci = &[2]float64{worse(a.ci[0], worst.ci[0]), worse(a.ci[1], worst.ci[1])}
+		} else {
+			a.ci = nil
+		}
+		if worse(a.value, worst.value) == worst.value {
+			a.value, a.note = worst.value, worst.note
+		}
+		worst = a
 	}
 	return worst
 }

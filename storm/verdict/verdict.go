@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"origin-storm/scenarios"
 	"origin-storm/storm/record"
@@ -17,6 +18,7 @@ import (
 // The verdicts, as results.json names them.
 const (
 	passed      = "passed"
+	undecided   = "inconclusive"
 	failed      = "failed"
 	invalid     = "invalid"
 	interrupted = "interrupted"
@@ -34,6 +36,44 @@ type Conditions struct {
 	ClockStepped string
 	// Interrupted says that the run was stopped before its end.
 	Interrupted bool
+	// Aborted is why the run was stopped by one of its thresholds, nil if it was not.
+	Aborted *Abort
+	// Strict takes no uncertain threshold for an answer: a run that would pass is inconclusive.
+	Strict bool
+}
+
+// Abort says that a threshold can no longer hold, and for which backend.
+type Abort struct {
+	Backend   string
+	Threshold scenarios.Threshold
+	At        time.Duration // of the backend's measured run
+	Actual    float64       // in the threshold's unit
+}
+
+func (a Abort) String() string {
+	return fmt.Sprintf("%v stopped the run after %s s: %s", a.Threshold, short(a.At.Seconds()), figure(a.Actual, a.Threshold.Unit))
+}
+
+// Broken returns the first of ts that stops a run and can no longer hold with what b says, after so much of its measured run; nil
+// if there is none. An estimate has to be on the wrong side of the limit with its whole interval, a share of requests with
+// the lower bound of its own (of Clopper and Pearson, at 97.5 %): what may be chance stops no run. seconds is how long a
+// segment lasts.
+func Broken(ts []scenarios.Threshold, b record.Backend, copies []record.Copy, at time.Duration, seconds float64) *Abort {
+	r := record.Results{SegmentMS: seconds * 1000, Backends: []record.Backend{b}}
+	for _, t := range ts {
+		if !t.Abort || at < t.After || t.Backend != "" && t.Backend != b.Name {
+			continue
+		}
+		a := of(r, b, copies, t)
+		if !a.known || t.Holds(a.value) || a.estimated && (a.ci == nil || t.Holds(a.ci[0])) {
+			continue
+		}
+		if t.Unit == "%" && !a.certainly(t.Value) {
+			continue
+		}
+		return &Abort{b.Name, t, at, a.value}
+	}
+	return nil
 }
 
 // Judge completes r: figures that the driver's own lag may have made become null, with a note; the thresholds are held against
@@ -45,15 +85,39 @@ func Judge(r *record.Results, c Conditions) {
 		r.Thresholds = append(r.Thresholds, evaluate(*r, c.Copies, t)...)
 	}
 
+	if a := c.Aborted; a != nil {
+		for i := range r.Thresholds {
+			t := &r.Thresholds[i]
+			switch {
+			case t.Text == a.Threshold.String() && t.Backend == a.Backend: // what was answered afterwards does not mend it
+				t.OK, t.Aborted, t.Uncertain, t.Note = false, true, false, a.String()
+				t.Actual = cmp.Or(t.Actual, &a.Actual)
+			case t.Actual == nil:
+				t.Note = "the run was stopped before it could be told; " + t.Note
+			}
+		}
+	}
+
 	damage := damages(*r)
-	doubts := doubts(*r, c)
-	var broken []string
+	r.Doubts = doubts(*r, c)
+	doubts := r.Doubts
+	var broken, open []string
 	for _, t := range r.Thresholds {
 		if !t.OK && t.Actual != nil {
-			broken = append(broken, fmt.Sprintf("%s does not hold%s: %s", t.Text, on(*r, t.Backend), figure(*t.Actual, t.Unit)))
+			text := fmt.Sprintf("%s does not hold%s: %s", t.Text, on(*r, t.Backend), figure(*t.Actual, t.Unit))
+			if t.Aborted {
+				broken = append([]string{t.Note + on(*r, t.Backend)}, broken...)
+				continue
+			}
+			broken = append(broken, text)
+		} else if t.Uncertain {
+			open = append(open, fmt.Sprintf("%s is uncertain%s: %s", t.Text, on(*r, t.Backend), figure(*t.Actual, t.Unit)))
 		}
 	}
 	r.Reasons = slices.Concat(damage, doubts, broken)
+	if c.Strict {
+		r.Reasons = append(r.Reasons, open...)
+	}
 	if r.Reasons == nil {
 		r.Reasons = []string{}
 	}
@@ -68,6 +132,8 @@ func Judge(r *record.Results, c Conditions) {
 		r.Verdict, r.Sentence = invalid, "Invalid, its figures cannot be relied on: "+doubts[0]+more(len(r.Reasons)-1)+"."
 	case len(broken) > 0:
 		r.Verdict, r.Sentence = failed, "Failed: "+broken[0]+more(len(r.Reasons)-1)+"."
+	case c.Strict && len(open) > 0:
+		r.Verdict, r.Sentence = undecided, "Inconclusive: "+open[0]+more(len(r.Reasons)-1)+"."
 	default:
 		r.Verdict, r.Sentence = passed, "Passed: "+finding(*r)
 	}
@@ -84,6 +150,8 @@ func ExitCode(r record.Results) Code {
 		return Invalid
 	case r.Verdict == failed:
 		return Failed
+	case r.Verdict == undecided:
+		return Inconclusive
 	case r.Verdict == passed:
 		return Passed
 	}
@@ -107,7 +175,7 @@ func damages(r record.Results) []string {
 
 // doubts says why the run's figures cannot be relied on.
 func doubts(r record.Results, c Conditions) []string {
-	var out []string
+	out := []string{}
 	for _, e := range c.Events {
 		if e.Kind == "fault-failed" {
 			out = append(out, fmt.Sprintf("a fault could not be carried out%s: %s", on(r, e.Backend), e.Text))
@@ -128,7 +196,7 @@ func doubts(r record.Results, c Conditions) []string {
 		out = append(out, fmt.Sprintf("%d requests could not be sent: the driver was the bottleneck", n))
 	}
 	for _, t := range r.Thresholds {
-		if t.Actual == nil {
+		if t.Actual == nil && c.Aborted == nil { // a run that was stopped early has not got everywhere
 			out = append(out, fmt.Sprintf("%s could not be told%s: %s", t.Text, on(r, t.Backend), t.Note))
 		}
 	}
@@ -194,6 +262,15 @@ func finding(r record.Results) string {
 		said += ", and the threshold holds"
 	default:
 		said += fmt.Sprintf(", and all %d thresholds hold", n)
+	}
+	uncertain := 0
+	for _, t := range r.Thresholds {
+		if t.Uncertain {
+			uncertain++
+		}
+	}
+	if uncertain > 0 {
+		said += fmt.Sprintf(", %d of them within the figures' uncertainty", uncertain)
 	}
 	switch len(all) {
 	case 0:

@@ -80,7 +80,7 @@ func TestJudge(t *testing.T) {
 		reasons    []string
 	}{
 		{name: "all holds", thresholds: []string{p99, late}, verdict: "passed", code: verdict.Passed,
-			sentence: "Passed: write p99 in the storm from 45 ms on embedded (measured) to 450 ms on s3 (modelled); nothing was lost, torn or wrong, and all 4 thresholds hold."},
+			sentence: "Passed: write p99 in the storm from 45 ms on embedded (measured) to 450 ms on s3 (modelled); nothing was lost, torn or wrong, and all 4 thresholds hold, 1 of them within the figures' uncertainty."},
 		{name: "no thresholds", verdict: "passed", code: verdict.Passed, sentence: "nothing was lost, torn or wrong."},
 		{name: "a threshold fails", thresholds: []string{"storm publish response p99 < 400ms"}, verdict: "failed", code: verdict.Failed,
 			sentence: "Failed: storm publish response p99 < 400ms does not hold on s3 (modelled): 450 ms.", reasons: []string{"storm publish response p99 < 400ms does not hold on s3 (modelled): 450 ms"}},
