@@ -29,6 +29,7 @@ type testcase struct {
 	Name    string   `xml:"name,attr"`
 	Failure *message `xml:"failure"`
 	Error   *message `xml:"error"`
+	Out     string   `xml:"system-out,omitempty"`
 	Skipped *message `xml:"skipped"`
 }
 
@@ -53,8 +54,16 @@ func writeJUnit(w io.Writer, r record.Results) error {
 		case !t.OK:
 			c.Failure = &message{Message: plain(fmt.Sprintf("actual %s%s, limit %s%s", number(*t.Actual), unit, number(t.Limit), unit)), Text: plain(t.Note)}
 		}
+		if t.Uncertain {
+			c.Out = plain(t.Note)
+		}
 		s.Cases = append(s.Cases, c)
 	}
+	valid := testcase{Class: plain(r.Scenario), Name: "the run is valid"}
+	if len(r.Doubts) > 0 {
+		valid.Error = &message{Message: plain(r.Doubts[0]), Text: plain(strings.Join(r.Doubts, "; "))}
+	}
+	s.Cases = append(s.Cases, valid)
 	verdict := testcase{Class: plain(r.Scenario), Name: "verdict"}
 	switch r.Verdict {
 	case "passed":

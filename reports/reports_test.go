@@ -457,8 +457,8 @@ func TestJUnit(t *testing.T) {
 				t.Fatal(err)
 			}
 			s := got.Suite
-			if s.Failures != test.failures || s.Errors != test.errors || s.Tests != len(run.Results.Thresholds)+1 || len(s.Cases) != s.Tests {
-				t.Errorf("%d tests, %d failures, %d errors, want %d, %d, %d", s.Tests, s.Failures, s.Errors, len(run.Results.Thresholds)+1, test.failures, test.errors)
+			if s.Failures != test.failures || s.Errors != test.errors || s.Tests != len(run.Results.Thresholds)+2 || len(s.Cases) != s.Tests {
+				t.Errorf("%d tests, %d failures, %d errors, want %d, %d, %d", s.Tests, s.Failures, s.Errors, len(run.Results.Thresholds)+2, test.failures, test.errors)
 			}
 		})
 	}

@@ -175,7 +175,7 @@ func damages(r record.Results) []string {
 
 // doubts says why the run's figures cannot be relied on.
 func doubts(r record.Results, c Conditions) []string {
-	out := []string{}
+	out := append([]string{}, impossible(r)...)
 	for _, e := range c.Events {
 		if e.Kind == "fault-failed" {
 			out = append(out, fmt.Sprintf("a fault could not be carried out%s: %s", on(r, e.Backend), e.Text))

@@ -30,6 +30,10 @@ func sound() record.Results {
 				{Class: "live-edge", Count: 4000, Errors: 40, Bytes: 4e9, Response: latency(b.ms * f), FirstByte: latency(b.ms), Lag: latency(0.1)},
 				{Class: "dvr", Count: 100, Response: latency(b.ms * f * 2), Lag: latency(0.1)},
 			}})
+			for k := range backend.Phases[i].Operations {
+				op := &backend.Phases[i].Operations[k]
+				op.Response.Count = min(op.Response.Count, op.Count)
+			}
 		}
 		r.Backends = append(r.Backends, backend)
 	}
