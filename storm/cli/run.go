@@ -66,6 +66,7 @@ With --target it storms an origin that is already running instead, yours for ins
 	s := c.Flags()
 	f.common(s)
 	f.foreign(s)
+	s.BoolVar(&f.strict, "strict", false, "exit with 95 where a threshold holds, but its limit lies in the figure's interval")
 	s.StringVar(&f.search, "search", "", "find the highest load at which all thresholds hold, such as readers.edges=20..400; takes one backend")
 	s.Float64Var(&f.within, "within", 0.1, "with --search: how close the highest load that holds and the lowest that does not are to be, as a part")
 	s.IntVar(&f.drivers, "drivers", 0, "spread the requests over so many driver processes, of two or more the first for the packagers (default: the scenario's)")
@@ -89,7 +90,6 @@ func (f *runFlags) common(s *pflag.FlagSet) {
 	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
 	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
-	s.BoolVar(&f.strict, "strict", false, "exit with 95 where a threshold holds, but its limit lies in the figure's interval")
 	s.BoolVar(&f.verbose, "verbose", false, "log more, to stderr")
 }
 
