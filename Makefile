@@ -6,7 +6,7 @@ DEPS       ?= yes
 RUN        ?= comparison
 TEST_FLAGS ?= -race -timeout 40m
 
-.PHONY: build run test bench fuzz check clean help
+.PHONY: build run test bench accuracy-gate fuzz check clean help
 
 ## build: the binary, into bin/
 build:
@@ -26,6 +26,10 @@ test:
 bench:
 	DEPS=$(DEPS) deploy/deps
 	GO="$(GO)" deploy/bench
+
+## accuracy-gate: how often the gate errs, by resampling recorded jobs: writes the table in docs/accuracy.md
+accuracy-gate:
+	$(GO) test ./storm/verdict/gate -run TestAccuracy -count 1 -update
 
 ## fuzz: every fuzz target for FUZZ_TIME each (default 10s)
 fuzz:

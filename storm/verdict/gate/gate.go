@@ -230,7 +230,8 @@ func (g *Gate) Add(q Quad) error {
 		return g.err
 	}
 	for i := range g.series {
-		g.series[i].add(q)
+		s := &g.series[i]
+		s.add(g.Order(), [4]measured{s.measured(q[0]), s.measured(q[1]), s.measured(q[2]), s.measured(q[3])})
 	}
 	g.quads++
 	return nil
@@ -243,18 +244,26 @@ func (g *Gate) check(q Quad) error {
 			return fmt.Errorf("block %d is of %v; the seed's order is %v", i+1, b.Side, want)
 		}
 		for _, m := range g.c.Metrics {
-			samples := b.Samples[m.Samples()]
-			if len(samples) == 0 {
-				return fmt.Errorf("block %d (%v) has no samples of %s", i+1, b.Side, m.Name)
+			if err := m.check(b); err != nil {
+				return fmt.Errorf("block %d: %w", i+1, err)
 			}
-			for _, v := range samples {
-				switch {
-				case math.IsNaN(v) || math.IsInf(v, 0):
-					return fmt.Errorf("block %d (%v): %s has a sample %v", i+1, b.Side, m.Name, v)
-				case !m.Absolute && v <= 0:
-					return fmt.Errorf("block %d (%v): %s has a sample %v, and a ratio needs samples above 0", i+1, b.Side, m.Name, v)
-				}
-			}
+		}
+	}
+	return nil
+}
+
+// check returns why b is no measurement of m.
+func (m Metric) check(b Block) error {
+	samples := b.Samples[m.Samples()]
+	if len(samples) == 0 {
+		return fmt.Errorf("%v has no samples of %s", b.Side, m.Name)
+	}
+	for _, v := range samples {
+		switch {
+		case math.IsNaN(v) || math.IsInf(v, 0):
+			return fmt.Errorf("%s of %v has a sample %v", m.Name, b.Side, v)
+		case !m.Absolute && v <= 0:
+			return fmt.Errorf("%s of %v has a sample %v, and a ratio needs samples above 0", m.Name, b.Side, v)
 		}
 	}
 	return nil

@@ -42,9 +42,9 @@ func Resample(jobs [][]Quad, c Config, trials int, scaling Scaling) (Odds, error
 	if trials < 1 {
 		return Odds{}, fmt.Errorf("gate: resampling: %d trials; at least 1", trials)
 	}
-	var pools [][]injected
+	var pools []pool
 	for i, quads := range jobs {
-		p, err := newPool(quads, scaling)
+		p, err := g.pool(quads, scaling)
 		if err != nil {
 			return Odds{}, fmt.Errorf("gate: resampling: job %d: %w: %w", i+1, ErrData, err)
 		}
@@ -58,7 +58,7 @@ func Resample(jobs [][]Quad, c Config, trials int, scaling Scaling) (Odds, error
 	for trial := range trials {
 		rng := rand.New(rand.NewPCG(seed, uint64(trial)))
 		c.Seed = rng.Uint64()
-		d, err := resampled(c, pools[rng.IntN(len(pools))], rng)
+		d, err := pools[rng.IntN(len(pools))].trial(c, rng)
 		if err != nil {
 			return Odds{}, fmt.Errorf("gate: resampling: trial %d: %w", trial+1, err)
 		}
@@ -76,59 +76,64 @@ func Resample(jobs [][]Quad, c Config, trials int, scaling Scaling) (Odds, error
 	return o, nil
 }
 
-// injected is a recorded quad: the samples of its blocks as they were, and made worse.
-type injected [4]struct{ plain, worse map[string][]float64 }
+// pool is a recorded job: of each quad and metric the blocks as they were, and as they are if they are head's.
+type pool [][]struct{ plain, scaled [4]measured }
 
-func newPool(quads []Quad, scaling Scaling) ([]injected, error) {
+// pool checks and prepares the quads of a job, once for all trials.
+func (g *Gate) pool(quads []Quad, scaling Scaling) (pool, error) {
 	if len(quads) < stretch {
 		return nil, fmt.Errorf("%d quads; at least %d", len(quads), stretch)
 	}
-	p := make([]injected, len(quads))
+	found := scaling.Of == ""
+	p := make(pool, len(quads))
 	for i, q := range quads {
-		for k, b := range q {
-			plain, worse := map[string][]float64{}, map[string][]float64{}
-			for name, values := range b.Samples {
-				values = slices.Sorted(slices.Values(values)) // every trial sorts them: sorted once, that is cheap
-				plain[name], worse[name] = values, values
-			}
-			if scaling.Of != "" {
-				values := plain[scaling.Of]
-				if len(values) == 0 {
-					return nil, fmt.Errorf("quad %d, block %d has no samples of %s to make worse", i+1, k+1, scaling.Of)
+		p[i] = make([]struct{ plain, scaled [4]measured }, len(g.series))
+		for j := range g.series {
+			s := &g.series[j]
+			for k, b := range q {
+				if err := s.check(b); err != nil {
+					return nil, fmt.Errorf("quad %d, block %d: %w", i+1, k+1, err)
 				}
-				values = slices.Clone(values)
-				for i := range values {
-					values[i] *= scaling.Factor
+				m := s.measured(b)
+				p[i][j].plain[k], p[i][j].scaled[k] = m, m
+				if s.Samples() == scaling.Of {
+					found = true
+					b.Samples = map[string][]float64{s.Samples(): slices.Clone(m.samples)}
+					for l := range m.samples {
+						b.Samples[s.Samples()][l] *= scaling.Factor
+					}
+					p[i][j].scaled[k] = s.measured(b)
 				}
-				worse[scaling.Of] = values
 			}
-			p[i][k].plain, p[i][k].worse = plain, worse
 		}
+	}
+	if !found {
+		return nil, fmt.Errorf("no metric is of samples %q, which are to be scaled", scaling.Of)
 	}
 	return p, nil
 }
 
-// resampled runs one gate to its end.
-func resampled(c Config, from []injected, rng *rand.Rand) (Decision, error) {
+// trial runs one gate to its end.
+func (p pool) trial(c Config, rng *rand.Rand) (Decision, error) {
 	g, err := New(c)
 	if err != nil {
 		return Decision{}, err
 	}
 	for at := 0; ; at++ {
 		if g.quads%stretch == 0 {
-			at = rng.IntN(len(from))
+			at = rng.IntN(len(p))
 		}
-		var q Quad
-		for k, side := range g.Order() {
-			b := from[at%len(from)][k]
-			q[k] = Block{side, b.plain}
-			if side == Head {
-				q[k].Samples = b.worse
+		order := g.Order()
+		for j, b := range p[at%len(p)] {
+			blocks := b.plain
+			for k, side := range order {
+				if side == Head {
+					blocks[k] = b.scaled[k]
+				}
 			}
+			g.series[j].add(order, blocks)
 		}
-		if err := g.Add(q); err != nil {
-			return Decision{}, err
-		}
+		g.quads++
 		if !slices.Contains(c.Looks, g.quads) {
 			continue
 		}

@@ -12,32 +12,36 @@ import (
 // series is what was measured of one metric, quad by quad.
 type series struct {
 	Metric
-	quads []measured
+	quads []pair
 }
 
-// measured is a quad of one metric: base's blocks and head's, in order of time, and their figures.
+// measured is a block of one metric: its samples, and its figure if they suffice for one.
 type measured struct {
-	base, head           [2][]float64
-	baseAlone, headAlone [2]float64
+	samples []float64
+	figure  float64
 }
 
-// add takes a quad that was checked.
-func (s *series) add(q Quad) {
-	var m measured
-	var n [2]int
-	for _, b := range q {
-		values := b.Samples[s.Samples()]
-		side, alone := &m.base, &m.baseAlone
-		if b.Side == Head {
-			side, alone = &m.head, &m.headAlone
-		}
-		side[n[b.Side]] = values
-		if len(values) >= s.needed() {
-			alone[n[b.Side]] = s.figure(values)
-		}
-		n[b.Side]++
+// pair are base's blocks of a quad and head's, each in order of time.
+type pair [2][2]measured
+
+// measured prepares a block's samples, which were checked.
+func (s *series) measured(b Block) measured {
+	m := measured{samples: b.Samples[s.Samples()]}
+	if len(m.samples) >= s.needed() {
+		m.figure = s.figure(m.samples)
 	}
-	s.quads = append(s.quads, m)
+	return m
+}
+
+// add takes the blocks of a quad, in order of time, and their sides.
+func (s *series) add(order [4]Side, blocks [4]measured) {
+	var p pair
+	var n [2]int
+	for i, side := range order {
+		p[side][n[side]] = blocks[i]
+		n[side]++
+	}
+	s.quads = append(s.quads, p)
 }
 
 // needed is how many samples a figure needs; a mean can be taken of one.
@@ -50,12 +54,13 @@ func (s *series) needed() int {
 
 // samples is how many there are on the side that has fewer.
 func (s *series) samples() int {
-	base, head := 0, 0
-	for _, q := range s.quads {
-		base += len(q.base[0]) + len(q.base[1])
-		head += len(q.head[0]) + len(q.head[1])
+	var n [2]int
+	for _, p := range s.quads {
+		for side, blocks := range p {
+			n[side] += len(blocks[0].samples) + len(blocks[1].samples)
+		}
 	}
-	return min(base, head)
+	return min(n[Base], n[Head])
 }
 
 // figure is the metric's figure of some samples.
@@ -75,20 +80,21 @@ type unit struct{ base, head, early, late float64 }
 // figure is the mean of its two blocks', so that an even drift cancels. Where blocks are shorter, a unit is as many quads in a row as
 // give each side the samples, put together; quads that do not make up a unit yet are left out.
 func (s *series) units() []unit {
-	short := slices.ContainsFunc(s.quads, func(m measured) bool {
-		return slices.ContainsFunc([][]float64{m.base[0], m.base[1], m.head[0], m.head[1]}, func(v []float64) bool { return len(v) < s.needed() })
+	short := slices.ContainsFunc(s.quads, func(p pair) bool {
+		return min(len(p[Base][0].samples), len(p[Base][1].samples), len(p[Head][0].samples), len(p[Head][1].samples)) < s.needed()
 	})
 	var out []unit
 	if !short {
-		for _, q := range s.quads {
-			out = append(out, unit{s.middle(q.baseAlone), s.middle(q.headAlone), q.baseAlone[0], q.baseAlone[1]})
+		for _, p := range s.quads {
+			early, late := p[Base][0].figure, p[Base][1].figure
+			out = append(out, unit{s.middle(early, late), s.middle(p[Head][0].figure, p[Head][1].figure), early, late})
 		}
 		return out
 	}
 	var early, late, head []float64
-	for _, q := range s.quads {
-		early, late = append(early, q.base[0]...), append(late, q.base[1]...)
-		head = append(head, slices.Concat(q.head[:]...)...)
+	for _, p := range s.quads {
+		early, late = append(early, p[Base][0].samples...), append(late, p[Base][1].samples...)
+		head = append(append(head, p[Head][0].samples...), p[Head][1].samples...)
 		if min(len(early)+len(late), len(head)) >= s.needed() {
 			out = append(out, unit{s.figure(early, late), s.figure(head), s.figure(early), s.figure(late)})
 			early, late, head = nil, nil, nil
@@ -98,11 +104,11 @@ func (s *series) units() []unit {
 }
 
 // middle is the mean of two blocks' figures on the scale on which the metric is compared.
-func (s *series) middle(f [2]float64) float64 {
+func (s *series) middle(one, other float64) float64 {
 	if s.Absolute {
-		return (f[0] + f[1]) / 2
+		return (one + other) / 2
 	}
-	return math.Sqrt(f[0]) * math.Sqrt(f[1])
+	return math.Sqrt(one) * math.Sqrt(other)
 }
 
 // effect is by how much other is worse than one, on the scale on which effects add up.
