@@ -6,7 +6,7 @@ DEPS       ?= yes
 RUN        ?= comparison
 TEST_FLAGS ?= -race -timeout 40m
 
-.PHONY: build run test bench accuracy-gate fuzz check clean help
+.PHONY: build run test bench accuracy accuracy-gate fuzz check clean help
 
 ## build: the binary, into bin/
 build:
@@ -30,6 +30,10 @@ bench:
 ## accuracy-gate: how often the gate errs, by resampling recorded jobs: writes the table in docs/accuracy.md
 accuracy-gate:
 	$(GO) test ./storm/verdict/gate -run TestAccuracy -count 1 -update
+
+## accuracy: this driver, vegeta and k6 (installed into bin/accuracy) on a target that stands still, into docs/accuracy.md (about 4 minutes)
+accuracy:
+	$(GO) run ./deploy/accuracy
 
 ## fuzz: every fuzz target for FUZZ_TIME each (default 10s)
 fuzz:
