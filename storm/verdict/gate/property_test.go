@@ -257,6 +257,7 @@ func TestDecisionsEnd(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	alpha, beta := 0.0, 0.0
 	for i, q := range quads {
 		if got, want := g.Order(), gate.Order(7, i); got != want {
 			t.Fatalf("Order() of quad %d = %v, want %v", i, got, want)
@@ -271,6 +272,9 @@ func TestDecisionsEnd(t *testing.T) {
 		again, err := g.Decide()
 		if err != nil || !reflect.DeepEqual(d, again) {
 			t.Fatalf("Decide() again = %+v, %v, want %+v", again, err, d)
+		}
+		if alpha, beta = alpha+d.AlphaNow, beta+d.BetaNow; math.Abs(alpha-d.AlphaSpent) > 1e-12 || math.Abs(beta-d.BetaSpent) > 1e-12 {
+			t.Fatalf("after %d quads the looks have spent %v and %v, and say %v and %v", i+1, alpha, beta, d.AlphaSpent, d.BetaSpent)
 		}
 		look := slices.Index([]int{12, 20, 30}, i+1) + 1
 		if d.Look != look || look == 0 && (d.Final || d.Verdict != gate.Inconclusive || d.AlphaNow != 0) {
