@@ -1,8 +1,10 @@
 package record
 
 import (
+	"bytes"
 	"cmp"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"maps"
@@ -18,8 +20,10 @@ import (
 type fates struct {
 	names  []segment.ID // without Number
 	number map[segment.ID]int32
-	of     map[place]fate
-	words  []string // outcomes of failures, and names of readers
+	of     map[place]fate // those that were learned of since the last were packed
+	packed [][]byte       // see pack
+	most   int            // how many are kept in of
+	words  []string       // outcomes of failures, and names of readers
 	known  map[string]int32
 
 	order     *order // goes on when a part of a recording ends
@@ -110,7 +114,7 @@ func (f *fates) found(s *storm.Sample, kind string, id segment.ID, is mark, what
 }
 
 func newFates() fates {
-	return fates{number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}, known: map[string]int32{"": 0},
+	return fates{most: mostFates, number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}, known: map[string]int32{"": 0},
 		order: &order{of: map[reading]*served{}}, offenders: offenders{}}
 }
 
@@ -191,7 +195,7 @@ func (f *fates) published(s *storm.Sample, phase int) {
 		}
 	case errors.Is(s.Err, storm.ErrFault):
 		c.is |= faulted
-	case !s.Retried && c.is&acknowledged == 0:
+	case !s.Retried && c.is&(acknowledged|lost) == 0: // what was lost had been acknowledged, perhaps in an earlier part
 		c.is |= failed
 		c.failure = f.word(Outcome(*s))
 	}
@@ -270,45 +274,16 @@ func (f *fates) readOf(s *storm.Sample) {
 
 // merge adds what o knows.
 func (f *fates) merge(o *fates) {
-	for q, d := range o.of {
+	for q, d := range o.all() {
 		id := o.names[q.name]
 		id.Number = q.number
+		d.served, d.probed = f.name(o.names[d.served]), f.name(o.names[d.probed])
+		d.by, d.failure = f.word(o.words[d.by]), f.word(o.words[d.failure])
+		for i := range d.seen {
+			d.seen[i].By = f.word(o.words[d.seen[i].By])
+		}
 		p := f.place(id)
-		c := f.of[p]
-		if c.is&published == 0 && d.is&published != 0 {
-			c.phase = d.phase
-		}
-		if d.is&sent != 0 && (c.is&sent == 0 || d.sent < c.sent) {
-			c.sent = d.sent
-		}
-		if d.is&acknowledged != 0 && (c.is&acknowledged == 0 || d.acknowledged < c.acknowledged) {
-			c.acknowledged = d.acknowledged
-		}
-		if d.is&readable != 0 && (c.is&readable == 0 || d.readable < c.readable) {
-			c.readable, c.sent, c.served, c.by = d.readable, d.sent, f.name(o.names[d.served]), f.word(o.words[d.by])
-		}
-		if d.is&probed != 0 && (c.is&probed == 0 || d.probe[1] < c.probe[1]) {
-			c.probe, c.probed = d.probe, f.name(o.names[d.probed])
-		}
-		// As in published: of what was acknowledged, only what its reader met counts.
-		if d.failure != 0 && (c.is&acknowledged == 0 || d.is&lost != 0) {
-			c.failure = f.word(o.words[d.failure])
-		}
-		for _, tag := range d.acks {
-			if tag != 0 {
-				c.acknowledge(tag)
-			}
-		}
-		for _, seen := range d.seen {
-			if seen.Tag != 0 {
-				seen.By = f.word(o.words[seen.By])
-				c.see(seen)
-			}
-		}
-		if c.is |= d.is; c.is&acknowledged != 0 {
-			c.is &^= failed
-		}
-		f.of[p] = c
+		f.of[p] = f.of[p].and(d)
 	}
 	for _, all := range o.offenders {
 		for _, a := range all {
@@ -317,11 +292,91 @@ func (f *fates) merge(o *fates) {
 	}
 }
 
+// and returns what is known of a copy or segment of which c was known, and of what came after it d.
+func (c fate) and(d fate) fate {
+	if c.is&published == 0 && d.is&published != 0 {
+		c.phase = d.phase
+	}
+	if d.is&sent != 0 && (c.is&sent == 0 || d.sent < c.sent) {
+		c.sent = d.sent
+	}
+	if d.is&acknowledged != 0 && (c.is&acknowledged == 0 || d.acknowledged < c.acknowledged) {
+		c.acknowledged = d.acknowledged
+	}
+	if d.is&readable != 0 && (c.is&readable == 0 || d.readable < c.readable) {
+		c.readable, c.sent, c.served, c.by = d.readable, d.sent, d.served, d.by
+	}
+	if d.is&probed != 0 && (c.is&probed == 0 || d.probe[1] < c.probe[1]) {
+		c.probe, c.probed = d.probe, d.probed
+	}
+	// As in published: of what was acknowledged, only what its reader met counts.
+	if d.failure != 0 && (c.is&(acknowledged|lost) == 0 || d.is&lost != 0) {
+		c.failure = d.failure
+	}
+	for _, tag := range d.acks {
+		if tag != 0 {
+			c.acknowledge(tag)
+		}
+	}
+	for _, seen := range d.seen {
+		if seen.Tag != 0 {
+			c.see(seen)
+		}
+	}
+	if c.is |= d.is; c.is&acknowledged != 0 {
+		c.is &^= failed
+	}
+	return c
+}
+
+// mostFates is how many fates are kept as they are: a quarter of an hour of 20 renditions. The others are packed.
+const mostFates = 1 << 14
+
+// pack makes room once there are many fates. Packed they take a quarter of the memory, so that a run can last for many hours; what is
+// learned of one after that is added to it in the end, as of a recording that came in parts.
+func (f *fates) pack() {
+	if len(f.of) < f.most {
+		return
+	}
+	lines := make([]fateLine, 0, len(f.of))
+	for p, c := range f.of {
+		lines = append(lines, c.line(p))
+	}
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(lines); err != nil {
+		panic("record: fates cannot be packed: " + err.Error()) // a mistake in their type, whatever they are
+	}
+	f.packed = append(f.packed, bytes.Clone(b.Bytes()))
+	clear(f.of)
+}
+
+// all returns every fate, the packed ones too.
+func (f *fates) all() map[place]fate {
+	if len(f.packed) == 0 {
+		return f.of
+	}
+	all := map[place]fate{}
+	for _, b := range f.packed {
+		var lines []fateLine
+		if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&lines); err != nil {
+			panic("record: fates cannot be unpacked: " + err.Error()) // as in pack
+		}
+		for _, l := range lines {
+			p, c := l.fate()
+			all[p] = all[p].and(c)
+		}
+	}
+	for p, c := range f.of {
+		all[p] = all[p].and(c)
+	}
+	return all
+}
+
 // settle makes the lines of segments.ndjson, by number, name and pipeline, and names the first offenders. r.mu is held.
 func (r *Recording) settle() ([]Copy, []Offender) {
 	f := &r.fates
 	groups := map[segment.ID][]settled{}
-	for p, c := range f.of {
+	for p, c := range f.all() {
 		id := f.names[p.name]
 		id.Number = p.number
 		groups[id.Asked()] = append(groups[id.Asked()], settled{id, c})

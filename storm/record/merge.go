@@ -43,6 +43,7 @@ func (r *Recording) Merge(o *Recording) error {
 		j.waits.merge(i.waits)
 	}
 	r.fates.merge(&o.fates)
+	r.fates.pack()
 	r.end, r.read, r.right = max(r.end, o.end), r.read+o.read, r.right+o.right
 	return nil
 }
@@ -142,6 +143,18 @@ type fateLine struct {
 	At      [5]time.Duration `json:"at_ns"` // sent, acknowledged, readable, probe
 }
 
+// line is c, which is of p, as it is written.
+func (c fate) line(p place) fateLine {
+	return fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, c.probed, c.by, c.acks,
+		c.seen, [5]time.Duration{c.sent, c.acknowledged, c.readable, c.probe[0], c.probe[1]}}
+}
+
+// fate is what was written.
+func (l fateLine) fate() (place, fate) {
+	return place{l.Name, l.Number}, fate{l.At[0], l.At[1], l.At[2], [2]time.Duration(l.At[3:]), l.Is, l.Phase, l.Served, l.Probed, l.Failure, l.By,
+		l.Acks, l.Seen}
+}
+
 const encoding = 6
 
 // Encode writes all that r counted to w, as lines of JSON, for a Recording in another process to Decode and Merge.
@@ -191,9 +204,9 @@ func (r *Recording) Encode(w io.Writer) error {
 	for _, s := range r.fates.words[1:] {
 		put(entry{Word: &s})
 	}
-	for p, c := range r.fates.of {
-		put(entry{Fate: &fateLine{p.name, p.number, c.is, c.phase, c.served, c.failure, c.probed, c.by, c.acks,
-			c.seen, [5]time.Duration{c.sent, c.acknowledged, c.readable, c.probe[0], c.probe[1]}}})
+	for p, c := range r.fates.all() {
+		line := c.line(p)
+		put(entry{Fate: &line})
 	}
 	for _, all := range r.fates.offenders {
 		for _, o := range all {
@@ -296,8 +309,8 @@ func (r *Recording) apply(e entry) error {
 		if f.Name < 0 || f.Name >= names || f.Served < 0 || f.Served >= names || f.Probed < 0 || f.Probed >= names || int(f.Phase) >= len(r.phases) {
 			return errRange
 		}
-		r.fates.of[place{f.Name, f.Number}] = fate{f.At[0], f.At[1], f.At[2], [2]time.Duration(f.At[3:]), f.Is, f.Phase, f.Served, f.Probed, f.Failure, f.By,
-			f.Acks, f.Seen}
+		p, c := f.fate()
+		r.fates.of[p] = c
 	case e.Offender != nil:
 		r.fates.offenders.accuse(*e.Offender)
 	}

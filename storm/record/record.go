@@ -136,6 +136,7 @@ func (r *Recording) Record(s storm.Sample) {
 		gone = due + r.c.Keep
 	}
 	r.fates.record(&s, r.during(s.Began), gone)
+	r.fates.pack()
 	if s.Via == storm.Wire && !s.Put && s.Status == 200 && s.Class != storm.Missing {
 		r.read++
 		if s.OK() && !r.c.Unverified {
@@ -334,7 +335,7 @@ func (r *Recording) Lag() Latency {
 func (r *Recording) Asked() (n int64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	for _, c := range r.fates.of {
+	for _, c := range r.fates.all() {
 		if c.is&asked != 0 {
 			n++
 		}
