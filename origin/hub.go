@@ -85,7 +85,7 @@ func newHub(loader *loader, c hubConfig) *hub {
 // at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already. Else Wait
 // returns errAbsent once the deadline has passed, or with the next poll if it is not to come; errHoldTime when its time is over;
 // errHoldsFull at once; ctx's error when ctx is done; and another error if the deadline passed while the store could not be asked.
-// The caller has made sure that id is next or overdue.
+// The caller has made sure that id is to be held: polls begin when it is next.
 func (h *hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines func() (names []string, coming bool)) (*segmentCopy, error) {
 	if !h.enter(id.Event) {
 		return nil, errHoldsFull

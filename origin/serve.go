@@ -298,7 +298,7 @@ func classOf(ev *event, now time.Time, n int64) string {
 		return "init"
 	case ev.Low(now, n):
 		return "dvr"
-	case n > ev.Template.Next(now):
+	case now.Before(ev.Template.Opens(n)):
 		return "early"
 	}
 	return "live-edge"

@@ -148,6 +148,43 @@ func TestNoStoreForWhatCannotExist(t *testing.T) {
 	})
 }
 
+// TestHeldAfterTheNext: with a publish delay a segment is held from the instant at which its predecessor can have been published, and still
+// no store is asked for it before it is next.
+func TestHeldAfterTheNext(t *testing.T) {
+	for name, cached := range map[string]bool{"a store alone": false, "behind a cache": true} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				start := time.Now()
+				ev := origintest.Event(start)
+				ev.Template.PublishDelay = time.Second
+				commits, zone := &counting{Store: &mem.Store{}}, &counting{Store: &mem.Store{}}
+				cfg := origintest.Config{Events: []config.Event{ev}, Commits: commits}
+				if cached {
+					cfg.Zones = []kv.Store{zone}
+				}
+				o := origintest.Start(t, cfg)
+				at(start, 4*time.Second-1)
+				wantHeader(t, "GET before segment 2 begins", get(t, o, "/ev/v1/2.m4s"), "Origin-TTL-Ms", "1")
+				at(start, 4*time.Second)
+				wantStatus(t, "PUT of segment 1 with its last frame", put(t, o, "/ev/a/v1/1.m4s", []byte("one")), 201)
+				wantStatus(t, "GET of segment 1", get(t, o, "/ev/v1/1.m4s"), 200)
+				asked := commits.gets.Load() + zone.gets.Load()
+				held := make(chan answer, 1)
+				go func() { held <- get(t, o, "/ev/v1/2.m4s") }()
+				at(start, 5*time.Second-1)
+				if n := commits.gets.Load() + zone.gets.Load() - asked; n != 0 {
+					t.Errorf("the stores were asked %d times for a segment that is not next, want 0", n)
+				}
+				at(start, 6*time.Second)
+				wantStatus(t, "PUT of segment 2", put(t, o, "/ev/a/v1/2.m4s", []byte("two")), 201)
+				if a := <-held; a.StatusCode != 200 || string(a.body) != "two" || time.Since(start) > 6*time.Second+30*time.Millisecond {
+					t.Errorf("who is held for segment 2 is answered %d %q at %v, want it at 6 s", a.StatusCode, a.body, time.Since(start))
+				}
+			})
+		})
+	}
+}
+
 // TestEdgeOfNotYet: an edge that keeps its 404 exactly as long as it may, and asks again, is held.
 func TestEdgeOfNotYet(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

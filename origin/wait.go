@@ -65,6 +65,10 @@ func (w *wait) run(ctx context.Context, fl *flight[segment.ID, *segmentCopy]) er
 	if w.hub.segments.Cached() {
 		defer w.hub.join(w)()
 		pollers.Go(func() { // of its own, as an exchange that is under way may take its time
+			first, _ := policy.NextPoll(w.r.Template, w.id.Number, policy.Cache, time.Time{})
+			if !sleep(polling, time.Until(first)) {
+				return
+			}
 			found, _ := w.hub.segments.Peek(polling, []storage.Ask{{ID: w.id, Pipelines: w.candidates()}}) // errors: see look
 			if !w.offer(found[0]) {
 				close(w.looked)

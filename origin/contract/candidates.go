@@ -24,7 +24,7 @@ func candidateCases() []Case {
 		}},
 		{Row: "C2", Says: "nobody waits for the preferred pipeline: the copy that is there is served at once", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			p.publish(p.second(id), p.bodyOf(p.second(id)))
 			a := p.get(id.String())
 			p.status(a, http.StatusOK)
@@ -97,7 +97,7 @@ func candidateCases() []Case {
 		}},
 		{Row: "C9", Says: "who is held before a segment is due does not get a flawed copy while a sound one may come", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + id.String())
 			p.pause(p.Template.Duration() / 8) // it is held by now
 			p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")
@@ -110,7 +110,7 @@ func candidateCases() []Case {
 		}},
 		{Row: "C10", Says: "but gets it when the segment is due and no other has come", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + id.String())
 			p.pause(p.Template.Duration() / 8)
 			put := p.publish(p.first(id), p.bodyOf(p.first(id)), headerDefects, "short")

@@ -31,7 +31,7 @@ func deployment(t *testing.T, cached bool, change, each func(*origintest.Config)
 	cfg := origintest.Config{
 		Events: []config.Event{{
 			Name: "ev", Pipelines: []string{"a", "b"}, Renditions: config.Renditions(renditions...), DVR: 10 * time.Minute, MaxSegment: 64 << 10,
-			Template: segment.Template{Start: start, StartNumber: 7},
+			Template: segment.Template{Start: start, StartNumber: 7, PublishDelay: 500 * time.Millisecond},
 		}},
 		Commits: &mem.Store{}, Chunks: &mem.Store{}, ChunkSize: 1000, Control: &mem.Store{}, Writers: []string{"n1", "n2"}, Network: &origintest.Network{},
 		Credentials: []config.Credential{{Bearer: config.Secret(fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(secret))))}},

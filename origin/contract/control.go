@@ -47,7 +47,7 @@ func controlCases() []Case {
 		{Row: "E3", Says: "who is held does not get a masked copy", needs: operator, run: func(p *probe) {
 			id := p.liveName()
 			p.mask(http.MethodPost, id, p.Pipelines[0])
-			p.until(p.opens(id.Number).Add(reach / 2))
+			p.until(p.turns(id.Number).Add(reach / 2))
 			held := p.start(p.Serve[0] + id.String())
 			p.pause(p.Template.Duration() / 8) // it is held by now
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
@@ -116,11 +116,11 @@ func controlCases() []Case {
 			later := p.liveName()
 			name := p.noticeName("later")
 			p.publish(p.first(id), p.bodyOf(p.first(id)), headerNotices, fmt.Sprintf("%s;from=%d", name, later.Number))
-			p.until(p.opens(later.Number).Add(-2 * p.Slack))
+			p.until(p.turns(later.Number).Add(-2 * p.Slack))
 			a := p.read(id.String())
-			p.by(p.opens(later.Number).Add(-p.Slack/2), "the read before it", a.ended)
+			p.by(p.turns(later.Number).Add(-p.Slack/2), "the read before it", a.ended)
 			p.want(!strings.Contains(noticesOf(a), name), a.what+": "+headerNotices+" before its number", strconv.Quote(noticesOf(a)), "a list without "+name)
-			p.until(p.opens(later.Number).Add(reach))
+			p.until(p.turns(later.Number).Add(reach))
 			a = p.read(id.String())
 			p.want(strings.Contains(noticesOf(a), name), a.what+": "+headerNotices+" once its number is next", strconv.Quote(noticesOf(a)), "a list with "+name)
 		}},
@@ -164,7 +164,7 @@ func eventEnds(p *probe) {
 	held := p.liveName()
 	last := segment.ID{Event: p.Event, Rendition: held.Rendition, Number: held.Number - 1}
 	p.publish(p.first(last), p.bodyOf(p.first(last)))
-	p.until(p.opens(held.Number).Add(p.Slack))
+	p.until(p.turns(held.Number).Add(p.Slack))
 	var waiting []*flight
 	for _, node := range p.Serve {
 		waiting = append(waiting, p.start(node+held.String()))

@@ -35,7 +35,7 @@ func httpCases() []Case {
 		}},
 		{Row: "H3", Says: "HEAD of the next one is held like GET", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			a := p.request(http.MethodHead, p.Serve[0]+id.String(), nil)
 			p.status(a, http.StatusGone)
 			p.around(a.what+": answered", a.ended, p.Template.Deadline(id.Number))

@@ -193,10 +193,12 @@ func (w *world) number(path string) (int64, bool) {
 	return id.Number, err == nil && id.Event == "ev" && strings.HasPrefix(id.Rendition, "v")
 }
 
-func (w *world) due(n int64) time.Time   { return w.template.Due(n) }
-func (w *world) opens(n int64) time.Time { return w.template.Due(n - 1) }
+func (w *world) due(n int64) time.Time { return w.template.Due(n) }
 
-// live reports whether n was awaited at an instant: next or overdue.
+// opens is when n begins to be held: the publish delay is less than a segment.
+func (w *world) opens(n int64) time.Time { return w.template.Begins(n) }
+
+// live reports whether n was awaited at an instant.
 func (w *world) live(n int64, at time.Time) bool {
 	return n >= 0 && !at.Before(w.opens(n)) && at.Before(w.template.Deadline(n))
 }
@@ -548,7 +550,19 @@ var serveMutants = []mutant{
 			}
 		})
 	}},
-	{name: "nobody is held", rows: "S7 N7 S6 S8 S9 S10 S11 S21 C9 C10 H3 S20 E3 E13", serve: func(w *world) handling {
+	{name: "what is next by due times alone is held", rows: "S23 N7 S6", serve: func(w *world) handling {
+		return instead(func(rw http.ResponseWriter, r *http.Request, _ http.Handler) bool {
+			n, ok := w.number(r.URL.Path)
+			turns := w.due(n - 1)
+			if ok && n >= 0 && !time.Now().Before(w.opens(n)) && time.Now().Before(turns) {
+				rw.Header().Set("Origin-TTL-Ms", strconv.FormatInt(time.Until(turns).Milliseconds(), 10))
+				rw.WriteHeader(404)
+				return true
+			}
+			return false
+		})
+	}},
+	{name: "nobody is held", rows: "S7 N7 S6 S8 S9 S10 S11 S21 S23 C9 C10 H3 S20 E3 E13", serve: func(w *world) handling {
 		return instead(func(rw http.ResponseWriter, r *http.Request, next http.Handler) bool {
 			if n, ok := w.number(r.URL.Path); ok && w.live(n, time.Now()) && len(w.of(r.URL.Path)) == 0 {
 				rw.Header().Set("Cache-Control", "no-store")

@@ -56,8 +56,8 @@ func nameCases() []Case {
 			p.status(a, http.StatusGone)
 			p.prompt(a)
 		}},
-		{Row: "N7", Says: "numbers map to time by the template: next is the smallest that is not due, to the instant", run: func(p *probe) {
-			// Of two neighbours the lower one is held and the upper one is 404, until the lower one is due: then it is held, too.
+		{Row: "N7", Says: "numbers map to time by the template, to the instant: from when a number's media begins it is held, before it is 404", run: func(p *probe) {
+			// Of two neighbours the lower one is held and the upper one is 404, until its own media begins: then it is held, too.
 			lower, upper := p.livePair()
 			p.until(p.opens(lower.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + lower.String())

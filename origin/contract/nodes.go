@@ -36,7 +36,7 @@ func nodeCases() []Case {
 				for _, order := range [][2]int{{0, 1}, {1, 0}} {
 					wg.Go(func() {
 						id := p.liveName() // at the live edge, where no node looks before it writes
-						p.until(p.opens(id.Number).Add(p.Slack))
+						p.until(p.turns(id.Number).Add(p.Slack))
 						bodies := [][]byte{p.bodyOf(p.first(id), "one"), p.bodyOf(p.first(id), "two")}
 						for i, node := range order {
 							p.publishAt(node, p.first(id), bodies[i])
@@ -53,7 +53,7 @@ func nodeCases() []Case {
 		}},
 		{Row: "D3", Says: "different bytes given to two nodes at once: within 5 s one whole copy everywhere, for good", needs: two, run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			bodies := [][]byte{p.bodyOf(p.first(id), "one"), p.bodyOf(p.first(id), "two")}
 			var wg sync.WaitGroup
 			for i, body := range bodies {
@@ -74,7 +74,7 @@ func nodeCases() []Case {
 			var wg sync.WaitGroup
 			for _, id := range []segment.ID{p.pastName(), p.liveName()} {
 				wg.Go(func() {
-					p.until(p.opens(id.Number).Add(p.Slack))
+					p.until(p.turns(id.Number).Add(p.Slack))
 					sound := p.bodyOf(p.first(id))
 					p.publishAt(0, p.first(id), sound)
 					p.publishAt(1, p.first(id), p.bodyOf(p.first(id), "flawed"), headerDefects, "short")

@@ -44,7 +44,7 @@ const (
 	lasts    = 2 * time.Minute // no run is longer: what is younger than the DVR window by as much stays inside it
 	enough   = 64              // numbers of each rendition
 	shortest = 2 * lasts       // DVR window
-	leadLive = 2               // segments from the live edge to a number that is not next for a while
+	leadLive = 3               // segments from the live edge to a number that is not held for a while
 	tries    = 64              // names that are tried where others are taken
 )
 
@@ -83,7 +83,7 @@ func (p *probe) pastName() segment.ID {
 	return segment.ID{}
 }
 
-// liveName returns the name of a segment that is not next yet, which no other case uses.
+// liveName returns the name of a segment that is not held yet, which no other case uses.
 func (p *probe) liveName() segment.ID {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -352,8 +352,11 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// opens is when n becomes the next number: from then on a request for it is held.
-func (p *probe) opens(n int64) time.Time { return p.Template.Due(n - 1) }
+// opens is when a request for n begins to be held.
+func (p *probe) opens(n int64) time.Time { return p.Template.Opens(n) }
+
+// turns is when n becomes the next number, one duration before it is due: from then on it is looked for.
+func (p *probe) turns(n int64) time.Time { return p.Template.Due(n - 1) }
 
 // around notes a finding unless got is want, give or take the slack.
 func (p *probe) around(what string, got, want time.Time) {

@@ -27,7 +27,7 @@ func serveCases() []Case {
 			p.status(a, http.StatusNotFound)
 			p.prompt(a)
 		}},
-		{Row: "S3", Says: "after the next one: 404 at once, though it may be published already", run: func(p *probe) {
+		{Row: "S3", Says: "not yet to be held: 404 at once, though it may be published already", run: func(p *probe) {
 			id := p.liveName()
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
 			for _, n := range []int64{id.Number, id.Number + 10_000} {
@@ -38,7 +38,7 @@ func serveCases() []Case {
 				p.prompt(a)
 			}
 		}},
-		{Row: "S4", Says: "that 404 lasts until the number becomes the next one, to the millisecond in Origin-TTL-Ms", run: func(p *probe) {
+		{Row: "S4", Says: "that 404 lasts until the number is held, to the millisecond in Origin-TTL-Ms", run: func(p *probe) {
 			id := p.liveName()
 			p.until(time.Now().Truncate(time.Second).Add(1350 * time.Millisecond)) // what is rounded to seconds must show
 			for _, ahead := range []int64{2, 3, 50} {
@@ -51,7 +51,7 @@ func serveCases() []Case {
 				most, least := p.opens(id.Number).Sub(a.began), p.opens(id.Number).Sub(a.ended)
 				got := time.Duration(ttlMillis(a)) * time.Millisecond
 				p.want(ttlMillis(a) >= 0 && got <= most+p.Slack+time.Millisecond && got >= least-p.Slack, a.what+": "+headerTTL,
-					strconv.Quote(a.Header.Get(headerTTL)), fmt.Sprintf("%d, when the number becomes the next one", most.Milliseconds()))
+					strconv.Quote(a.Header.Get(headerTTL)), fmt.Sprintf("%d, when the number begins to be held", most.Milliseconds()))
 			}
 		}},
 		{Row: "S5", Says: "and in whole seconds, rounded down, in Cache-Control", run: func(p *probe) {
@@ -85,7 +85,7 @@ func serveCases() []Case {
 		}},
 		{Row: "S7", Says: "the next one: held, and answered the moment it is published", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			held := p.start(p.Serve[0] + id.String())
 			p.pause(p.Template.Duration() / 4)
 			body := p.bodyOf(p.second(id))
@@ -100,7 +100,7 @@ func serveCases() []Case {
 		}},
 		{Row: "S8", Says: "all who are held get the same copy", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			var held []*flight
 			for range 10 {
 				for _, node := range p.Serve {
@@ -119,7 +119,7 @@ func serveCases() []Case {
 		}},
 		{Row: "S9", Says: "the next one, nobody publishes it: held until its deadline, then 410", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			a := p.get(id.String())
 			p.status(a, http.StatusGone)
 			p.around(a.what+": answered", a.ended, p.Template.Deadline(id.Number))
@@ -176,7 +176,7 @@ func serveCases() []Case {
 		{Row: "S15", Says: "published while it is the next one: 200 at once", run: func(p *probe) {
 			id := p.liveName()
 			body := p.bodyOf(p.first(id))
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			p.publish(p.first(id), body)
 			a := p.get(id.String())
 			if p.status(a, http.StatusOK) {
@@ -188,7 +188,7 @@ func serveCases() []Case {
 			id := p.liveName()
 			body := p.bodyOf(p.first(id))
 			p.publish(p.first(id), body)
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			a := p.get(id.String())
 			if p.status(a, http.StatusOK) {
 				p.bytes(a, body)
@@ -230,7 +230,7 @@ func serveCases() []Case {
 		}, run: fullHolds},
 		{Row: "S21", Says: "a held request that its sender gives up takes nobody else's answer", run: func(p *probe) {
 			id := p.liveName()
-			p.until(p.opens(id.Number).Add(p.Slack))
+			p.until(p.turns(id.Number).Add(p.Slack))
 			ctx, leave := context.WithCancel(p.ctx)
 			defer leave()
 			p.flights.Go(func() {
@@ -252,6 +252,18 @@ func serveCases() []Case {
 			}
 			return ""
 		}, run: shedding},
+		{Row: "S23", Says: "who was given a segment as early as it can be published, and asks for its successor, is held", run: func(p *probe) {
+			lower, upper := p.livePair()
+			p.until(p.opens(upper.Number).Add(p.Slack))
+			p.publish(p.first(lower), p.bodyOf(p.first(lower)))
+			p.read(lower.String())
+			held := p.start(p.Serve[0] + upper.String())
+			p.pause(p.Slack)
+			p.waits(held)
+			put := p.publish(p.first(upper), p.bodyOf(p.first(upper)))
+			p.by(p.Template.Deadline(upper.Number).Add(-p.Slack/2), "the publication", put.ended)
+			p.status(held.wait(), http.StatusOK)
+		}},
 	}
 }
 
@@ -259,7 +271,7 @@ func serveCases() []Case {
 func shedding(p *probe) {
 	old, live := p.pastName(), p.liveName()
 	p.publish(p.first(old), p.bodyOf(p.first(old)))
-	p.until(p.opens(live.Number).Add(p.Slack))
+	p.until(p.turns(live.Number).Add(p.Slack))
 	p.publish(p.first(live), p.bodyOf(p.first(live)))
 	a := p.request(http.MethodGet, p.Stressed+old.String(), nil)
 	for i := range int64(200) { // a node that measures its store finds out by reading, such as of what nobody has published
@@ -292,7 +304,7 @@ func needFreshInit(t *Target) string {
 // in the order in which they were sent.
 func fullHolds(p *probe) {
 	id := p.liveName()
-	p.until(p.opens(id.Number).Add(p.Slack))
+	p.until(p.turns(id.Number).Add(p.Slack))
 	held := make([]*flight, p.Holds+1)
 	refused := make(chan struct{}, len(held))
 	for i := range held {

@@ -15,13 +15,12 @@ import (
 	"origin-storm/origin/segment"
 )
 
-// channel is what the packagers of these tests publish: an event "ev" of pipelines a and b on the clock of the Unix epoch. A
-// segment is due when its media ends and so never published before: ffmpeg's DASH demuxer asks for the next number as soon as
-// it has one, and would walk on without end if that were answered 404.
+// channel is what the packagers of these tests publish: an event "ev" of pipelines a and b on the clock of the Unix epoch, with the publish
+// delay that the command gives an event by default.
 func channel() config.Event {
 	return config.Event{
 		Name: "ev", Pipelines: []string{"a", "b"}, Renditions: config.Renditions("v360", "v180", "a64"), DVR: 10 * time.Minute,
-		Template: segment.Template{Start: time.Unix(0, 0), Ticks: 2, Timescale: 1},
+		Template: segment.Template{Start: time.Unix(0, 0), Ticks: 2, Timescale: 1, PublishDelay: time.Second},
 	}
 }
 

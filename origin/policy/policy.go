@@ -107,10 +107,9 @@ type Answer struct {
 
 // Decide returns what to answer to number n at now.
 //
-// A number is next from the instant its predecessor is due, also the first one; before that the answer is NotYet. NotYet
-// ends at that very instant, one segment before n itself is due: an edge that forgets its 404 then and asks again is held,
-// and gets the segment the moment it is published, while one that kept the 404 any longer would hide a segment that was
-// published early (which is the normal case: due is when it should be readable at the latest).
+// NotYet ends at the instant at which the number opens (segment.Template.Opens), at least one segment before it is due: an edge that forgets its
+// 404 then and asks again is held, and gets the segment the moment it is published, while one that kept the 404 any longer would hide
+// a segment that was published early (which is the normal case: due is when it should be readable at the latest).
 //
 // An initialisation segment has no instant: it may exist at any time, and where it does not the answer lasts one segment.
 func (r Rendition) Decide(now time.Time, n int64, known Known, load Load) Answer {
@@ -127,7 +126,7 @@ func (r Rendition) Decide(now time.Time, n int64, known Known, load Load) Answer
 	if n < t.StartNumber || r.Ended && n > r.Last {
 		return Answer{Gone, now.Add(goneFor)}
 	}
-	if opens := t.Due(n - 1); now.Before(opens) {
+	if opens := t.Opens(n); now.Before(opens) {
 		return Answer{NotYet, opens}
 	}
 	end := r.End(n)

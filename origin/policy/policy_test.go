@@ -113,6 +113,7 @@ func TestTimeline(t *testing.T) {
 	}{
 		{"2 s, window 20 s: segment 3 is due at 8 s", policy.Rendition{Template: segment.Template{Start: start}, DVR: 20 * time.Second}, 3},
 		{"2 s, publish delay 1 s, window 20 s: segment 3 is due at 9 s", policy.Rendition{Template: segment.Template{Start: start, PublishDelay: time.Second}, DVR: 20 * time.Second}, 3},
+		{"2 s, publish delay 5 s, window 20 s: segment 3 is due at 13 s", policy.Rendition{Template: segment.Template{Start: start, PublishDelay: 5 * time.Second}, DVR: 20 * time.Second}, 3},
 		{"4 s, window 20 s: segment 0 is due at 4 s", policy.Rendition{Template: segment.Template{Start: start, Ticks: 4, Timescale: 1}, DVR: 20 * time.Second}, 0},
 		{"2 s, window 20 s: the initialisation segment", policy.Rendition{Template: segment.Template{Start: start}, DVR: 20 * time.Second}, segment.Init},
 	} {
@@ -154,9 +155,11 @@ func TestDecideProperties(t *testing.T) {
 			for range 20_000 {
 				n := template.StartNumber + rng.Int64N(100)
 				now := template.Begins(n).Add(time.Duration(rng.Int64N(int64(60*time.Second))) - 10*time.Second)
-				switch rng.IntN(5) {
+				switch rng.IntN(6) {
 				case 0:
 					now = template.Due(n - 1)
+				case 4:
+					now = template.Opens(n)
 				case 1:
 					now = template.Due(n)
 				case 2:
@@ -180,11 +183,15 @@ func check(t *testing.T, r policy.Rendition, now time.Time, n int64, known polic
 		t.Errorf("Decide(%v, %d, %d, %v) = %v until %v: %s", now, n, known, load, a.Verdict, a.Until, why)
 	}
 	next := r.Template.Next(now)
-	turned := !now.Before(r.Template.Due(n - 1))
+	// Its predecessor's media is all there, so that its predecessor may be, and the one before that is due.
+	turned := !now.Before(r.Template.Begins(n)) && !now.Before(r.Template.Due(n-2))
+	if n > next+1 && turned && next > r.Template.StartNumber {
+		fail("more than two are held")
+	}
 	switch a.Verdict {
 	case policy.NotYet:
-		if n <= next && turned {
-			fail("it is next, or overdue")
+		if turned {
+			fail("it is next, or overdue, or its predecessor may have been published")
 		}
 		// The lifetime ends when it is this number's turn, not a nanosecond earlier.
 		if after := r.Decide(a.Until, n, known, policy.Load{}); after.Verdict != policy.Hold && after.Verdict != policy.Serve {
@@ -193,12 +200,12 @@ func check(t *testing.T, r policy.Rendition, now time.Time, n int64, known polic
 		if before := r.Decide(a.Until.Add(-1), n, known, load); before.Verdict != policy.NotYet {
 			fail("it ends too late")
 		}
-		if !a.Until.Before(r.Template.Due(n)) {
-			fail("it lasts until the segment is due")
+		if a.Until.After(r.Template.Due(n - 1)) {
+			fail("it lasts until the segment is next, and longer")
 		}
 	case policy.Hold:
-		if n < next-1 && !now.Before(r.Template.Deadline(n)) || n > next {
-			fail("it is neither next nor overdue")
+		if !turned || !now.Before(r.Template.Deadline(n)) {
+			fail("it is neither next nor overdue, nor may its predecessor have been published")
 		}
 		if known == policy.Published {
 			fail("it is known to be there")

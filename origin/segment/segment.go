@@ -210,6 +210,19 @@ const century = 100 * 365 * 24 * 3600 // seconds
 // Due is when segment n should be readable: the instant of its last frame plus PublishDelay.
 func (t Template) Due(n int64) time.Time { return t.Begins(n + 1).Add(t.PublishDelay) }
 
+// Opens is the instant from which a request for segment n is held: when its media begins, for then its predecessor's last frame is out
+// and may be published as early as that, up to PublishDelay before it is due; and whoever was given the predecessor may ask for the
+// successor at once. Were n refused until its predecessor is due, a player that has that already would be told that there is no n, and
+// ffmpeg's DASH demuxer takes that for an invitation to ask for n+1, n+2 and so on. Where PublishDelay is longer than a segment, Opens is
+// when n−2 is due, so that at most two segments are held that are not due: the next one and the one after it.
+func (t Template) Opens(n int64) time.Time {
+	opens := t.Begins(n)
+	if before := t.Due(n - 2); before.After(opens) {
+		opens = before
+	}
+	return opens
+}
+
 // Deadline is when segment n counts as never published: one budget of 2 s after Due.
 func (t Template) Deadline(n int64) time.Time { return t.Due(n).Add(Budget) }
 

@@ -197,6 +197,7 @@ func named(t *testing.T, name string) storm.Client {
 	t.Helper()
 	c, ok := client.Reader(name, client.Clock{
 		Due:     func(id segment.ID) time.Duration { return time.Duration(id.Number) * 2 * time.Second },
+		Opens:   func(id segment.ID) time.Duration { return time.Duration(id.Number-1) * 2 * time.Second },
 		Oldest:  func(string, time.Duration) int64 { return 0 },
 		Reading: func(at time.Duration) bool { return at < 5*time.Second },
 		Segment: 2 * time.Second,

@@ -9,8 +9,8 @@ import (
 
 // Clock is what readers who choose their own segments know of the events. Instants count from the run's start.
 type Clock struct {
-	// Due is when a segment is due.
-	Due func(segment.ID) time.Duration
+	// Due is when a segment is due, and Opens from when on an origin holds a request for it.
+	Due, Opens func(segment.ID) time.Duration
 	// Oldest is the number of the oldest segment of an event that can be read at an instant.
 	Oldest func(event string, at time.Duration) int64
 	// Reading reports whether readers ask at an instant: whether it lies in a storm.
@@ -22,7 +22,7 @@ type Clock struct {
 // class is what a request for id stands for that is made at an instant.
 func (c Clock) class(id segment.ID, at time.Duration) storm.Class {
 	switch due := c.Due(id); {
-	case at < due-c.Segment:
+	case at < c.Opens(id):
 		return storm.Missing
 	case at < due:
 		return storm.Early

@@ -167,6 +167,7 @@ func clients(c Config) func(from string) storm.Client {
 	}
 	clock := client.Clock{
 		Due:     func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(start) },
+		Opens:   func(id segment.ID) time.Duration { return templates[id.Event].Opens(id.Number).Sub(start) },
 		Oldest:  func(event string, at time.Duration) int64 { return c.oldest(templates[event].Next(start.Add(at))) },
 		Reading: func(at time.Duration) bool { _, ok := stormy(c.Windows, at); return ok },
 		Segment: c.Scenario.Event.Segment.Duration(),
