@@ -19,8 +19,8 @@ type Event struct {
 	// Renditions are in the order in which manifests list them, with their Kind and Bandwidth; the other attributes are listed
 	// where they are there.
 	Renditions []config.Rendition
-	// Began is when the first of the initialisation segments was published; what should have been there a segment's time earlier
-	// is not listed, for a template may count from long before the event, from the Unix epoch most often. Zero: it is not known.
+	// Began is when the first of the initialisation segments was published; segments whose media had ended a segment's time earlier
+	// are not listed, for a template may count from long before the event, from the Unix epoch most often. Zero: it is not known.
 	Began time.Time
 	// Changed is when the attributes of Renditions changed last.
 	Changed time.Time
@@ -66,7 +66,8 @@ func (e Event) begin() int64 {
 	if e.Began.IsZero() {
 		return e.Template.StartNumber
 	}
-	return e.Template.Next(e.Began.Add(-e.Template.Duration()))
+	// The publish delay is how late a segment may be, and says nothing about when the first one came.
+	return e.Template.Next(e.Began.Add(e.Template.PublishDelay - e.Template.Duration()))
 }
 
 // Over reports whether the last segment of an ended event is due: from then on manifests say that nothing more will come.

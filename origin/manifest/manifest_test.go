@@ -122,8 +122,8 @@ func TestSpan(t *testing.T) {
 func TestBegan(t *testing.T) {
 	began := time.Date(2026, 6, 1, 19, 59, 0, 0, time.UTC)
 	e := manifest.Event{Template: epoch, Window: 2 * time.Hour, Began: began}
-	// Segment n is due at (n+1)·2 s + 1 s: the one whose media ended as the event began is due a second later.
-	want := began.Unix()/2 - 2
+	// Segment n's media ends at (n+1)·2 s: the first is the one that ended as the event began, though it was due a second later only.
+	want := began.Unix()/2 - 1
 	if first, _ := e.Span(now); first != want {
 		t.Errorf("Span: first = %d, due at %v, want %d", first, epoch.Due(first), want)
 	}

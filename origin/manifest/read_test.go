@@ -345,7 +345,7 @@ func each(t *testing.T, check func(t *testing.T, e manifest.Event, at time.Time)
 				n := template.Next(at)
 				e := manifest.Event{
 					Template: template, Window: time.Minute + time.Duration(rng.Int64N(int64(3*time.Minute))),
-					Began: at.Add(-time.Duration(rng.Int64N(int64(5 * time.Minute)))),
+					Began: at.Add(-template.PublishDelay - time.Duration(rng.Int64N(int64(5*time.Minute)))), // something is listed
 					Gap:   func(_ string, n int64) bool { return n%7 == 3 },
 				}
 				instants := []time.Time{at, template.Due(n).Add(-1), template.Due(n).Add(1)}
