@@ -96,7 +96,8 @@ func (f Fault) MarshalYAML() (any, error) {
 		}
 	}
 	add(f.Do, f.To.String(), f.Do != "")
-	add("by", f.By.String(), f.By != Amount{})
+	add("by", f.By.String(), f.By.Time != 0)
+	add("by", f.By.Count, f.By.Count != 0)
 	add("share", float64(f.Share), f.Share != 0)
 	add("rendition", f.Rendition, f.Rendition != "")
 	add("for", f.For.String(), f.For != 0)

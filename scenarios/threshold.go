@@ -86,7 +86,7 @@ var (
 		"count": count, "errors": count, "dropped": count, "rate": rate, "throughput": bitrate,
 	}
 	segmentFigures = map[string]kind{
-		"published": count, "acknowledged": count, "read": count, "verified": count, "lost": count, "torn": count, "wrong": count,
+		"published": count, "acknowledged": count, "read": count, "verified": count, "flawed": count, "lost": count, "torn": count, "wrong": count,
 		"stale": count, "cross-pipeline": count, "out-of-order": count, "late": count, "missed": count, "longest-gap": span, "slack-p50": span, "slack-p1": span,
 	}
 	cacheFigures = map[string]kind{

@@ -28,10 +28,11 @@ type rehearsal struct {
 	scenario scenarios.Scenario
 	seed     uint64
 	around   func(http.Handler) http.Handler // the serving side
-	serving  config.Serving
+	begun    func()                          // called when the origin is up
 
 	origin *origintest.Origin
 	cable  *cable
+	gates  map[string]*gate
 	stores map[string]*kv.Faults // by target
 	events []record.Event
 	mu     sync.Mutex // guards events
@@ -53,6 +54,9 @@ func (r *rehearsal) rehearse(t *testing.T) (record.Results, *record.Recording) {
 	}
 	r.start = c.Start()
 	r.bringUp(t, events)
+	if r.begun != nil {
+		r.begun()
+	}
 	templates := map[string]segment.Template{}
 	for _, e := range events {
 		templates[e.Name] = e.Template
@@ -90,6 +94,8 @@ func (r *rehearsal) rehearse(t *testing.T) (record.Results, *record.Recording) {
 func (r *rehearsal) bringUp(t *testing.T, events []config.Event) {
 	b, on := r.scenario.Backends[0], r.scenario.On(r.scenario.Backends[0])
 	r.cable = &cable{down: map[string]int{}, conns: map[net.Conn]string{}}
+	publishing, serving := &gate{}, &gate{}
+	r.gates = map[string]*gate{scenarios.OfPublish: publishing, scenarios.OfServe: serving}
 	r.stores = map[string]*kv.Faults{}
 	hosted := func(name string, tables ...*mem.Store) []kv.Store {
 		faults := kv.NewFaults(r.seed, func() {
@@ -110,10 +116,14 @@ func (r *rehearsal) bringUp(t *testing.T, events []config.Event) {
 	}
 	cfg := origintest.Config{
 		Events: events, Commits: durable[0], Chunks: kv.Hedge(durable[1], kv.HedgeConfig{After: 200 * time.Millisecond}),
-		Serving: config.Serving{Hot: int64(on.Hot), Collapse: on.Collapse}, AroundServe: r.around, ChunkSize: 16 << 10,
+		Serving: config.Serving{Hot: int64(on.Hot), Collapse: on.Collapse}, ChunkSize: 16 << 10,
 	}
-	if r.serving.HoldTime > 0 {
-		cfg.Serving.HoldTime = r.serving.HoldTime
+	cfg.AroundPublish = publishing.around
+	cfg.AroundServe = func(h http.Handler) http.Handler {
+		if r.around != nil {
+			h = r.around(h)
+		}
+		return serving.around(h)
 	}
 	if b.Cache {
 		for i := range b.Zones {
@@ -146,7 +156,11 @@ func (r *rehearsal) fault(t *testing.T, f storm.Fault, undo bool) {
 			t.Error(err)
 		}
 	case strings.HasPrefix(f.To, scenarios.OfPublish), strings.HasPrefix(f.To, scenarios.OfServe):
-		r.cable.fault(strings.Fields(f.To)[0], f.Do, undo)
+		if process := strings.Fields(f.To)[0]; f.Do == "stop" {
+			r.gates[process].shut(!undo)
+		} else {
+			r.cable.fault(process, undo)
+		}
 	case f.Do == "kill", f.Do == "stop": // of a store: nothing answers
 		name := f.To
 		if s := r.stores[name]; s != nil && undo {
@@ -195,7 +209,7 @@ func (c *cable) dial(ctx context.Context, network, address string) (net.Conn, er
 
 func side(address string) string { return address[:strings.IndexAny(address, ".:")] }
 
-func (c *cable) fault(name, _ string, undo bool) {
+func (c *cable) fault(name string, undo bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if undo {
@@ -209,4 +223,33 @@ func (c *cable) fault(name, _ string, undo bool) {
 			delete(c.conns, conn)
 		}
 	}
+}
+
+// gate lets requests to a process that is stopped wait until it goes on.
+type gate struct {
+	mu   sync.Mutex
+	open chan struct{} // nil: it is; else closed when it is again
+}
+
+func (g *gate) shut(yes bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if yes {
+		g.open = make(chan struct{})
+	} else {
+		close(g.open)
+		g.open = nil
+	}
+}
+
+func (g *gate) around(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		g.mu.Lock()
+		open := g.open
+		g.mu.Unlock()
+		if open != nil {
+			<-open
+		}
+		h.ServeHTTP(w, r)
+	})
 }

@@ -428,6 +428,8 @@ func (r *Recording) settleSegment(id segment.ID, group []settled, accused offend
 		inTime = inTime || c.is&acknowledged != 0 && (due > forever-segment.Budget || c.acknowledged <= due+segment.Budget)
 		before = before || c.is&acknowledged != 0 && c.acknowledged <= due
 	}
+	// Who never hears the answer acknowledges nothing, and what could be read in time was published.
+	inTime = inTime || timed && whole.is&readable != 0 && whole.readable <= due+segment.Budget
 	var slack *float64
 	// A read that began after the segment was due tells when it was asked for, and not when it could first be read.
 	if timed && whole.is&readable != 0 && due != forever && !(before && whole.sent > due) {

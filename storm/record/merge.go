@@ -44,7 +44,7 @@ func (r *Recording) Merge(o *Recording) error {
 	}
 	r.fates.merge(&o.fates)
 	r.fates.pack()
-	r.end, r.read, r.right = max(r.end, o.end), r.read+o.read, r.right+o.right
+	r.end, r.read, r.right, r.flawed = max(r.end, o.end), r.read+o.read, r.right+o.right, r.flawed+o.flawed
 	return nil
 }
 
@@ -84,6 +84,7 @@ type head struct {
 	End      time.Duration  `json:"end_ns"`
 	Read     int64          `json:"read"`
 	Right    int64          `json:"right"`
+	Flawed   int64          `json:"flawed,omitempty"`
 }
 
 type phaseLine struct {
@@ -171,7 +172,7 @@ func (r *Recording) Encode(w io.Writer) error {
 			lines++
 		}
 	}
-	put(entry{Head: &head{encoding, r.c.Backend, r.c.Windows, r.c.Interval, r.end, r.read, r.right}})
+	put(entry{Head: &head{encoding, r.c.Backend, r.c.Windows, r.c.Interval, r.end, r.read, r.right, r.flawed}})
 	for i, p := range r.phases {
 		put(entry{Phase: &phaseLine{i, p.ended, p.bytes}})
 		for c := range p.operations {
@@ -268,7 +269,7 @@ func (r *Recording) apply(e entry) error {
 		if h.Backend != r.c.Backend || h.Interval != r.c.Interval || !slices.Equal(h.Windows, r.c.Windows) {
 			return fmt.Errorf("it is of %s, intervals of %v and %d windows: another plan", h.Backend, h.Interval, len(h.Windows))
 		}
-		r.end, r.read, r.right = h.End, h.Read, h.Right
+		r.end, r.read, r.right, r.flawed = h.End, h.Read, h.Right, h.Flawed
 	case e.Phase != nil:
 		if !inPhases(e.Phase.Phase) {
 			return errRange

@@ -46,6 +46,7 @@ type Recording struct {
 	end    time.Duration // the latest Done
 	read   int64
 	right  int64
+	flawed int64
 }
 
 // phase is all windows of one name.
@@ -141,6 +142,9 @@ func (r *Recording) Record(s storm.Sample) {
 		r.read++
 		if s.OK() && !r.c.Unverified {
 			r.right++
+		}
+		if s.OK() && s.Class.Reads() && s.Effect.Flaws() {
+			r.flawed++
 		}
 	}
 	if s.Via == storm.Wire && s.Class.Reads() {
@@ -364,7 +368,7 @@ func (r *Recording) Backend() Backend {
 	copies, offenders := r.settle()
 	b.Offenders = append(b.Offenders, offenders...)
 	b.Segments, _ = Tally(copies, seconds(r.c.Interval))
-	b.Segments.Read, b.Segments.Verified = r.read, r.right
+	b.Segments.Read, b.Segments.Verified, b.Segments.Flawed = r.read, r.right, r.flawed
 	holds := make(map[string]*histogram, len(r.phases))
 	for _, p := range r.phases {
 		holds[p.name] = &histogram{}

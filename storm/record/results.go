@@ -156,6 +156,7 @@ type Segments struct {
 	Acknowledged int64 `json:"acknowledged"`   // answered 200 or 201
 	Read         int64 `json:"read"`           // bodies read, by all readers
 	Verified     int64 `json:"verified"`       // of those, compared byte by byte and right
+	Flawed       int64 `json:"flawed"`         // of those, that readers got though a fault of the scenario had flawed them: short, elsewhere in time, slate
 	Lost         int64 `json:"lost"`           // acknowledged, inside the DVR window, not readable a second later
 	Torn         int64 `json:"torn"`           // served cut short, too long, or with bytes that are no part of it
 	Wrong        int64 `json:"wrong"`          // served whole, but of another segment

@@ -328,7 +328,7 @@ func segments(r record.Results, b record.Backend, copies []record.Copy, t scenar
 		tally, all = record.Tally(of, r.SegmentMS/1000)
 		if t.Phase != "" {
 			s = tally
-			if t.Figure == "read" || t.Figure == "verified" {
+			if t.Figure == "read" || t.Figure == "verified" || t.Figure == "flawed" {
 				return untold("bodies read are counted for the whole run; leave %q out", t.Phase)
 			}
 		}
@@ -342,6 +342,8 @@ func segments(r record.Results, b record.Backend, copies []record.Copy, t scenar
 		return share(s.Read, s.Read, t.Unit)
 	case "verified":
 		return share(s.Verified, s.Read, t.Unit)
+	case "flawed":
+		return share(s.Flawed, s.Read, t.Unit)
 	case "lost":
 		return share(s.Lost, s.Acknowledged, t.Unit)
 	case "torn":
