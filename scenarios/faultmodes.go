@@ -47,7 +47,7 @@ func FailureModes() []FailureMode {
 		{"lock timeout of collapsed forwarding: a second storm", []string{"stop"}, []string{"faults-edge"}, "Everybody is answered, once the origin goes on.", ""},
 		{"edge quantum of 500 ms", nil, []string{"edge-caches", "faults-edge"}, "One fetch for each segment; what the edge adds is told apart (after-answer).", ""},
 		{"uncacheable response", nil, []string{"faulttest.TestUncacheable"}, "Every reader's request reaches the origin while the header is wrong, each is answered, and none does after.", ""},
-		{"negative caching too long", nil, []string{"faulttest.TestNegativeCaching", "policy.TestLifetimes"}, "The origin's own lifetimes end before the segment is due; longer ones hide it, and are seen as failed reads.", ""},
+		{"negative caching too long", nil, []string{"faulttest.TestNegativeCaching", "policy.TestLifetimes"}, "The origin's own lifetimes end before the segment is due; longer ones hide it: edges do not ask for it.", ""},
 		{"404 walk by template clients", nil, []string{"faults-clients", "abusetest.TestWalkOver404"}, "Publishing does not notice; no store is asked for what the clock says cannot exist.", ""},
 		{"retry storm after an outage", []string{"drop"}, []string{"faults-clients"}, "The outage is all that is missed.", ""},
 		{"DVR readers starve the live edge", nil, []string{"faults-clients", "origin.TestStressShedsDVR"}, "DVR reads are shed first, with 503 and max-age; publishing does not notice.", ""},
