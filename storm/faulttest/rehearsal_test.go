@@ -77,6 +77,7 @@ func (r *rehearsal) rehearse(t *testing.T) (record.Results, *record.Recording) {
 	if err := x.Execute(t.Context(), p, rec); err != nil {
 		t.Fatal(err)
 	}
+	<-time.After(time.Second) // net/http lingers over connections that it has given up
 	b := rec.Backend()
 	b.Name = backend
 	res := record.Results{Schema: 1, Scenario: s.Name, Seed: r.seed, Mode: "live", SegmentMS: float64(d / time.Millisecond), Backends: []record.Backend{b}}
