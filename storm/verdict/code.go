@@ -59,9 +59,9 @@ func (c Code) String() string {
 	case Failed:
 		return "a threshold failed"
 	case Regressed:
-		return "a gate or a comparison found a change for the worse that matters"
+		return "a gate found a change for the worse that matters"
 	case Inconclusive:
-		return "a gate or a comparison with --strict could not tell; without --strict that is 0"
+		return "a gate with --strict could not tell; without --strict that is 0"
 	}
 	return fmt.Sprintf("unknown code %d", int(c))
 }
