@@ -216,14 +216,8 @@ func (c *contest) hold(ctx context.Context, g *rig) error {
 
 // measure warms the sides and measures quads until the rules decide.
 func (c *contest) measure(ctx context.Context, g *rig) error {
-	for i := range c.sides {
-		side := &c.sides[i]
-		g.measuring(side.m)
-		notes, err := side.m.warm(ctx, &side.target, side.events)
-		if err != nil {
-			return err
-		}
-		side.sum.Notes = append(side.sum.Notes, notes...)
+	if err := c.warm(ctx); err != nil {
+		return err
 	}
 	if c.cfg.Slow > 0 {
 		if err := c.slow(ctx, g); err != nil {
@@ -241,8 +235,11 @@ func (c *contest) measure(ctx context.Context, g *rig) error {
 			return err
 		}
 		c.quads = append(c.quads, measured...)
-		if c.judged != verdict.Passed || c.cfg.Record > 0 {
+		if c.judged != verdict.Passed {
 			return nil
+		}
+		if c.cfg.Record > 0 {
+			continue
 		}
 		for _, q := range measured {
 			if err := c.gate.Add(q); err != nil {
@@ -264,6 +261,26 @@ func (c *contest) measure(ctx context.Context, g *rig) error {
 	return nil
 }
 
+// warm warms both sides, at the same time: nothing of it is measured.
+func (c *contest) warm(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	var errs [2]error
+	var wg sync.WaitGroup
+	for i := range c.sides {
+		side := &c.sides[i]
+		wg.Go(func() {
+			notes, err := side.m.warm(ctx, &side.target, side.events)
+			side.sum.Notes = append(side.sum.Notes, notes...)
+			if errs[i] = err; err != nil {
+				stop()
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs[:]...)
+}
+
 // looks are the numbers of quads between which there are stretches.
 func (c *contest) looks() []int {
 	if c.cfg.Record > 0 {
@@ -277,18 +294,11 @@ func (c *contest) looks() []int {
 	return c.gate.Config().Looks
 }
 
-// calibration is how many quads tell what a regression on purpose is a part of.
-const calibration = 2
-
 // slow measures base's write p50 and makes head's publishes slower by a part of it.
 func (c *contest) slow(ctx context.Context, g *rig) error {
 	g.cfg.Progress(Progress{Text: "measuring what head is to be slowed down by"})
-	var order []gate.Side
-	for n := range calibration {
-		sides := gate.Order(c.gate.Config().Seed, n)
-		order = append(order, sides[:]...)
-	}
-	measured, err := c.stretch(ctx, g, order)
+	order := gate.Order(c.gate.Config().Seed, 0)
+	measured, err := c.stretch(ctx, g, order[:])
 	if err != nil || c.judged != verdict.Passed {
 		return err
 	}

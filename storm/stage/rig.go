@@ -35,13 +35,17 @@ type rig struct {
 	current *measurement // nil before the first
 }
 
+// newRig returns a rig on which nothing can be started yet.
+func newRig(cfg Config, folder *record.Folder) *rig {
+	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
+	cfg.Progress = oneByOne(cfg.Progress)
+	return &rig{cfg: cfg, folder: folder}
+}
+
 // setUp makes a rig for what is written into folder. It is to be closed.
 func setUp(cfg Config, folder *record.Folder) (g *rig, err error) {
-	cfg.Log = cmp.Or(cfg.Log, slog.New(slog.DiscardHandler))
-	if cfg.Progress == nil {
-		cfg.Progress = func(Progress) {}
-	}
-	g = &rig{cfg: cfg, folder: folder, nice: precede()}
+	g = newRig(cfg, folder)
+	g.nice = precede()
 	if g.dir, err = os.MkdirTemp("", "origin-storm-"); err != nil {
 		return nil, fmt.Errorf("stage: no place for the run's files; is TMPDIR right? %w", err)
 	}
@@ -62,6 +66,19 @@ func setUp(cfg Config, folder *record.Folder) (g *rig, err error) {
 		}
 	}
 	return g, nil
+}
+
+// oneByOne returns a function that calls tell, if it is not nil, from one goroutine at a time.
+func oneByOne(tell func(Progress)) func(Progress) {
+	var mu sync.Mutex // held while tell runs
+	return func(p Progress) {
+		if tell == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		tell(p)
+	}
 }
 
 // close ends the reaper, and with it all that it was told of, and removes the rig's files.
