@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-	"unicode/utf8"
 
 	"origin-storm/storm/verdict/gate"
 )
@@ -142,7 +141,7 @@ func gateMetrics(res gate.Results) grid {
 				if m.Absolute {
 					return fmt.Sprintf("%+.3g", v)
 				}
-				return fmt.Sprintf("%+.1f %%", 100*(v-1))
+				return percentChange(v)
 			}
 			change = say(v)
 			if f.CI != nil {
@@ -151,10 +150,7 @@ func gateMetrics(res gate.Results) grid {
 		}
 		p, floor := unknown, unknown
 		if v, ok := value(f.Holm); ok {
-			p = fmt.Sprintf("%.3f", v)
-			if v < 0.001 {
-				p = fmt.Sprintf("%.0e", v)
-			}
+			p = probability(v)
 		}
 		if v, ok := value(f.Floor); ok {
 			floor = share(v)
@@ -222,27 +218,7 @@ func GateTable(res gate.Results) string {
 	if len(g.Rows) == 0 {
 		return "Nothing was compared.\n"
 	}
-	rows := append([][]string{g.Heads}, g.Rows...)
-	widths := make([]int, len(g.Heads))
-	for _, r := range rows {
-		for i, cell := range r {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	var b strings.Builder
-	for _, r := range rows {
-		line := ""
-		for i, cell := range r {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 || i == len(r)-1 {
-				line += cell + pad + "  "
-			} else {
-				line += pad + cell + "  "
-			}
-		}
-		b.WriteString(strings.TrimRight(line, " ") + "\n")
-	}
-	return b.String()
+	return columnsOf(append([][]string{g.Heads}, g.Rows...))
 }
 
 // GateMarkdown is a gate for a pull request or a job's summary.

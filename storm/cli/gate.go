@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"origin-storm/reports"
 	"origin-storm/scenarios"
@@ -92,12 +93,17 @@ slowdown by a fifth that is made on purpose, and none where none is made.`,
 	s.StringVar(&f.baseRef, "base-ref", "", "base: build the program of this git ref, in a temporary worktree of the repository here")
 	s.BoolVar(&f.strict, "strict", false, "an inconclusive gate fails, with exit code 95")
 	s.BoolVar(&f.self, "self-test", false, "base against itself, once slowed down by a fifth and once not: can this gate go red, and does it stay green?")
+	f.deciding(s)
+	return c
+}
+
+// deciding are the flags that say how blocks are measured and by what is decided.
+func (f *gateFlags) deciding(s *pflag.FlagSet) {
 	s.IntVar(&f.block, "block", 0, "length of a block in segments (default: about a second)")
 	s.Float64Var(&f.effect, "effect", gate.DefaultEffect, "smallest change for the worse that matters: 0.1 is a factor of 1.1")
 	s.Float64Var(&f.alpha, "alpha", gate.DefaultAlpha, "probability with which no change may be called a regression, over all metrics and looks")
 	s.Float64Var(&f.beta, "beta", gate.DefaultBeta, "probability with which a metric that is worse by --effect may be cleared")
 	s.IntSliceVar(&f.looks, "looks", gate.DefaultLooks(), "numbers of quads (four blocks each) after which it may decide; the last ends it")
-	return c
 }
 
 // gateOnce carries one gate, or a self-test, out.
@@ -178,6 +184,9 @@ func (f gateFlags) gateConfig(c *cobra.Command, name string) (stage.GateConfig, 
 			s.Program = []string{path}
 		}
 		s.Name = f.called(gate.Side(i), own, *s)
+	}
+	if (cfg.Base.Target == nil) != (cfg.Head.Target == nil) {
+		return cfg, usagef("one side is an origin that is running and the other is not: they have different clocks; name --base-target and --head-target, or neither")
 	}
 	if what := loads(cfg.Base.Scenario, cfg.Head.Scenario); what != "" {
 		return cfg, usagef("base and head would not be under the same load: %s differs; --base-set and --head-set may change origin and backends alone", what)
@@ -288,52 +297,6 @@ func tellGitHub(c *cobra.Command, res gate.Results) error {
 	return errors.Join(err, file.Close())
 }
 
-// slowdown is what a self-test makes head slower by.
-const slowdown = 0.2
-
-// gateSelfTest shows whether the gate finds a slowdown that is made on purpose, and none where none is made.
-func gateSelfTest(c *cobra.Command, f gateFlags, name string) error {
-	cfg, err := f.gateConfig(c, name)
-	if err != nil {
-		return err
-	}
-	cfg.Base.Name, cfg.Head.Name = "this program", "this program"
-	var wrong []string
-	for _, trial := range []struct {
-		what string
-		slow float64
-		ok   func(gate.Outcome) bool
-		must string
-	}{
-		{"slowed", slowdown, func(o gate.Outcome) bool { return o == gate.Outcome(gate.Regress) }, "be regress"},
-		{"same", 0, func(o gate.Outcome) bool { return o == gate.Outcome(gate.Pass) || o == gate.Outcome(gate.Inconclusive) }, "not be regress"},
-	} {
-		cfg.Slow = trial.slow
-		dir := cmp.Or(f.out, runFolder("gate-self-test")) + "-" + trial.what
-		res, err := oneGate(c, cfg, dir)
-		if err != nil {
-			return err
-		}
-		if err := sayGate(c, f, dir, res); err != nil {
-			return err
-		}
-		if res.Outcome == gate.Interrupted {
-			return &verdict.Error{Err: errors.New(res.Sentence), Code: verdict.Interrupted, Said: !f.json}
-		}
-		said := "as it must be"
-		if !trial.ok(res.Outcome) {
-			said = "but it must " + trial.must
-			wrong = append(wrong, fmt.Sprintf("head %s: %s, %s", trial.what, res.Outcome, said))
-		}
-		fmt.Fprintf(c.ErrOrStderr(), "self-test, head %s: %s, %s\n", trial.what, res.Outcome, said)
-	}
-	if len(wrong) > 0 {
-		return &verdict.Error{Err: fmt.Errorf("self-test failed: this gate cannot be relied on here: %s", strings.Join(wrong, "; ")), Code: verdict.Invalid}
-	}
-	fmt.Fprintln(c.ErrOrStderr(), "self-test passed: this gate goes red where it has to, and only there")
-	return nil
-}
-
 // buildRef builds the program of a git ref of the repository around the working directory.
 func buildRef(ctx context.Context, ref string) (program string, remove func(), err error) {
 	dir, err := os.MkdirTemp("", "origin-storm-base-")
@@ -360,7 +323,8 @@ func buildRef(ctx context.Context, ref string) (program string, remove func(), e
 			if ctx.Err() != nil {
 				return "", nil, ctx.Err()
 			}
-			return "", nil, usagef("--base-ref %s: %s: %w\n%s", ref, strings.Join(step.argv[:2], " "), err, strings.TrimSpace(string(out)))
+			// As a text: the exit code of a child is none of this program's.
+			return "", nil, usagef("--base-ref %s: %s: %v\n%s", ref, strings.Join(step.argv[:2], " "), err, strings.TrimSpace(string(out)))
 		}
 	}
 	return program, remove, nil
