@@ -87,6 +87,16 @@ func newPage(run Run) page {
 	d := r.Driver
 	p.Environment.Rows = append(p.Environment.Rows, []string{"driver",
 		fmt.Sprintf("%d processes, %s s of CPU time, lag p99 %s, %s requests dropped", d.Processes, number(d.CPUSeconds), orUnknown(d.LagP99, " ms"), count(d.Dropped))})
+	if c := d.Ceiling; c != nil {
+		p.Environment.Rows = append(p.Environment.Rows, []string{"driver's own ceiling", fmt.Sprintf("%s requests/s, %s Gbit/s against a target that does nothing; the busiest phase took %s %% and %s %% of that",
+			number(c.Requests), number(c.Gbit), number(100*c.RequestsUsed), number(100*c.GbitUsed))})
+	}
+	for _, b := range r.Backends {
+		if s := b.Stolen; s != nil {
+			p.Environment.Rows = append(p.Environment.Rows, []string{"taken by others, " + b.Name,
+				fmt.Sprintf("%s %% of the processors by other processes and the kernel, %s %% by the hypervisor", number(100*s.Others), number(100*s.Hypervisor))})
+		}
+	}
 	return p
 }
 

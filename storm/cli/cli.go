@@ -14,7 +14,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{runCommand(), compareCommand(), gateCommand(), trialsCommand(), driveCommand(), reportCommand(), scenariosCommand(), exitCodes()}
+	return []*cobra.Command{runCommand(), compareCommand(), gateCommand(), trialsCommand(), driveCommand(), nullCommand(), reportCommand(), scenariosCommand(), exitCodes()}
 }
 
 // exitCodes is a help topic: a command that does nothing but explain.

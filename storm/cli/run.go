@@ -34,6 +34,7 @@ type runFlags struct {
 	seed          uint64
 	drivers       int
 	json, remote  bool
+	noCeiling     bool
 	verbose       bool
 	search        string
 	within        float64
@@ -89,6 +90,7 @@ func (f *runFlags) common(s *pflag.FlagSet) {
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same requests")
 	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
 	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
+	s.BoolVar(&f.noCeiling, "no-ceiling", false, "do not look first for what the driver can do at most, which takes a second")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
 	s.BoolVar(&f.verbose, "verbose", false, "log more, to stderr")
 }
@@ -195,7 +197,7 @@ func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 		level = slog.LevelDebug
 	}
 	cfg := stage.Config{
-		Scenario: s, Seed: f.seed, Servers: mode, Images: f.images, At: f.at, AllowRemote: f.remote, Strict: f.strict,
+		Scenario: s, Seed: f.seed, Servers: mode, Images: f.images, At: f.at, AllowRemote: f.remote, NoCeiling: f.noCeiling, Strict: f.strict,
 		Command: []string{self}, CommandLine: "origin-storm " + strings.Join(os.Args[1:], " "),
 		Log: slog.New(slog.NewTextHandler(c.ErrOrStderr(), &slog.HandlerOptions{Level: level})),
 	}
@@ -330,6 +332,14 @@ func driveCommand() *cobra.Command {
 		RunE: func(c *cobra.Command, _ []string) error {
 			return stage.Drive(c.Context(), os.Stdin, c.OutOrStdout())
 		},
+	}
+}
+
+// nullCommand is the target of nothing that the driver's own ceiling is measured against.
+func nullCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: stage.NullCommand, Hidden: true, Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return stage.Null(os.Stdin, c.OutOrStdout()) },
 	}
 }
 

@@ -65,6 +65,7 @@ type Backend struct {
 	// serve, store, cache, edge; left out where that is not known, as of containers and of what was running before.
 	CPUSeconds map[string]float64 `json:"cpu_seconds,omitempty"`
 	Published  *Reference         `json:"published,omitempty"` // published figures of this kind of store, for comparison
+	Stolen     *Stolen            `json:"stolen"`              // null where it is not known
 	Notes      []string           `json:"notes"`               // warnings that travel with the figures
 }
 
@@ -243,7 +244,24 @@ type Driver struct {
 	CPUSeconds float64  `json:"cpu_seconds"`
 	LagP99     *float64 `json:"lag_p99_ms"`
 	Dropped    int64    `json:"dropped"`
+	Ceiling    *Ceiling `json:"ceiling"` // null where it was not looked for
 	Notes      []string `json:"notes"`
+}
+
+// Ceiling is what the run's driver processes can do at most on this machine: found before the run by asking a target that does nothing,
+// in a process of its own, without a pause. What was used of it is of the run's busiest phase, as a part from 0 to 1; bursts
+// within a phase, which lag tells of, use more.
+type Ceiling struct {
+	Requests     float64 `json:"requests_per_s"`
+	RequestsUsed float64 `json:"requests_used"`
+	Gbit         float64 `json:"gbit_per_s"` // of bodies of 2 MiB, every byte verified
+	GbitUsed     float64 `json:"gbit_used"`
+}
+
+// Stolen is what a backend's measured part lost of the machine's processors, as parts from 0 to 1 of all of them.
+type Stolen struct {
+	Others     float64 `json:"others"`     // busy, but not with processes of the run; the kernel's own work counts among these
+	Hypervisor float64 `json:"hypervisor"` // wanted, and given to other machines: steal time
 }
 
 // Event is one line of events.ndjson: a fault, a failure or a warning, with its instant.

@@ -38,6 +38,7 @@ type job struct {
 	Publish, Serve live.Target
 	Probes         []string
 	Share, Shares  int
+	Null           string // the URL of a null target: find out what this process can do at most, and no more
 
 	// What follows stays in this process.
 	keep    func(storm.Request) bool // which requests of the plan are carried out; nil: all
@@ -165,6 +166,9 @@ func Drive(ctx context.Context, in io.Reader, out io.Writer) error {
 	var j job
 	if err := json.NewDecoder(in).Decode(&j); err != nil {
 		return fmt.Errorf("stage: job: %w", err)
+	}
+	if j.Null != "" {
+		return ownCeiling(ctx, j.Null, out)
 	}
 	s, err := scenarios.Parse("job", j.Scenario)
 	if err != nil {

@@ -90,7 +90,9 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 		return nil, err
 	}
 	cpu, used, spent := cpuTime(), processorTimes(target), m.account.CPUSeconds
+	machineBefore, known := machineNow()
 	x, err := m.execute(ctx, target, events)
+	machineAfter, _ := machineNow()
 	if err != nil && ctx.Err() == nil {
 		return nil, err
 	}
@@ -104,6 +106,9 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	b := m.result(target, x)
 	b.Notes = append(b.Notes, warmed...)
 	b.CPUSeconds = taken
+	if known && (m.cfg.Servers == Embedded || m.cfg.Servers == Native) { // what containers take is not known
+		b.Stolen = stolen(machineBefore, machineAfter, taken, b.Name, m.account)
+	}
 	if after != nil {
 		b.Cache = cacheFigures(before, after, b)
 		edgeFigures(b.Edge, before, after, b, m.recording.Asked())

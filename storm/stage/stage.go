@@ -34,6 +34,7 @@ type Config struct {
 	// Target is an origin that is already running, in place of the scenario's backends.
 	Target      *Foreign
 	AllowRemote bool
+	NoCeiling   bool // do not look for the driver's own ceiling first, which takes a second
 	// Command starts this program: its executable, and arguments before a command's name.
 	Command []string
 	// Program starts the program whose origin processes are measured, as Command does; nil: Command's.
@@ -158,6 +159,13 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	if err := r.begin(); err != nil {
 		return res, err
 	}
+	if !r.cfg.NoCeiling {
+		r.cfg.Progress(Progress{Text: "finding out what the driver can do at most"})
+		if res.Driver.Ceiling, err = r.ceiling(ctx); err != nil { // it says less about the run then, and spoils none of it
+			res.Driver.Ceiling = nil
+			res.Driver.Notes = append(res.Driver.Notes, "What the driver can do at most could not be measured: "+err.Error())
+		}
+	}
 	head, before := res, len(r.noted())
 	var copies []record.Copy
 	var recordings []*record.Recording
@@ -187,6 +195,7 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	}
 	res.Environment = r.environment(about)
 	events := r.noted()[before:]
+	headroom(&res.Driver, res.Backends)
 	verdict.Judge(&res, verdict.Conditions{
 		Thresholds: r.scenario.Thresholds, Copies: copies, Events: events, ClockStepped: r.stepped, Interrupted: ctx.Err() != nil,
 		Aborted: r.aborted, Strict: r.cfg.Strict,
