@@ -13,7 +13,7 @@ import (
 )
 
 // writeGateBench writes the blocks of some sides in the Go benchmark format, a line for each block. With named, the side is a part of
-// the name, so that `benchstat -col /side bench.txt` compares the two; without, a file for each side makes
+// the name, so that `benchstat -col '/side@(base head)' bench.txt` compares the two; without, a file for each side makes
 // `benchstat base.txt head.txt` do so. Figures whose samples do not suffice are left out.
 func writeGateBench(w io.Writer, res gate.Results, quads []gate.Quad, named bool, sides ...gate.Side) error {
 	bw := benchfmt.NewWriter(w)
