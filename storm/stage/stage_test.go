@@ -139,6 +139,12 @@ backends: [embedded+cache]
 				t.Errorf("%d drivers: %s has taken %v s of the processors", drivers, what, took)
 			}
 		}
+		if c := res.Driver.Ceiling; c == nil || c.Requests <= 0 || c.Gbit <= 0 || c.RequestsUsed <= 0 || c.GbitUsed <= 0 {
+			t.Errorf("%d drivers: their own ceiling is %+v, notes %q, want one and what was used of it", drivers, c, res.Driver.Notes)
+		}
+		if s := res.Backends[0].Stolen; runtime.GOOS == "linux" && s == nil {
+			t.Errorf("%d drivers: nothing is known of what others took of the processors", drivers)
+		}
 		var got []string
 		for _, p := range res.Backends[0].Phases {
 			for _, o := range p.Operations {
