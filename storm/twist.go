@@ -54,5 +54,8 @@ func (e Effect) Unanswered() bool {
 	return e == NotSent || e == Cut || e == Overstated || e == Trickled || e == HungUp
 }
 
-// Spoils reports whether what is kept of a publish so sent is not what its name says: it cannot be read back whole.
-func (e Effect) Spoils() bool { return e == Understated }
+// Spoils reports whether a publish so sent may be acknowledged and yet not be there to be read back: what is kept of it is not what its
+// name says, or a sound copy may take its place at any time.
+func (e Effect) Spoils() bool {
+	return e == Understated || e == Shifted || e == Shorter || e == Slate
+}
