@@ -512,6 +512,13 @@ var serveMutants = []mutant{
 			a.header.Set("Origin-TTL-Ms", strconv.Itoa((ms+999)/1000*1000))
 		}
 	}))},
+	{name: "an early 404 may be kept for hours", rows: "S4", serve: func(w *world) handling {
+		return change(func(r *http.Request, a *answered) {
+			if n, ok := w.number(r.URL.Path); ok && a.status == 404 && time.Until(w.opens(n)) > time.Hour {
+				a.header.Set("Origin-TTL-Ms", strconv.FormatInt(time.Until(w.opens(n)).Milliseconds(), 10))
+			}
+		})
+	}},
 	{name: "an early 404 has no lifetime in milliseconds", rows: "S4", serve: func(w *world) handling {
 		return change(func(r *http.Request, a *answered) {
 			// Who asks again when a second has passed is left alone: that is another row.

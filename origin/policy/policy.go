@@ -37,6 +37,9 @@ const (
 	// goneFor is kept for numbers that will never be served: long enough for one question a minute, short enough that an
 	// operator who lengthens the window need not purge the edges.
 	goneFor = time.Minute
+	// notYetFor is the longest that an early 404 is kept: an operator who corrects an event's clock, or brings it forward, need not
+	// purge the edges, and one question an hour costs nothing.
+	notYetFor = time.Hour
 	// liveEdge is how many segments behind the next one still count as the live edge: players start two or three segments
 	// back and rebuffer by a few more.
 	liveEdge = 5
@@ -107,7 +110,7 @@ type Answer struct {
 
 // Decide returns what to answer to number n at now.
 //
-// NotYet ends at the instant at which the number opens (segment.Template.Opens), at least one segment before it is due: an edge that forgets its
+// NotYet ends at the instant at which the number opens (segment.Template.Opens), at least one segment before it is due, or after an hour: an edge that forgets its
 // 404 then and asks again is held, and gets the segment the moment it is published, while one that kept the 404 any longer would hide
 // a segment that was published early (which is the normal case: due is when it should be readable at the latest).
 //
@@ -127,6 +130,9 @@ func (r Rendition) Decide(now time.Time, n int64, known Known, load Load) Answer
 		return Answer{Gone, now.Add(goneFor)}
 	}
 	if opens := t.Opens(n); now.Before(opens) {
+		if most := now.Add(notYetFor); opens.After(most) {
+			opens = most
+		}
 		return Answer{NotYet, opens}
 	}
 	end := r.End(n)

@@ -78,13 +78,13 @@ func TestDecide(t *testing.T) {
 	}
 }
 
-// TestFarthestNumber: the largest number there is lies beyond what a Duration counts, and is still not yet.
+// TestFarthestNumber: the largest number there is lies beyond what a Duration counts, and is still not yet, for an hour at a time.
 func TestFarthestNumber(t *testing.T) {
 	for name, template := range clocks {
 		r := policy.Rendition{Template: template}
 		a := r.Decide(start, 1<<49, policy.Unknown, policy.Load{})
-		if ttl := policy.TTLMillis(a.Until.Sub(start)); a.Verdict != policy.NotYet || ttl < (100*365*24*time.Hour).Milliseconds() {
-			t.Errorf("%s: Decide(1<<49) = %v for %d ms, want not yet for more than 100 years", name, a.Verdict, ttl)
+		if ttl := policy.TTLMillis(a.Until.Sub(start)); a.Verdict != policy.NotYet || ttl != time.Hour.Milliseconds() {
+			t.Errorf("%s: Decide(1<<49) = %v for %d ms, want not yet for an hour", name, a.Verdict, ttl)
 		}
 		if !r.TooEarly(start, 1<<49) {
 			t.Errorf("%s: TooEarly(1<<49) = false", name)
@@ -143,6 +143,22 @@ func TestTimeline(t *testing.T) {
 	}
 	if b.String() != string(want) {
 		t.Errorf("the timeline changed (-update to accept):\n%s", b.String())
+	}
+}
+
+// TestNotYetForAnHour: what is far ahead of the clock is asked for again once an hour, and then by the clock as it is by then.
+func TestNotYetForAnHour(t *testing.T) {
+	r := policy.Rendition{Template: segment.Template{Start: start}}
+	for opens, want := range map[time.Duration]time.Duration{
+		time.Hour - 2*time.Second: time.Hour - 2*time.Second,
+		time.Hour:                 time.Hour,
+		time.Hour + 2*time.Second: time.Hour,
+		1000 * time.Hour:          time.Hour,
+	} {
+		n := int64(opens / (2 * time.Second))
+		if a := r.Decide(start, n, policy.Unknown, policy.Load{}); a.Verdict != policy.NotYet || a.Until.Sub(start) != want {
+			t.Errorf("Decide(start, %d), which opens after %v, = %v for %v, want not yet for %v", n, opens, a.Verdict, a.Until.Sub(start), want)
+		}
 	}
 }
 
