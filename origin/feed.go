@@ -104,16 +104,20 @@ func (t *track) keep(e sampleEnd) {
 	t.next = (t.next + 1) % len(t.ends)
 }
 
-// setHeader remembers an initialisation segment.
-func (f *feed) setHeader(id segment.ID, body []byte, look bool) {
+// setHeader remembers an initialisation segment, and returns why there is none to be read from body where it was to be looked into.
+func (f *feed) setHeader(id segment.ID, body []byte, look bool) (err error) {
 	var header *bmff.Init
 	if look {
-		header, _ = bmff.ParseInit(body) // one that makes no sense leaves segments unlocked, which is counted
+		header, err = bmff.ParseInit(body)
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	t := f.tracks[id.Rendition]
-	t.seen, t.header = true, header
+	t.seen = true
+	if header != nil { // else what is known already is of more use than nothing; without any, segments are unlocked, which is counted
+		t.header = header
+	}
+	return err
 }
 
 // header returns what is known of a rendition's initialisation segment, or nil.
@@ -163,6 +167,6 @@ func (p *Publish) findHeader(ctx context.Context, f *feed, id segment.ID, again 
 	if err != nil {
 		return nil
 	}
-	f.setHeader(id, body, true)
+	_ = f.setHeader(id, body, true) // whoever was given it has said so
 	return f.header(id.Rendition)
 }

@@ -303,6 +303,51 @@ func TestUninspected(t *testing.T) {
 	})
 }
 
+// TestMalformedHeader: an initialisation segment that can not be decoded is marked, does not displace a sound one, and does not keep one
+// out, at a node that knows of it and at one that does not.
+func TestMalformedHeader(t *testing.T) {
+	sound := header("vide", 1000)
+	const path = "/ev/a/v1/init.mp4"
+	for name, broken := range map[string][]byte{
+		"cut off":      sound[:len(sound)-9],
+		"without moov": box("ftyp", []byte("iso6\x00\x00\x00\x00")),
+		"no track":     box("moov"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				cfg := origintest.Config{Events: []config.Event{unixEvent()}, Commits: &mem.Store{}, Chunks: &mem.Store{}}
+				first, second := origintest.Start(t, cfg), origintest.Start(t, cfg)
+				a := put(t, first, path, broken)
+				wantStatus(t, "PUT of the broken one", a, 201)
+				wantHeader(t, "PUT of the broken one", a, "Origin-Defects", "missing")
+				wantHeader(t, "GET of the broken one", get(t, second, "/ev/v1/init.mp4"), "Origin-Defects", "missing")
+				if s := first.Publish.Stats().Feeds["ev/a"]; s.Malformed != 1 {
+					t.Errorf("Stats().Feeds[ev/a] = %+v, want 1 malformed", s)
+				}
+				a = put(t, second, path, sound)
+				wantStatus(t, "PUT of the sound one to the other node", a, 200)
+				wantHeader(t, "PUT of the sound one to the other node", a, "Origin-Kept", "")
+				time.Sleep(6 * time.Second)
+				synctest.Wait()
+				for _, o := range []*origintest.Origin{first, second} {
+					wantHeader(t, "PUT of the broken one again", put(t, second, path, broken), "Origin-Kept", "?1")
+					a = get(t, o, "/ev/v1/init.mp4")
+					wantHeader(t, "GET of the sound one", a, "Origin-Defects", "")
+					if !bytes.Equal(a.body, sound) {
+						t.Errorf("GET of the sound one = %x, want %x", a.body, sound)
+					}
+				}
+				// What is known of the sound one is not forgotten for the broken one: times are in its timescale.
+				n := time.Now().Unix() / 2
+				put(t, second, fmt.Sprintf("/ev/a/v1/%d.m4s", n), fragment(2000*n, 50, 40, ""))
+				if s := second.Publish.Stats().Feeds["ev/a"]; s.Inspected != 1 || s.Unlocked != 0 {
+					t.Errorf("Stats().Feeds[ev/a] = %+v, want 1 segment that is compared with the clock", s)
+				}
+			})
+		})
+	}
+}
+
 // TestEndOfPipeline: brands and manifests say that a pipeline has ended, and what comes after them that it has not.
 func TestEndOfPipeline(t *testing.T) {
 	seg := func(n int64, brands string) []byte { return fragment(2000*n, 50, 40, brands) }

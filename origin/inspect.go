@@ -27,12 +27,18 @@ const (
 )
 
 // inspect looks into the segment id and returns what is wrong with it, which is found and marked, and never refused. A header
-// is remembered for the segments to come. What is no ISO BMFF is counted as such and taken as sound.
+// is remembered for the segments to come; one whose boxes make no sense is Missing, for it stands as long as the event lasts, and what
+// can not be decoded must not keep out what can. What is no ISO BMFF is counted as such and taken as sound.
 func (p *Publish) inspect(ctx context.Context, ev *event, id segment.ID, body []byte) policy.Flaws {
 	f := ev.feeds[id.Pipeline]
 	if id.Number == segment.Init {
-		f.setHeader(id, body, ev.inspect)
-		return 0
+		err := f.setHeader(id, body, ev.inspect)
+		if !errors.Is(err, bmff.ErrMalformed) {
+			return 0
+		}
+		f.count(func(s *FeedStats) { s.Malformed++ })
+		p.log.Warn("an initialisation segment's boxes make no sense", "id", id.String(), "err", err)
+		return policy.Missing
 	}
 	if !ev.inspect {
 		f.mark(id.Rendition, id.Number, false)

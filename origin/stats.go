@@ -79,7 +79,7 @@ type FeedStats struct {
 	Inspected int64 `json:"inspected"` // media segments that were looked into
 	Unlocked  int64 `json:"unlocked"`  // of these, without a header that told their timescale: not compared with the clock
 	Foreign   int64 `json:"foreign"`   // media segments that are not ISO BMFF, and were taken as they are
-	Malformed int64 `json:"malformed"` // media segments whose boxes make no sense, likewise
+	Malformed int64 `json:"malformed"` // segments whose boxes make no sense: media are taken as they are, initialisation segments as missing
 
 	// Flaws that were found in media segments, whether or not their packager said so.
 	Short           int64 `json:"short"`
