@@ -290,9 +290,7 @@ thresholds: ["nginx: edge fetches-per-segment == 1", "varnish: edge fetches-per-
 // What a backend pins runs on its processor from the first thread to the last, and the report says how busy that was.
 func TestProcessesArePinned(t *testing.T) {
 	have, err := servers.Processors()
-	if err != nil {
-		t.Skip(err)
-	}
+	kvtest.Need(t, "the processors this process may use", err)
 	first, last := have[0], have[len(have)-1]
 	s := parse(t, fmt.Sprintf(`
 name: pinned
