@@ -272,19 +272,22 @@ func watch(t *testing.T, browser context.Context, o *origintest.Origin, scripts,
 
 // account is what a page says of its playing. Times are in seconds, those of events since playing began.
 type account struct {
-	Playing    bool
-	Ended      bool
-	Played     float64 // by the wall clock, since playing began
-	Advanced   float64 // by the media clock
-	Longest    float64 // the longest time in which the media clock stood still
-	LeastAhead float64 // the least that was buffered ahead
-	Latency    float64 // how far behind the wall clock the picture is, at the end
-	Width      int     // of the picture
-	Frames     int
-	Dropped    int
-	Stalls     []string // the element waited for data
-	Seeks      []string // the player jumped
-	Errors     []string // the player's own, fatal or not
+	Playing  bool
+	Ended    bool
+	Played   float64 // by the wall clock, since playing began
+	Advanced float64 // by the media clock
+	// ControlLost is how much less than the wall clock the media clock advanced of silence that the page plays from memory.
+	ControlLost float64
+	Longest     float64 // the longest time in which the media clock stood still
+	LeastAhead  float64 // the least that was buffered ahead
+	Latency     float64 // how far behind the wall clock the picture is, at the end
+	Width       int     // of the picture
+	Frames      int
+	Dropped     int
+	Stalls      []string // the element waited for data
+	Seeks       []string // the player jumped
+	Rates       []string // it changed its speed
+	Errors      []string // the player's own, fatal or not
 }
 
 func (w *watched) account(t *testing.T) account {
@@ -316,11 +319,16 @@ func (w *watched) check(t *testing.T, lost time.Time) {
 	a := w.account(t)
 	t.Logf("%+v", a)
 	w.screenshot(t)
-	if a.Played < playFor.Seconds()-1 || a.Advanced < a.Played-2 || a.Longest > 1 {
-		t.Errorf("in %.1f s of playing the media clock advanced by %.1f s, and stood still for up to %.2f s", a.Played, a.Advanced, a.Longest)
+	// A video has more to decode than the silence, so that on a busy machine its clock loses more: 1.7 times as much was seen.
+	if lost := a.Played - a.Advanced; a.Played < playFor.Seconds()-1 || lost > 1+2*a.ControlLost || a.Longest > 1 {
+		t.Errorf("in %.1f s of playing the media clock advanced by %.1f s, and stood still for up to %.2f s; that of silence from memory lost %.1f s",
+			a.Played, a.Advanced, a.Longest, a.ControlLost)
 	}
-	if len(a.Stalls)+len(a.Seeks)+len(a.Errors) > 0 {
-		t.Errorf("stalls %q, seeks %q, errors %q, want none", a.Stalls, a.Seeks, a.Errors)
+	if a.LeastAhead < 1 {
+		t.Errorf("at times only %.2f s were buffered, want 1 s at all times", a.LeastAhead)
+	}
+	if len(a.Stalls)+len(a.Seeks)+len(a.Rates)+len(a.Errors) > 0 {
+		t.Errorf("stalls %q, seeks %q, speeds %q, errors %q, want none", a.Stalls, a.Seeks, a.Rates, a.Errors)
 	}
 	if a.Width == 0 || a.Frames == 0 {
 		t.Errorf("%d frames of width %d: no picture", a.Frames, a.Width)
