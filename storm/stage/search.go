@@ -102,6 +102,7 @@ func Search(ctx context.Context, cfg Config, c SearchConfig, folder *record.Fold
 func (r *run) point(ctx context.Context, c SearchConfig, load float64, n int) (p search.Point, e search.Evidence, err error) {
 	p = search.Point{Load: load, Outcome: search.Untold, Thresholds: []record.Threshold{}}
 	cfg := r.cfg
+	cfg.NoCeiling = cfg.NoCeiling || n > 1 // the driver's ceiling is the same for all
 	if cfg.Scenario, err = c.At(load); err != nil {
 		var refused *verdict.Error
 		if errors.As(err, &refused) && refused.Code == verdict.Usage {
