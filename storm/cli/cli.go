@@ -1,10 +1,14 @@
-// Package cli holds the commands that storm an origin: run, report, scenarios, and help on exit codes. It turns flags into
-// calls and results into text; the work is done in the packages it calls.
+// Package cli holds the commands that storm an origin: run, gate, compare, report, scenarios, and help on exit codes. It turns
+// flags into calls and results into text; the work is done in the packages it calls.
 package cli
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"path/filepath"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -24,6 +28,19 @@ func exitCodes() *cobra.Command {
 		long += fmt.Sprintf("\n  %3d  %s", int(c), c)
 	}
 	return &cobra.Command{Use: "exit-codes", Short: "what the exit codes mean", Long: long}
+}
+
+// runFolder is where what is carried out now goes if nobody says. Milliseconds, so that what is begun together (in a script, in CI)
+// does not meet in one folder.
+func runFolder(name string) string {
+	return filepath.Join("runs", time.Now().Format("20060102-150405.000")+"-"+name)
+}
+
+// writeJSON writes v for programs, indented since people look at it, too.
+func writeJSON(out io.Writer, v any) error {
+	e := json.NewEncoder(out)
+	e.SetIndent("", "  ")
+	return e.Encode(v)
 }
 
 func usagef(format string, a ...any) error {

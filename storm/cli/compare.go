@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 
@@ -36,9 +35,7 @@ Exit codes: 0 compared, whatever was found; 94 not comparable; 2 a folder that c
 				return &verdict.Error{Err: err, Code: verdict.Invalid}
 			}
 			if asJSON {
-				e := json.NewEncoder(c.OutOrStdout())
-				e.SetIndent("", "  ")
-				err = e.Encode(found)
+				err = writeJSON(c.OutOrStdout(), found)
 			} else {
 				_, err = fmt.Fprint(c.OutOrStdout(), reports.CompareTable(found))
 			}

@@ -3,7 +3,6 @@ package cli
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -12,7 +11,6 @@ import (
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -146,11 +144,6 @@ func gateOnce(c *cobra.Command, f gateFlags, name string) error {
 	return nil
 }
 
-// runFolder is where what is carried out now goes if nobody says.
-func runFolder(name string) string {
-	return filepath.Join("runs", time.Now().Format("20060102-150405.000")+"-"+name)
-}
-
 // gateConfig turns flags into what stage needs.
 func (f gateFlags) gateConfig(c *cobra.Command, name string) (stage.GateConfig, error) {
 	var cfg stage.GateConfig
@@ -271,9 +264,7 @@ func sayGate(c *cobra.Command, f gateFlags, dir string, res gate.Results) error 
 	}
 	out := c.OutOrStdout()
 	if f.json {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(res)
+		return writeJSON(out, res)
 	}
 	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", res.Sentence, reports.GateTable(res), filepath.Join(dir, reports.GatePage))
 	return err

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -89,7 +88,7 @@ func (f *runFlags) common(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.set, "set", nil, "override a value of the scenario, such as readers.edges=80; may be repeated")
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same requests")
 	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
-	s.BoolVar(&f.json, "json", false, "print results.json instead of the table")
+	s.BoolVar(&f.json, "json", false, "print the results as JSON instead of the table")
 	s.BoolVar(&f.noCeiling, "no-ceiling", false, "do not look first for what the driver can do at most, which takes a second")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
 	s.BoolVar(&f.verbose, "verbose", false, "log more, to stderr")
@@ -272,7 +271,6 @@ func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 	}
 	show := newDisplay(c.ErrOrStderr())
 	cfg.Progress = show.progress
-	// Milliseconds, so that runs that are begun together (in a script, in CI) do not meet in one folder.
 	cfg.Out = cmp.Or(f.out, runFolder(cfg.Scenario.Name))
 	folder, err := record.Create(cfg.Out)
 	if err != nil {
@@ -316,9 +314,7 @@ func reportOf(run *record.Run) reports.Run {
 
 func say(out io.Writer, asJSON bool, dir string, results record.Results) error {
 	if asJSON {
-		e := json.NewEncoder(out)
-		e.SetIndent("", "  ")
-		return e.Encode(results)
+		return writeJSON(out, results)
 	}
 	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", results.Sentence, reports.Table(results), filepath.Join(dir, "report.html"))
 	return err

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 
@@ -92,7 +91,7 @@ func runSearch(c *cobra.Command, f runFlags, name string) error {
 	}
 	show := newDisplay(c.ErrOrStderr())
 	cfg.Progress = show.progress
-	out := cmp.Or(f.out, filepath.Join("runs", time.Now().Format("20060102-150405.000")+"-"+cfg.Scenario.Name+"-search"))
+	out := cmp.Or(f.out, runFolder(cfg.Scenario.Name+"-search"))
 	folder, err := record.Create(out)
 	if err != nil {
 		return usagef("--out: %w", err)

@@ -24,6 +24,7 @@ func gateSelfTest(c *cobra.Command, f gateFlags, name string) error {
 		return err
 	}
 	cfg.Base.Name, cfg.Head.Name = "this program", "this program"
+	out := cmp.Or(f.out, runFolder("gate-self-test"))
 	var wrong []string
 	for _, trial := range []struct {
 		what string
@@ -35,7 +36,7 @@ func gateSelfTest(c *cobra.Command, f gateFlags, name string) error {
 		{"same", 0, func(o gate.Outcome) bool { return o == gate.Outcome(gate.Pass) || o == gate.Outcome(gate.Inconclusive) }, "not be regress"},
 	} {
 		cfg.Slow = trial.slow
-		dir := cmp.Or(f.out, runFolder("gate-self-test")) + "-" + trial.what
+		dir := out + "-" + trial.what
 		res, err := oneGate(c, cfg, dir)
 		if err != nil {
 			return err
