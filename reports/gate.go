@@ -12,9 +12,6 @@ import (
 	"origin-storm/storm/verdict/gate"
 )
 
-// GatePage is the page of a gate's folder.
-const GatePage = "report.html"
-
 // WriteGate draws the report of a gate into the folder dir, which must exist: report.html, summary.md, junit.xml, and in the
 // benchmark format bench.txt with both sides and base.txt and head.txt with one each. As with Write, all are drawn before the
 // first is written.
@@ -33,7 +30,7 @@ func WriteGate(dir string, res gate.Results, quads []gate.Quad) error {
 		name string
 		make func(io.Writer) error
 	}{
-		{GatePage, func(w io.Writer) error {
+		{Page, func(w io.Writer) error {
 			return writePage(w, gateSource, drawn, func(plates []plate) any {
 				return struct {
 					gatePage

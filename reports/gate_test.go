@@ -81,7 +81,7 @@ func TestWriteGate(t *testing.T) {
 		return string(b)
 	}
 	for name, want := range map[string][]string{
-		GatePage:     {"<svg", "git main", "write p50", "regress", "Pebble", "after 12 quads", "a note", "2 × shared", "61.4 s"},
+		Page:         {"<svg", "git main", "write p50", "regress", "Pebble", "after 12 quads", "a note", "2 × shared", "61.4 s"},
 		"summary.md": {"## Gate: regress", "✗ regress", "A change", "git main"},
 	} {
 		for _, text := range want {
@@ -93,7 +93,7 @@ func TestWriteGate(t *testing.T) {
 			}
 		}
 	}
-	if page := read(GatePage); strings.Contains(page, "src=") || strings.Contains(page, "<link") {
+	if page := read(Page); strings.Contains(page, "src=") || strings.Contains(page, "<link") {
 		t.Error("the page fetches something")
 	}
 	if err := xml.Unmarshal([]byte(read("junit.xml")), new(struct{})); err != nil {

@@ -1,6 +1,6 @@
-// Package reports draws a run: plots, a page that stands alone, Markdown, JUnit, benchmark text and the table that ends a run.
-// It only draws. What it is given is the truth: it measures nothing, judges nothing and knows no clock, so that the same run
-// always gives the same files.
+// Package reports draws what a run, a gate or a search has found: plots, a page that stands alone, Markdown, JUnit, benchmark
+// text; and the tables that a terminal gets, that of a comparison too. It only draws. What it is given is the truth: it measures
+// nothing, judges nothing and knows no clock, so that the same results always give the same files.
 package reports
 
 import (
@@ -11,6 +11,9 @@ import (
 
 	"origin-storm/storm/record"
 )
+
+// Page is the name of the page in whatever folder a report is drawn into.
+const Page = "report.html"
 
 // Run is what a report is drawn from: the contents of a run folder.
 type Run struct {
@@ -70,7 +73,7 @@ func documents(run Run, figs []figure) ([]file, error) {
 		name string
 		make func(*bytes.Buffer) error
 	}{
-		{"report.html", func(w *bytes.Buffer) error { return writeHTML(w, p, drawn) }},
+		{Page, func(w *bytes.Buffer) error { return writeHTML(w, p, drawn) }},
 		{"report.md", func(w *bytes.Buffer) error { return writeMarkdown(w, p, drawn) }},
 		{"junit.xml", func(w *bytes.Buffer) error { return writeJUnit(w, run.Results) }},
 		{"bench.txt", func(w *bytes.Buffer) error { return writeBench(w, run.Results) }},

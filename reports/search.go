@@ -51,7 +51,7 @@ func WriteSearch(dir string, r search.Results) error {
 	markdownGrid(&b, searchPoints(r, func(folder string) string {
 		return fmt.Sprintf("[%s](%s/report.md)", filepath.Base(folder), filepath.ToSlash(folder))
 	}))
-	for _, f := range []file{{"frontier.svg", svg}, {"frontier.png", png}, {"report.html", page.Bytes()}, {"report.md", []byte(b.String())}} {
+	for _, f := range []file{{"frontier.svg", svg}, {"frontier.png", png}, {Page, page.Bytes()}, {"report.md", []byte(b.String())}} {
 		if err := replace(filepath.Join(dir, f.name), f.data); err != nil {
 			return fmt.Errorf("reports: writing %s: %w", f.name, err)
 		}

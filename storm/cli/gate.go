@@ -266,7 +266,7 @@ func sayGate(c *cobra.Command, f gateFlags, dir string, res gate.Results) error 
 	if f.json {
 		return writeJSON(out, res)
 	}
-	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", res.Sentence, reports.GateTable(res), filepath.Join(dir, reports.GatePage))
+	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", res.Sentence, reports.GateTable(res), filepath.Join(dir, reports.Page))
 	return err
 }
 

@@ -316,7 +316,7 @@ func say(out io.Writer, asJSON bool, dir string, results record.Results) error {
 	if asJSON {
 		return writeJSON(out, results)
 	}
-	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", results.Sentence, reports.Table(results), filepath.Join(dir, "report.html"))
+	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", results.Sentence, reports.Table(results), filepath.Join(dir, reports.Page))
 	return err
 }
 

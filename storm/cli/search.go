@@ -114,7 +114,7 @@ func runSearch(c *cobra.Command, f runFlags, name string) error {
 	if f.json {
 		err = r.Encode(c.OutOrStdout())
 	} else {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n%sreport: %s\n", r.Sentence, evidence(r), filepath.Join(dir, "report.html"))
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n%sreport: %s\n", r.Sentence, evidence(r), filepath.Join(dir, reports.Page))
 	}
 	if err != nil {
 		return err
