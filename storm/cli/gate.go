@@ -26,13 +26,13 @@ import (
 // gateFlags are the flags of `gate`.
 type gateFlags struct {
 	runFlags
-	base, head   sideFlags
-	baseRef      string
-	strict, self bool
-	block        int
-	effect       float64
-	alpha, beta  float64
-	looks        []int
+	base, head  sideFlags
+	baseRef     string
+	self        bool
+	block       int
+	effect      float64
+	alpha, beta float64
+	looks       []int
 }
 
 // sideFlags are the flags that one side has for itself.
@@ -185,7 +185,7 @@ func (f gateFlags) gateConfig(c *cobra.Command, name string) (stage.GateConfig, 
 		return cfg, usagef("base and head would not be under the same load: %s differs; --base-set and --head-set may change origin and backends alone", what)
 	}
 	cfg.Rules = gate.Config{Alpha: f.alpha, Beta: f.beta, Looks: f.looks}
-	cfg.Block, cfg.Effect, cfg.Strict = f.block, f.effect, f.strict
+	cfg.Block, cfg.Effect = f.block, f.effect
 	return cfg, nil
 }
 

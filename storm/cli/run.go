@@ -271,8 +271,7 @@ func runOne(c *cobra.Command, f runFlags, cfg stage.Config) error {
 	}
 	show := newDisplay(c.ErrOrStderr())
 	cfg.Progress = show.progress
-	cfg.Out = cmp.Or(f.out, runFolder(cfg.Scenario.Name))
-	folder, err := record.Create(cfg.Out)
+	folder, err := record.Create(cmp.Or(f.out, runFolder(cfg.Scenario.Name)))
 	if err != nil {
 		return usagef("--out: %w", err)
 	}

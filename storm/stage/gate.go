@@ -23,7 +23,7 @@ import (
 
 // GateConfig says what a gate compares, and by which rules.
 type GateConfig struct {
-	// Config is what both sides have in common. Its Scenario, Program, Target, Out and Finish are not used.
+	// Config is what both sides have in common. Its Scenario, Program, Target and Finish are not used.
 	Config
 	Base, Head Side
 	// Rules are those of the decision. Their Seed is Config's; without Metrics they are writes' and, with readers, reads' p50 and
@@ -37,8 +37,6 @@ type GateConfig struct {
 	Slow float64
 	// Record measures so many quads and decides nothing; 0: decides.
 	Record int
-	// Strict is Results'.
-	Strict bool
 	// Draw draws the report into the folder and commits it, as Config.Finish does for a run; nil leaves the folder to the caller.
 	Draw func(gate.Results, []gate.Quad) error
 }

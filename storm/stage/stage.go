@@ -39,14 +39,13 @@ type Config struct {
 	Command []string
 	// Program starts the program whose origin processes are measured, as Command does; nil: Command's.
 	Program []string
-	// Strict takes no uncertain threshold for an answer.
+	// Strict takes nothing uncertain for an answer: neither a threshold whose limit lies in the figure's interval, nor a gate that
+	// could not tell.
 	Strict bool
 	// CommandLine is how the run was asked for, for the report.
 	CommandLine string
-	// Out is where the run folder goes.
-	Out      string
-	Progress func(Progress) // nil for nobody
-	Log      *slog.Logger   // nil discards
+	Progress    func(Progress) // nil for nobody
+	Log         *slog.Logger   // nil discards
 	// Finish draws the report into the run folder and commits it, once all the rest is in it. Should this process be killed
 	// before it has returned, the folder is left, as Folder.Crashed names it, with what was recorded for Recover to read, or goes with
 	// everything else if that is nothing. Nil leaves the folder to the caller.
@@ -152,7 +151,7 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	r.windows, r.aborted = plan.Windows(r.scenario), nil
 	r.total = r.windows[len(r.windows)-1].To
 	res = record.Results{
-		Schema: 1, Scenario: r.scenario.Name, About: r.scenario.About, Seed: r.cfg.Seed, Mode: "live", Started: time.Now().UTC(),
+		Schema: record.Schema, Scenario: r.scenario.Name, About: r.scenario.About, Seed: r.cfg.Seed, Mode: "live", Started: time.Now().UTC(),
 		SegmentMS: milliseconds(r.scenario.Event.Segment.Duration()), DelayMS: milliseconds(r.scenario.Event.PublishDelay),
 		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Doubts: []string{}, Thresholds: []record.Threshold{},
 	}

@@ -64,7 +64,7 @@ func carry(t *testing.T, ctx context.Context, s scenarios.Scenario, change func(
 		t.Fatal(err)
 	}
 	cfg := stage.Config{
-		Scenario: s, Seed: 7, Servers: servers.Embedded, Command: []string{program}, Out: out,
+		Scenario: s, Seed: 7, Servers: servers.Embedded, Command: []string{program},
 		Progress: func(p stage.Progress) { t.Log(p.Text, p.Backend, p.Phase, p.Elapsed) },
 	}
 	if change != nil {
