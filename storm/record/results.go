@@ -268,7 +268,7 @@ type Stolen struct {
 type Event struct {
 	At      float64 `json:"at_s"` // since the backend's run began
 	Backend string  `json:"backend"`
-	Kind    string  `json:"kind"` // fault | fault-end | fault-failed | death | warning | window
+	Kind    string  `json:"kind"` // fault | fault-end | fault-failed | death | abort | warning | window
 	Text    string  `json:"text"`
 }
 

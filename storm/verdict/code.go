@@ -61,7 +61,7 @@ func (c Code) String() string {
 	case Regressed:
 		return "a gate found a change for the worse that matters"
 	case Inconclusive:
-		return "a gate with --strict could not tell; without --strict that is 0"
+		return "--strict alone: a gate could not tell, or a threshold of a run holds and its limit lies in the figure's interval"
 	}
 	return fmt.Sprintf("unknown code %d", int(c))
 }
