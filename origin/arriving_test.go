@@ -507,7 +507,7 @@ func TestArrivingUnderFaults(t *testing.T) {
 						r := receive(t.Context(), o, "GET", fmt.Sprintf("/ev/r%d/init.mp4", i), most, 0, header...)
 						want := bodies[i][from:]
 						switch {
-						case r.status == 503:
+						case r.status == 503, r.status == 504: // refused, or the store was too slow
 						case r.err != nil: // the header of a range may not have come
 							cut.Add(1)
 							if !bytes.HasPrefix(want, r.body) || len(r.body) == len(want) {
