@@ -9,7 +9,8 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"net/http/httptest"
+	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"slices"
@@ -31,12 +32,19 @@ const NullCommand = "null"
 
 // Null serves live.Null, writes where as one line to out, and ends with in.
 func Null(in io.Reader, out io.Writer) error {
-	srv := httptest.NewServer(live.Null())
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("stage: a target that does nothing: %w", err)
+	}
+	srv := &http.Server{Handler: live.Null()}
+	var served sync.WaitGroup
+	served.Go(func() { _ = srv.Serve(l) }) // until Close; who asks notices an earlier end
+	defer served.Wait()
 	defer srv.Close()
-	if _, err := fmt.Fprintln(out, srv.URL); err != nil {
+	if _, err := fmt.Fprintf(out, "http://%s\n", l.Addr()); err != nil {
 		return err
 	}
-	_, err := io.Copy(io.Discard, in)
+	_, err = io.Copy(io.Discard, in)
 	return err
 }
 
