@@ -176,11 +176,7 @@ func (c *contest) hold(ctx context.Context, g *rig) error {
 		side := &c.sides[i]
 		side.arm.Name = gate.Side(i).String()
 		side.m = &measurement{run: side.run, arm: side.arm, account: &c.account}
-		begin := ": bringing up the origin"
-		if side.run.cfg.Target != nil {
-			begin = ": knocking at the origin"
-		}
-		g.cfg.Progress(Progress{Text: fmt.Sprintf("%s%s (%s)", side.arm.Name, begin, side.sum.Name)})
+		g.cfg.Progress(Progress{Text: fmt.Sprintf("%s: %s (%s)", side.arm.Name, side.run.cfg.approach(), side.sum.Name)})
 		if i == 0 {
 			side.events = side.m.liveEvents(time.Now())
 		} else {

@@ -24,9 +24,9 @@ type journalHead struct {
 	Start   time.Time      `json:"start"`
 }
 
-// begin opens the journal of the backend that is measured: what is recorded is kept on disk from then on. A disk that takes none is
+// openJournal opens the journal of the backend that is measured: what is recorded is kept on disk from then on. A disk that takes none is
 // no reason to stop: it will be one when the results are to be written, if it still is.
-func (m *measurement) begin(j job, target *Target) {
+func (m *measurement) openJournal(j job, target *Target) {
 	if m.cfg.Finish == nil {
 		return // the folder's owner looks after it
 	}
@@ -55,8 +55,7 @@ func (m *measurement) keep(part *record.Recording) error {
 	return m.recording.Merge(part)
 }
 
-// end closes the journal.
-func (m *measurement) end() {
+func (m *measurement) closeJournal() {
 	m.writing.Lock()
 	defer m.writing.Unlock()
 	if m.journal != nil {

@@ -65,11 +65,7 @@ func (m *measurement) liveEvents(now time.Time) []config.Event {
 
 // measure brings the arm up, measures it and takes it down.
 func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
-	begin := ": bringing up the origin"
-	if m.cfg.Target != nil {
-		begin = ": knocking at the origin"
-	}
-	m.cfg.Progress(Progress{Text: m.arm.Name + begin})
+	m.cfg.Progress(Progress{Text: m.arm.Name + ": " + m.cfg.approach()})
 	events := m.liveEvents(time.Now())
 	target, err := m.arm.Up(ctx, events, func(kind, text string) { m.note(m.arm.Name, kind, m.elapsed(), text) })
 	if err != nil {
@@ -222,8 +218,8 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 	m.mu.Unlock()
 	c := recordingConfig(m.scenario, j)
 	m.recording = record.New(c)
-	m.begin(j, target)
-	defer m.end()
+	m.openJournal(j, target)
+	defer m.closeJournal()
 	for _, w := range m.windows {
 		m.note(m.arm.Name, "window", w.From, w.Name)
 	}

@@ -91,7 +91,7 @@ func Search(ctx context.Context, cfg Config, c SearchConfig, folder *record.Fold
 	}
 	res.Sentence = res.Say()
 	res.Environment = g.environment(nil)
-	err = errors.Join(base.begin(), folder.Events(g.noted()), folder.Write(search.File, res.Encode))
+	err = errors.Join(base.writeScenario(), folder.Events(g.noted()), folder.Write(search.File, res.Encode))
 	if err != nil || c.Finish == nil {
 		return res, err
 	}

@@ -155,7 +155,7 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 		SegmentMS: milliseconds(r.scenario.Event.Segment.Duration()), DelayMS: milliseconds(r.scenario.Event.PublishDelay),
 		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Doubts: []string{}, Thresholds: []record.Threshold{},
 	}
-	if err := r.begin(); err != nil {
+	if err := r.writeScenario(); err != nil { // before anything is measured, for Recover
 		return res, err
 	}
 	if !r.cfg.NoCeiling {
@@ -205,8 +205,8 @@ func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	return res, r.cfg.Finish(res)
 }
 
-// begin writes what is known before anything is measured.
-func (r *run) begin() error {
+// writeScenario puts the scenario into the folder, as it is run.
+func (r *run) writeScenario() error {
 	text, err := r.scenario.Marshal()
 	if err != nil {
 		return fmt.Errorf("stage: %w", err)
@@ -232,17 +232,20 @@ func (r *run) arms() (arms []Arm) {
 
 // write puts what was found into the folder.
 func (r *run) write(res *record.Results, recordings []*record.Recording, events []record.Event) error {
-	text, err := r.scenario.Marshal()
-	if err != nil {
-		return fmt.Errorf("stage: %w", err)
-	}
 	return errors.Join(
-		r.folder.Scenario(text),
 		r.folder.Events(events),
 		r.folder.Recordings(res.Started, recordings...),
 		r.folder.Environment(res.Environment),
 		r.folder.Results(res),
 	)
+}
+
+// approach says what is done first with an arm.
+func (c Config) approach() string {
+	if c.Target != nil {
+		return "knocking at the origin"
+	}
+	return "bringing up the origin"
 }
 
 // program is what starts the origin's processes.
