@@ -118,7 +118,8 @@ func (x *Executor) Stats() Stats {
 var errTooMany = errors.New("live: too many requests on their way")
 
 // Execute carries p out. When ctx ends it sends nothing more, gives what is on its way Config.Grace to be answered, and
-// returns ctx's cause; it returns p.Err's if the requests ended early. Faults whose time had come are undone before it returns. It must not be called twice at a time.
+// returns ctx's cause; it returns p.Err's if the requests ended early. Faults whose time had come are undone before it returns.
+// It must not be called twice at a time.
 func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder) error {
 	wire, hangUp := context.WithCancel(context.WithoutCancel(ctx))
 	defer hangUp()
