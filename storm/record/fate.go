@@ -115,7 +115,7 @@ func (f *fates) found(s *storm.Sample, kind string, id segment.ID, is mark, what
 
 func newFates() fates {
 	return fates{most: mostFates, number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}, known: map[string]int32{"": 0},
-		order: &order{of: map[reading]*served{}}, offenders: offenders{}}
+		order: newOrder(), offenders: offenders{}}
 }
 
 func (f *fates) name(id segment.ID) int32 {

@@ -2,9 +2,9 @@ package record
 
 import (
 	"cmp"
-	"encoding/binary"
 	"fmt"
 	"hash/fnv"
+	"hash/maphash"
 	"strings"
 	"time"
 
@@ -20,10 +20,13 @@ import (
 // answered first. Requests for one copy by its ETag say nothing. The last answers alone are remembered, so many of all readers
 // together: a step back behind them is not seen.
 type order struct {
+	seed maphash.Seed
 	of   map[reading]*served
 	ring []reading // the keys of of, in order of arrival
 	next int       // the oldest, once ring is full
 }
+
+func newOrder() *order { return &order{seed: maphash.MakeSeed(), of: map[reading]*served{}} }
 
 // remembered is how many answers an order remembers: a few MB.
 const remembered = 1 << 16
@@ -31,14 +34,11 @@ const remembered = 1 << 16
 // reading is one reader's view of one name, as a hash of both.
 type reading uint64
 
-func readingOf(s *storm.Sample) reading {
-	h := fnv.New64a()
-	for _, name := range [...]string{s.From, s.ID.Event, s.ID.Rendition} {
-		h.Write([]byte(name))
-		h.Write([]byte{0})
-	}
-	h.Write(binary.BigEndian.AppendUint64(nil, uint64(s.ID.Number)))
-	return reading(h.Sum64())
+func (o *order) reading(s *storm.Sample) reading {
+	return reading(maphash.Comparable(o.seed, struct {
+		from, event, rendition string
+		number                 int64
+	}{s.From, s.ID.Event, s.ID.Rendition, s.ID.Number}))
 }
 
 // served is what a reader was given under a name.
@@ -51,7 +51,7 @@ type served struct {
 // answered notes the answer s and returns how it took its reader back; empty if it did not. kept says that the segment must still
 // be there.
 func (o *order) answered(s *storm.Sample, kept bool) string {
-	r, tag := readingOf(s), tagOf(cmp.Or(s.ETag, s.Pipeline))
+	r, tag := o.reading(s), tagOf(cmp.Or(s.ETag, s.Pipeline))
 	was, known := o.of[r]
 	switch {
 	case known && s.Sent < was.done:
