@@ -184,6 +184,11 @@ func (f gateFlags) gateConfig(c *cobra.Command, name string) (stage.GateConfig, 
 	if what := loads(cfg.Base.Scenario, cfg.Head.Scenario); what != "" {
 		return cfg, usagef("base and head would not be under the same load: %s differs; --base-set and --head-set may change origin and backends alone", what)
 	}
+	for flag, v := range map[string]float64{"effect": f.effect, "alpha": f.alpha, "beta": f.beta} {
+		if !(v > 0) {
+			return cfg, usagef("--%s %v: want a part above 0", flag, v)
+		}
+	}
 	cfg.Rules = gate.Config{Alpha: f.alpha, Beta: f.beta, Looks: f.looks}
 	cfg.Block, cfg.Effect = f.block, f.effect
 	return cfg, nil

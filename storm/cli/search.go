@@ -51,6 +51,9 @@ func parseSearch(text string, within float64) (c stage.SearchConfig, err error) 
 			digits = max(digits, len(fraction))
 		}
 	}
+	if !(within > 0) {
+		return c, usagef("--within %v: want a part above 0, such as 0.1", within)
+	}
 	c.Unit, c.Within = unit, within
 	c.Grain = 1 / math.Pow10(digits) // as finely as it was asked for
 	if _, err := search.New(c.Config); err != nil {

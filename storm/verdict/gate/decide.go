@@ -248,7 +248,7 @@ func (e estimate) finding(holm float64, d Decision) Finding {
 	case holm <= d.AlphaNow:
 		f.Reason = "worse by " + e.said(e.center) + ", but base differs from itself by " + e.said(e.floor)
 	default:
-		f.Reason = "neither equal nor worse beyond doubt: worse by " + e.said(e.center) + e.between()
+		f.Reason = "neither equal nor worse beyond doubt: " + e.moved() + e.between()
 	}
 	return f
 }
@@ -259,6 +259,14 @@ func (e estimate) said(effect float64) string {
 		return strings.TrimSpace(fmt.Sprintf("%.3g %s", effect, e.Unit))
 	}
 	return fmt.Sprintf("%.1f %%", 100*e.worse(effect))
+}
+
+// moved says which way the estimate went.
+func (e estimate) moved() string {
+	if e.center < 0 {
+		return "better by " + e.said(-e.center)
+	}
+	return "worse by " + e.said(e.center)
 }
 
 // between writes the interval, if there is one.
