@@ -61,7 +61,7 @@ func gateSelfTest(c *cobra.Command, f gateFlags, name string) error {
 	return nil
 }
 
-// trialsCommand measures the gate itself: how often it goes red on nothing, and on a slowdown. It makes the tables of
+// trialsCommand measures the gate itself: how often it goes red on nothing, and on a slowdown: the live trials of
 // docs/accuracy.md.
 func trialsCommand() *cobra.Command {
 	var f gateFlags
