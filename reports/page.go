@@ -94,7 +94,7 @@ func newPage(run Run) page {
 	for _, b := range r.Backends {
 		if s := b.Stolen; s != nil {
 			p.Environment.Rows = append(p.Environment.Rows, []string{"taken by others, " + b.Name,
-				fmt.Sprintf("%s %% of the processors by other processes and the kernel, %s %% by the hypervisor", number(100*s.Others), number(100*s.Hypervisor))})
+				fmt.Sprintf("%s %% of the processors by other processes and the kernel, %s %% by the hypervisor; %s of them were free", number(100*s.Others), number(100*s.Hypervisor), number(s.Free))})
 		}
 	}
 	return p

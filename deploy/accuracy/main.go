@@ -18,6 +18,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"syscall"
 	"time"
 
 	"origin-storm/origin/segment"
@@ -26,6 +27,7 @@ import (
 	"origin-storm/storm/client"
 	"origin-storm/storm/live"
 	"origin-storm/storm/record"
+	"origin-storm/storm/stage"
 	"origin-storm/storm/stormtest"
 	"origin-storm/storm/verdict"
 )
@@ -137,11 +139,13 @@ type row struct {
 // target is a serve process of this program.
 type target struct {
 	url  string
+	pid  int // and process group
 	stop func()
 }
 
 func newTarget(program string) (*target, error) {
 	cmd := exec.Command(program, "serve")
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.Stderr = os.Stderr
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -163,7 +167,7 @@ func newTarget(program string) (*target, error) {
 		stop()
 		return nil, fmt.Errorf("the target does not say where it is: %w", err)
 	}
-	return &target{strings.TrimSpace(line), stop}, nil
+	return &target{strings.TrimSpace(line), cmd.Process.Pid, stop}, nil
 }
 
 // ours runs this project's driver as so many processes of program, which is this one, and judges as a run is judged. most bounds
@@ -174,8 +178,10 @@ func ours(program, name string, drivers, most int) (row, record.Results, error) 
 		return row{}, record.Results{}, err
 	}
 	defer t.stop()
+	watched := stage.Watch(func() map[string][]int { return map[string][]int{"serve": {t.pid}} })
 	start := time.Now().Add(time.Second)
 	all := record.New(recording())
+	var driver time.Duration // processor time of all driver processes
 	errs := make([]error, drivers)
 	var mu sync.Mutex // guards all
 	var wg sync.WaitGroup
@@ -195,6 +201,7 @@ func ours(program, name string, drivers, most int) (row, record.Results, error) 
 			}
 			mu.Lock()
 			defer mu.Unlock()
+			driver += cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
 			errs[i] = all.Merge(part)
 		})
 	}
@@ -204,8 +211,9 @@ func ours(program, name string, drivers, most int) (row, record.Results, error) 
 			return row{}, record.Results{}, err
 		}
 	}
-	lag := all.Lag()
-	res := record.Results{Backends: []record.Backend{all.Backend()}, Driver: record.Driver{LagP99: lag.P99, Dropped: all.Dropped()}}
+	lag, b := all.Lag(), all.Backend()
+	_, b.Stolen = watched(driver)
+	res := record.Results{Backends: []record.Backend{b}, Driver: record.Driver{LagP99: lag.P99, Dropped: all.Dropped()}}
 	verdict.Judge(&res, verdict.Conditions{})
 	op := res.Backends[0].Phases[0].Operations[0]
 	r := row{name: name, p50: inSeconds(op.Response.P50), p95: inSeconds(op.Response.P95), p99: inSeconds(op.Response.P99), sent: op.Count,

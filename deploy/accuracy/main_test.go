@@ -31,8 +31,13 @@ func TestStallOverLoopback(t *testing.T) {
 		t.Fatalf("no lag: %+v", op.Lag)
 	}
 	// The target's own process stands on the same machine and shows no lag: what it loses when 700 requests wake at once is told by
-	// how late the driver is meanwhile, which are fewer requests than p99 looks at.
+	// how late the driver is meanwhile, which are fewer requests than p99 looks at, and by what others had of the processors.
 	fit := *op.Lag.P99 <= 1 && *op.Lag.P999 <= 15
+	stolen := res.Backends[0].Stolen
+	if stolen == nil {
+		t.Fatal("it is not known what others took of the processors")
+	}
+	t.Logf("others took %.0f %% of the processors, %.2f were free, work took %.2f times as long; p50 %.2f ms", 100*stolen.Part(), stolen.Free, stolen.Stretch, *op.Response.P50)
 	for _, f := range []struct {
 		name   string
 		got    *float64
@@ -44,12 +49,12 @@ func TestStallOverLoopback(t *testing.T) {
 	} {
 		truth := float64(f.truth.Milliseconds())
 		switch {
-		case f.got == nil && *op.Lag.Max <= 5:
+		case f.got == nil && *op.Lag.Max <= 5 && stolen.Free >= 1:
 			t.Errorf("%s is null though no request was late by more than %.2f ms: %s", f.name, *op.Lag.Max, op.Response.Note)
-		case f.got == nil && !strings.Contains(op.Response.Note, "lag"):
-			t.Errorf("%s is null, and the note is %q, want the lag", f.name, op.Response.Note)
+		case f.got == nil && !strings.Contains(op.Response.Note, "lag") && !strings.Contains(op.Response.Note, "other work"):
+			t.Errorf("%s is null, and the note is %q, want the lag or other work", f.name, op.Response.Note)
 		case f.got == nil:
-			t.Logf("%s is null, as it should be with a lag p99 of %.1f ms", f.name, *op.Lag.P99)
+			t.Logf("%s is null, as it should be: %s", f.name, op.Response.Note)
 		case *f.got < truth:
 			t.Errorf("%s = %.1f ms, less than the %.1f ms that it is at least", f.name, *f.got, truth)
 		case fit && *f.got > truth*(1+f.within):

@@ -9,14 +9,17 @@ import (
 	"time"
 )
 
-// GroupTimes returns the processor time, in user and in system mode, that the processes of each process group have taken since they
-// were started; what ended before is not in it. Linux only.
-func GroupTimes() (map[int]time.Duration, error) {
+// Use is what processes have had of the machine's processors, and for how long their threads, taken together, could have run and had none.
+type Use struct{ Took, Waited time.Duration }
+
+// GroupTimes returns what the processes of each process group have had of the processors, in user and in system mode, since they were
+// started; what ended before is not in it. Waited is 0 where the kernel does not count it (CONFIG_SCHED_INFO). Linux only.
+func GroupTimes() (map[int]Use, error) {
 	files, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil || len(files) == 0 {
 		return nil, fmt.Errorf("servers: processor times: no processes in /proc: %w", os.ErrNotExist)
 	}
-	times := map[int]time.Duration{}
+	times := map[int]Use{}
 	for _, file := range files {
 		stat, err := os.ReadFile(file)
 		if err != nil {
@@ -26,7 +29,8 @@ func GroupTimes() (map[int]time.Duration, error) {
 		if err != nil {
 			return nil, fmt.Errorf("servers: processor times: %s: %w", file, err)
 		}
-		times[group] += took
+		u := times[group]
+		times[group] = Use{u.Took + took, u.Waited + waited(filepath.Dir(file))}
 	}
 	return times, nil
 }
@@ -50,4 +54,25 @@ func groupTime(stat string) (group int, took time.Duration, err error) {
 		took += time.Duration(ticks) * time.Second / hertz
 	}
 	return group, took, nil
+}
+
+// waited adds up what the threads of the process in a directory of /proc have waited for a processor: the second field of
+// /proc/PID/task/TID/schedstat, in nanoseconds (Documentation/scheduler/sched-stats.rst of Linux).
+func waited(process string) (sum time.Duration) {
+	threads, err := filepath.Glob(process + "/task/*/schedstat")
+	if err != nil {
+		return 0
+	}
+	for _, file := range threads {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			continue // it has ended meanwhile
+		}
+		if fields := strings.Fields(string(text)); len(fields) > 1 {
+			if ns, err := strconv.ParseInt(fields[1], 10, 64); err == nil {
+				sum += time.Duration(ns)
+			}
+		}
+	}
+	return sum
 }

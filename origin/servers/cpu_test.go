@@ -38,7 +38,7 @@ func TestGroupTimes(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if times[cmd.Process.Pid] >= 100*time.Millisecond {
+		if times[cmd.Process.Pid].Took >= 100*time.Millisecond {
 			return
 		}
 	}

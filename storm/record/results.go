@@ -262,7 +262,19 @@ type Ceiling struct {
 type Stolen struct {
 	Others     float64 `json:"others"`     // busy, but not with processes of the run; the kernel's own work counts among these
 	Hypervisor float64 `json:"hypervisor"` // wanted, and given to other machines: steal time
+	// Free is how many processors had nothing to do, on average.
+	Free float64 `json:"free_processors"`
+	// Stretch is how many times as long the work of the processes that were measured took for it that others had the processors: 1 and, for
+	// each second that they worked, what they waited for a processor as far as others had it, and what the hypervisor took. 0 where that is
+	// not known.
+	Stretch float64 `json:"stretch"`
 }
+
+// Part is the part of the processors, 0 to 1, that went to others in one way or the other.
+func (s *Stolen) Part() float64 { return s.Others + s.Hypervisor }
+
+// Crowded is the part of the processors from which on others are said to have taken a lot.
+const Crowded = 0.1
 
 // Event is one line of events.ndjson: a fault, a failure or a warning, with its instant.
 type Event struct {

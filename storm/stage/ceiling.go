@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -194,50 +193,4 @@ func headroom(d *record.Driver, backends []record.Backend) {
 	if used := max(c.RequestsUsed, c.GbitUsed); used > crowded {
 		d.Notes = append(d.Notes, fmt.Sprintf("The load took %.0f %% of what this driver can do at most on this machine: spread it over more driver processes, or take a machine for it alone.", 100*used))
 	}
-}
-
-// machine is what the machine's processors have spent so far, in seconds.
-type machine struct{ all, busy, stolen float64 }
-
-// readMachine reads the first line of /proc/stat (proc_stat(5)).
-func readMachine(stat string) (m machine, ok bool) {
-	var user, nice, system, idle, wait, irq, softirq, steal uint64
-	if n, err := fmt.Sscanf(stat, "cpu %d %d %d %d %d %d %d %d", &user, &nice, &system, &idle, &wait, &irq, &softirq, &steal); n < 8 || err != nil {
-		return m, false
-	}
-	const hertz = 100 // USER_HZ, on every architecture that Go knows
-	seconds := func(n uint64) float64 { return float64(n) / hertz }
-	m.busy = seconds(user + nice + system + irq + softirq)
-	m.stolen = seconds(steal)
-	m.all = m.busy + m.stolen + seconds(idle+wait)
-	return m, true
-}
-
-func machineNow() (machine, bool) {
-	b, err := os.ReadFile("/proc/stat")
-	if err != nil {
-		return machine{}, false
-	}
-	return readMachine(string(b))
-}
-
-// stolen tells what others took of the processors between two looks in which the run's own processes took ours, by what they are, and
-// adds a note where that is a lot.
-func stolen(before, after machine, ours map[string]float64, backend string, d *record.Driver) *record.Stolen {
-	all := after.all - before.all
-	if all <= 0 || ours == nil {
-		return nil
-	}
-	var own float64
-	for _, what := range slices.Sorted(maps.Keys(ours)) {
-		own += ours[what]
-	}
-	s := &record.Stolen{
-		Others:     min(max((after.busy-before.busy-own)/all, 0), 1),
-		Hypervisor: min(max((after.stolen-before.stolen)/all, 0), 1),
-	}
-	if sum := s.Others + s.Hypervisor; sum > 0.1 {
-		d.Notes = append(d.Notes, fmt.Sprintf("%s: other processes and the hypervisor took %.0f %% of the machine's processors.", backend, 100*sum))
-	}
-	return s
 }

@@ -2,8 +2,9 @@ package stage
 
 import (
 	"math"
-	"strings"
+	"runtime"
 	"testing"
+	"time"
 
 	"origin-storm/storm/record"
 )
@@ -22,15 +23,21 @@ func TestReadMachine(t *testing.T) {
 	}
 }
 
-// TestStolen: of 100 processor seconds 70 were busy, 40 with the run's own, and 5 the hypervisor's.
+// TestStolen: of 100 processor seconds 70 were busy, 40 with the run's own of which 10 are measured, and 5 the hypervisor's. The measured
+// waited for 7 s, three sevenths of which were the others' doing.
 func TestStolen(t *testing.T) {
-	var d record.Driver
-	after := machine{all: 1100, busy: 570, stolen: 15}
-	s := stolen(machine{all: 1000, busy: 500, stolen: 10}, after, map[string]float64{"driver": 30, "serve": 10}, "embedded", &d)
-	if s == nil || math.Abs(s.Others-0.3) > 1e-9 || math.Abs(s.Hypervisor-0.05) > 1e-9 || len(d.Notes) != 1 || !strings.Contains(d.Notes[0], "35 %") {
-		t.Errorf("stolen = %+v, notes %q, want 30 %%, 5 %% and a note of 35 %%", s, d.Notes)
+	before, after := machine{all: 1000, busy: 500, stolen: 10}, machine{all: 1100, busy: 570, stolen: 15}
+	s := stolen(before, after, map[string]float64{"driver": 30, "serve": 10}, 7*time.Second)
+	if s == nil || math.Abs(s.Others-0.3) > 1e-9 || math.Abs(s.Hypervisor-0.05) > 1e-9 || math.Abs(s.Free-0.25*float64(runtime.NumCPU())) > 1e-9 {
+		t.Fatalf("stolen = %+v, want 30 %%, 5 %% and a quarter of the processors free", s)
 	}
-	if s := stolen(machine{}, after, nil, "", &d); s != nil {
+	if want := 1 + 0.7*3/7 + 5.0/70; math.Abs(s.Stretch-want) > 1e-9 {
+		t.Errorf("stretch = %v, want %v", s.Stretch, want)
+	}
+	if s := stolen(before, after, map[string]float64{"driver": 40}, 0); s.Stretch != 0 {
+		t.Errorf("stretch = %v where it is not known what was measured, want 0", s.Stretch)
+	}
+	if s := stolen(machine{}, after, nil, 0); s != nil {
 		t.Errorf("stolen of a run whose own processes are not known = %+v, want nothing", s)
 	}
 }

@@ -85,15 +85,13 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	if err != nil {
 		return nil, err
 	}
-	cpu, used, spent := cpuTime(), processorTimes(target), m.account.CPUSeconds
-	machineBefore, known := machineNow()
+	cpu, spent, watched := cpuTime(), m.account.CPUSeconds, Watch(target.Groups)
 	x, err := m.execute(ctx, target, events)
-	machineAfter, _ := machineNow()
 	if err != nil && ctx.Err() == nil {
 		return nil, err
 	}
 	m.account.CPUSeconds += (cpuTime() - cpu).Seconds()
-	taken := usage(used, processorTimes(target), m.account.CPUSeconds-spent)
+	taken, stolen := watched(time.Duration((m.account.CPUSeconds - spent) * float64(time.Second)))
 	after, err := counts(context.WithoutCancel(ctx), target)
 	if err != nil {
 		m.note(m.arm.Name, "warning", m.elapsed(), "the origin's counts could not be read at the end: "+err.Error())
@@ -102,8 +100,11 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 	b := m.result(target, x)
 	b.Notes = append(b.Notes, warmed...)
 	b.CPUSeconds = taken
-	if known && (m.cfg.Servers == Embedded || m.cfg.Servers == Native) { // what containers take is not known
-		b.Stolen = stolen(machineBefore, machineAfter, taken, b.Name, m.account)
+	if stolen != nil && (m.cfg.Servers == Embedded || m.cfg.Servers == Native) { // what containers take is not known
+		b.Stolen = stolen
+		if part := stolen.Part(); part > record.Crowded {
+			m.account.Notes = append(m.account.Notes, fmt.Sprintf("%s: other processes and the hypervisor took %.0f %% of the machine's processors.", b.Name, 100*part))
+		}
 	}
 	if after != nil {
 		b.Cache = cacheFigures(before, after, b)

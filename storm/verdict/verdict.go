@@ -80,6 +80,7 @@ func Broken(ts []scenarios.Threshold, b record.Backend, copies []record.Copy, at
 // what is left; Verdict, Sentence and Reasons are set. r must be complete otherwise. Judging twice changes nothing.
 func Judge(r *record.Results, c Conditions) {
 	forget(r)
+	discount(r)
 	r.Thresholds = []record.Threshold{}
 	for _, t := range c.Thresholds {
 		r.Thresholds = append(r.Thresholds, evaluate(*r, c.Copies, t)...)
