@@ -187,19 +187,20 @@ func (u *uplift) serving(ctx context.Context, spawn *spawner) (addresses []strin
 // durable sets up the store that acknowledges writes.
 func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backend) error {
 	var profile cost.Profile
+	var charged string // by which the store process finds it: a published one's name, or a file
 	if u.be.Profile != scenarios.NoProfile {
 		var err error
 		if profile, err = profiles.Load(u.be.Profile); err != nil {
 			return err
 		}
-		cfg.Whole = profile.Whole
+		charged, cfg.Whole = u.be.Profile, profile.Whole
 	}
 	host := config.Node{Role: config.Store, Host: config.Host{Seed: u.seed, Faults: u.faultsAt(scenarios.OfStore)}}
 	switch u.be.Store {
 	case scenarios.Embedded:
 		host.Host.Listen = "127.0.0.1:0"
 		host.Host.Stores = []config.HostedStore{{
-			Name: "segments", Store: config.StoreAt{Kind: "pebble", Dir: filepath.Join(spawn.dir, "pebble")}, Profile: profile.Name,
+			Name: "segments", Store: config.StoreAt{Kind: "pebble", Dir: filepath.Join(spawn.dir, "pebble")}, Profile: charged,
 		}}
 		u.facts.Servers = append(u.facts.Servers, "embedded store: Pebble, durable, in a process of its own")
 	case scenarios.S3:
@@ -213,7 +214,7 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 			u.closers = append(u.closers, u.dropObjects(cfg.Store))
 			return nil
 		}
-		host.Host.S3 = &config.HostedS3{Listen: "127.0.0.1:0", Bucket: "segments", Profile: profile.Name}
+		host.Host.S3 = &config.HostedS3{Listen: "127.0.0.1:0", Bucket: "segments", Profile: charged}
 		u.facts.Servers = append(u.facts.Servers, "in-process S3 server (gofakes3)")
 		if profile.Name == "" {
 			u.facts.Notes = append(u.facts.Notes, "An in-process S3 server in memory, without a profile, is no evidence about S3.")
