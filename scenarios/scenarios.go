@@ -371,6 +371,18 @@ func NewBackend(name string) Backend {
 	return b.fill()
 }
 
+// ZoneMemory bounds what one cache zone of a backend keeps.
+const ZoneMemory cost.Bytes = 512 << 20
+
+// ChunkSize is above which size b's segments are kept in chunks, as an origin's configuration has it: 0 for what the origin does
+// anyway, -1 for never. S3 keeps objects whole.
+func (b Backend) ChunkSize() int {
+	if b.Store == S3 {
+		return -1
+	}
+	return 0
+}
+
 // fill sets what b leaves open and its store decides.
 func (b Backend) fill() Backend {
 	switch b.Store {

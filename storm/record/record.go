@@ -30,6 +30,8 @@ type Config struct {
 	Keep time.Duration
 	// Unverified says that bodies are not compared: reads are not counted as verified.
 	Unverified bool
+	// Virtual says that time is: no driver can lag, so that no lag is counted.
+	Virtual bool
 }
 
 // Recording counts samples while a run goes on, and makes figures of them. What it keeps grows with the number of segments,
@@ -162,7 +164,7 @@ func (r *Recording) Record(s storm.Sample) {
 		r.ticks[t] = append(r.ticks[t], float32(ms(Answered(&s))))
 	}
 	tick := int64(s.Began / r.c.Interval)
-	r.phases[p].operations[s.Class].record(&s, tick)
+	r.phases[p].operations[s.Class].record(&s, tick, r.c.Virtual)
 	if s.Put && s.OK() && s.Store > 0 {
 		r.phases[p].operations[storm.StoreWrite].recordStore(&s, tick)
 	}
@@ -219,7 +221,8 @@ func (o *operation) statuses() map[string]int {
 	return all
 }
 
-func (o *operation) record(s *storm.Sample, tick int64) {
+// record counts s. Of requests that cannot lag there is no lag to keep, nor what they would be without it.
+func (o *operation) record(s *storm.Sample, tick int64, punctual bool) {
 	switch {
 	case errors.Is(s.Err, storm.ErrFault):
 		o.faulted++
@@ -233,7 +236,9 @@ func (o *operation) record(s *storm.Sample, tick int64) {
 		return
 	}
 	o.ended(s)
-	o.latencies[lag].add(s.Lag(), tick)
+	if !punctual {
+		o.latencies[lag].add(s.Lag(), tick)
+	}
 	if s.Retried {
 		o.retries++
 		return
@@ -244,9 +249,11 @@ func (o *operation) record(s *storm.Sample, tick int64) {
 		o.cached++
 	}
 	o.latencies[response].add(Answered(s), tick)
-	punctual := *s
-	punctual.Done -= s.Lag()
-	o.latencies[onTime].addAnytime(Answered(&punctual))
+	if !punctual {
+		sooner := *s
+		sooner.Done -= s.Lag()
+		o.latencies[onTime].addAnytime(Answered(&sooner))
+	}
 	if !s.OK() {
 		o.errors++
 		return
@@ -254,7 +261,9 @@ func (o *operation) record(s *storm.Sample, tick int64) {
 	o.latencies[service].add(s.Service(), tick)
 	if !s.Put && s.First > 0 {
 		o.latencies[firstByte].add(s.First-s.Began, tick)
-		o.latencies[firstOnTime].addAnytime(s.First - s.Lag() - s.Began)
+		if !punctual {
+			o.latencies[firstOnTime].addAnytime(s.First - s.Lag() - s.Began)
+		}
 	}
 	if s.Answered != 0 {
 		o.latencies[afterAnswer].add(s.AfterAnswer(), tick)

@@ -7,12 +7,13 @@ const Schema = 1
 
 // Results is results.json: what a run found. Other programs read its names; they change only with Schema.
 type Results struct {
-	Schema   int       `json:"schema"`
-	Scenario string    `json:"scenario"`
-	About    string    `json:"about,omitempty"`
-	Seed     uint64    `json:"seed"`
-	Mode     string    `json:"mode"` // live | sim
-	Started  time.Time `json:"started"`
+	Schema   int    `json:"schema"`
+	Scenario string `json:"scenario"`
+	About    string `json:"about,omitempty"`
+	Seed     uint64 `json:"seed"`
+	Mode     string `json:"mode"` // live | sim
+	// Started is when the run began; of a simulated run the instant at which its clock begins, the same for all.
+	Started time.Time `json:"started"`
 	// Verdict is passed, failed, invalid, inconclusive (only where uncertain thresholds are not taken for an answer) or interrupted; Reasons say why, the weightiest first. Sentence says it to people.
 	Verdict  string   `json:"verdict"`
 	Sentence string   `json:"sentence"`
@@ -66,7 +67,51 @@ type Backend struct {
 	CPUSeconds map[string]float64 `json:"cpu_seconds,omitempty"`
 	Published  *Reference         `json:"published,omitempty"` // published figures of this kind of store, for comparison
 	Stolen     *Stolen            `json:"stolen"`              // null where it is not known
+	Simulation *Simulation        `json:"simulation"`          // null of a live run
 	Notes      []string           `json:"notes"`               // warnings that travel with the figures
+}
+
+// Simulation says what the figures of a simulated backend rest on, how far off such figures were where they could be held against
+// measured ones, and how busy the model's parts were.
+type Simulation struct {
+	// Profile is the name of the profile whose costs were taken; empty: none, and Assumed says what was taken in its place.
+	Profile string `json:"profile"`
+	// Source says where its figures come from, Machine on what they were measured, Program with which version of this program, and Made
+	// on which day (2026-11-23); empty where the profile does not say.
+	Source  string `json:"source"`
+	Machine string `json:"machine"`
+	Program string `json:"program"`
+	Made    string `json:"made"`
+	// Stated is how far the simulator was off with this profile, figure by figure; empty where that was never found out.
+	Stated []StatedError `json:"stated_error"`
+	// Assumed says in sentences what the profile does not cover and was taken from somewhere else, or for nothing.
+	Assumed []string `json:"assumed"`
+	// Extrapolated names each quantity that lies outside of what the profile was fitted on, with both.
+	Extrapolated []string `json:"extrapolated"`
+	Tiers        []Tier   `json:"tiers"`
+	// Events is how many events the model's engine took.
+	Events int64 `json:"events"`
+}
+
+// StatedError is how far simulated figures were off measured ones, as parts of the measured: |simulated/measured − 1|.
+type StatedError struct {
+	Figure string `json:"figure"` // such as "storm publish response p99"
+	// HeldOut says that the runs were none of those that the profile was fitted on; Runs is how many there were.
+	HeldOut bool    `json:"held_out"`
+	Runs    int     `json:"runs"`
+	Median  float64 `json:"median"`
+	Largest float64 `json:"largest"`
+}
+
+// Tier is how busy one part of a model was: all of its nodes together.
+type Tier struct {
+	Name  string `json:"name"` // such as "serve processors"
+	Nodes int    `json:"nodes"`
+	// Phases is, by phase, which part of its capacity was used on average, 0 to 1; Tick the same by place in a segment's time, from when
+	// segments are due, over all storm windows.
+	Phases map[string]float64 `json:"phases"`
+	Tick   []float64          `json:"tick"`
+	Queue  int                `json:"queue"` // the most that waited at one node at a time
 }
 
 // Reference holds somebody else's published figures.
@@ -238,10 +283,11 @@ type Core struct {
 	Storm *float64 `json:"storm_busy"`
 }
 
-// Driver is the driver's account of itself.
+// Driver is the driver's account of itself. Virtual time needs none: of a simulated run the first two are left out, and nothing lags or
+// is dropped.
 type Driver struct {
-	Processes  int      `json:"processes"`
-	CPUSeconds float64  `json:"cpu_seconds"`
+	Processes  int      `json:"processes,omitzero"`
+	CPUSeconds float64  `json:"cpu_seconds,omitzero"`
 	LagP99     *float64 `json:"lag_p99_ms"`
 	Dropped    int64    `json:"dropped"`
 	Ceiling    *Ceiling `json:"ceiling"` // null where it was not looked for

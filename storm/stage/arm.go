@@ -24,6 +24,7 @@ import (
 	"origin-storm/origin/servers"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
+	"origin-storm/storm/entry"
 	"origin-storm/storm/live"
 	"origin-storm/storm/record"
 )
@@ -60,13 +61,6 @@ type Target struct {
 	// Close stops and removes all that Up started.
 	Close func() error
 }
-
-// Published write figures, for comparison: read off a chart in "Netflix Live Origin" (netflixtechblog.com, 2025-12-15) by
-// secondary accounts; the article's text says only that the new p99 is about the old p50.
-var (
-	publishedS3 = record.Reference{P50: 113, P99: 267, Label: "S3, published by Netflix"}
-	publishedKV = record.Reference{P50: 25, P99: 129, Label: "key-value store, published by Netflix"}
-)
 
 // backends makes arms of a scenario's backends. Real servers are shared between them: they take longer to start than a
 // backend takes to measure.
@@ -128,7 +122,7 @@ func (u *uplift) up(ctx context.Context) (*Target, error) {
 	spawn := *u.spawn
 	spawn.dir = dir
 	spawn.died = func(name string, err error) { u.note("death", fmt.Sprintf("the %s process died: %v", name, err)) }
-	u.facts = record.Backend{Name: u.be.Name, Provenance: "measured", Published: &publishedKV}
+	u.facts = record.Backend{Name: u.be.Name, Provenance: "measured", Published: entry.Published(u.be)}
 	if u.be.Cores != nil {
 		u.cores = *u.be.Cores
 	}
@@ -204,8 +198,7 @@ func (u *uplift) durable(ctx context.Context, spawn *spawner, cfg *config.Backen
 		}}
 		u.facts.Servers = append(u.facts.Servers, "embedded store: Pebble, durable, in a process of its own")
 	case scenarios.S3:
-		cfg.ChunkSize = -1
-		u.facts.Published = &publishedS3
+		cfg.ChunkSize = u.be.ChunkSize()
 		if u.at.S3 != "" {
 			u.facts.Servers = append(u.facts.Servers, "S3 at "+u.at.S3)
 			cfg.Store = config.StoreAt{Kind: "s3", Addresses: []string{u.at.S3}, Namespace: u.at.Bucket + "/" + u.prefix,
@@ -323,7 +316,7 @@ func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend)
 	}
 	for i := range u.be.Zones {
 		p, err := spawn.at(u.cores.Cache).start(ctx, fmt.Sprint("cache-", i+1), config.Node{Role: config.Store, Host: config.Host{
-			Listen: "127.0.0.1:0", Stores: []config.HostedStore{{Name: "zone", Store: config.StoreAt{Kind: "mem", Limit: zoneLimit}}},
+			Listen: "127.0.0.1:0", Stores: []config.HostedStore{{Name: "zone", Store: config.StoreAt{Kind: "mem", Limit: int64(scenarios.ZoneMemory)}}},
 			Seed: u.seed, Faults: u.faultsAt(scenarios.OfCache),
 		}})
 		u.zones = append(u.zones, p)
@@ -335,9 +328,6 @@ func (u *uplift) cache(ctx context.Context, spawn *spawner, cfg *config.Backend)
 	u.facts.Servers = append(u.facts.Servers, fmt.Sprintf("embedded cache zones x%d, in memory, in processes of their own", u.be.Zones))
 	return nil
 }
-
-// zoneLimit bounds an embedded cache zone, as a memcached's -m does.
-const zoneLimit = 512 << 20
 
 // origin starts the publish and the serve processes.
 func (u *uplift) origin(ctx context.Context, spawn *spawner, cfg config.Backend) error {

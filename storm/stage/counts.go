@@ -9,6 +9,7 @@ import (
 
 	"origin-storm/origin"
 	"origin-storm/storm"
+	"origin-storm/storm/entry"
 	"origin-storm/storm/record"
 )
 
@@ -20,23 +21,20 @@ func counts(ctx context.Context, t *Target) ([]origin.Stats, error) {
 	return t.Stats(ctx)
 }
 
-// cacheFigures tells from the nodes' counts before and after how reads fell on cache and store. Only serving nodes read.
-func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cache) {
-	var bodies, storeBytes, published, reads int64
-	var readSeconds float64
-	cached := false
+// cacheCounts adds up what the nodes counted between before and after.
+func cacheCounts(before, after []origin.Stats) (n entry.Counts) {
 	for _, a := range after {
 		var o origin.Stats
 		if i := slices.IndexFunc(before, func(s origin.Stats) bool { return s.Node == a.Node }); i >= 0 && !restarted(before[i], a) {
 			o = before[i]
 		}
 		if a.Publish != nil {
-			published += a.Publish.Bytes
+			n.Published += a.Publish.Bytes
 			if o.Publish != nil {
-				published -= o.Publish.Bytes
+				n.Published -= o.Publish.Bytes
 			}
 			if a.Cache != nil && a.Cache.ZoneWaits >= record.Needed(0.99) {
-				c.ZoneWaitP99 = new(a.Cache.ZoneWaitP99)
+				n.ZoneWaitP99 = new(a.Cache.ZoneWaitP99)
 			}
 		}
 		if a.Serve == nil || a.Store == nil {
@@ -44,47 +42,25 @@ func cacheFigures(before, after []origin.Stats, b *record.Backend) (c record.Cac
 		}
 		o.Store, o.Cache = cmp.Or(o.Store, &origin.StoreStats{}), cmp.Or(o.Cache, &origin.CacheStats{})
 		s, t := a.Storage, o.Storage
-		c.Polls += s.Polls - t.Polls + s.Peeks - t.Peeks
-		c.PollKeys += s.PollKeys - t.PollKeys + s.PeekKeys - t.PeekKeys
-		c.Awaited, c.StorePolls = c.Awaited+a.Serve.Awaited, c.StorePolls+a.Serve.StorePolls
+		n.Polls += s.Polls - t.Polls + s.Peeks - t.Peeks
+		n.PollKeys += s.PollKeys - t.PollKeys + s.PeekKeys - t.PeekKeys
+		n.Awaited, n.StorePolls = n.Awaited+a.Serve.Awaited, n.StorePolls+a.Serve.StorePolls
 		if o.Serve != nil {
-			c.Awaited, c.StorePolls = c.Awaited-o.Serve.Awaited, c.StorePolls-o.Serve.StorePolls
+			n.Awaited, n.StorePolls = n.Awaited-o.Serve.Awaited, n.StorePolls-o.Serve.StorePolls
 		}
-		c.MostStorePolls = max(c.MostStorePolls, a.Serve.MaxStorePolls)
-		bodies += s.Bodies - t.Bodies
-		c.StoreReads += a.Store.Reads - o.Store.Reads
-		reads += a.Store.ReadSeconds.Count - o.Store.ReadSeconds.Count
-		readSeconds += a.Store.ReadSeconds.Sum - o.Store.ReadSeconds.Sum
-		storeBytes += a.Store.ReadBytes - o.Store.ReadBytes
+		n.MostStorePolls = max(n.MostStorePolls, a.Serve.MaxStorePolls)
+		n.Bodies += s.Bodies - t.Bodies
+		n.StoreReads += a.Store.Reads - o.Store.Reads
+		n.Timed += a.Store.ReadSeconds.Count - o.Store.ReadSeconds.Count
+		n.TimedSeconds += a.Store.ReadSeconds.Sum - o.Store.ReadSeconds.Sum
+		n.StoreBytes += a.Store.ReadBytes - o.Store.ReadBytes
 		if a.Cache != nil {
-			cached = true
-			c.Hits += int64(a.Cache.Hits - o.Cache.Hits)
-			c.Reads += int64(a.Cache.Hits - o.Cache.Hits + a.Cache.Misses - o.Cache.Misses)
+			n.Cached = true
+			n.Hits += int64(a.Cache.Hits - o.Cache.Hits)
+			n.CacheReads += int64(a.Cache.Hits - o.Cache.Hits + a.Cache.Misses - o.Cache.Misses)
 		}
 	}
-	if !cached {
-		c.Reads = c.StoreReads
-	} else if c.Reads > 0 {
-		c.HitRatio = new(float64(c.Hits) / float64(c.Reads))
-	}
-	if reads > 0 {
-		c.StoreReadMean = new(1000 * readSeconds / float64(reads))
-	}
-	if published > 0 {
-		c.StoreBytes = new(float64(storeBytes) / float64(published))
-	}
-	var answered int64
-	for _, p := range b.Phases {
-		for _, o := range p.Operations {
-			if slices.Contains(readClasses, o.Class) {
-				answered += o.Count - o.Errors
-			}
-		}
-	}
-	if bodies > 0 {
-		c.Collapse = new(float64(answered) / float64(bodies))
-	}
-	return c
+	return n
 }
 
 // edgeFigures fills e, if there is one, in from the serving nodes' counts before and after, and from what readers were
@@ -119,7 +95,7 @@ func edgeFigures(e *record.Edge, before, after []origin.Stats, b *record.Backend
 	}
 	for _, p := range b.Phases {
 		for _, o := range p.Operations {
-			reads := slices.Contains(readClasses, o.Class)
+			reads := slices.Contains(entry.ReadClasses, o.Class)
 			if reads {
 				e.Cached += o.Cached
 			}
@@ -140,9 +116,6 @@ func edgeFigures(e *record.Edge, before, after []origin.Stats, b *record.Backend
 		e.FetchesPerSegment = new(float64(e.Fetches) / float64(asked))
 	}
 }
-
-// readClasses are the classes of requests that count into the read figures.
-var readClasses = []string{storm.LiveEdge.String(), storm.Early.String(), storm.DVR.String()}
 
 // restarted reports whether a node counts anew since before.
 func restarted(before, after origin.Stats) bool {

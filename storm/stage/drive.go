@@ -20,6 +20,7 @@ import (
 	"origin-storm/origin/servers"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
+	"origin-storm/storm/entry"
 	"origin-storm/storm/live"
 	"origin-storm/storm/plan"
 	"origin-storm/storm/record"
@@ -135,7 +136,7 @@ func (m *measurement) driver(ctx context.Context, j job, on []int) (a account, e
 	}
 	stop := context.AfterFunc(ctx, func() { cmd.Process.Signal(syscall.SIGTERM) })
 	defer stop()
-	c := recordingConfig(m.scenario, j)
+	c := j.recording(m.scenario)
 	dec := json.NewDecoder(out)
 	for err == nil && !a.Last {
 		a = account{}
@@ -174,7 +175,7 @@ func Drive(ctx context.Context, in io.Reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	journal := record.NewJournal(recordingConfig(s, j))
+	journal := record.NewJournal(j.recording(s))
 	say := func(a account) error {
 		if err := json.NewEncoder(out).Encode(a); err != nil {
 			return fmt.Errorf("stage: account: %w", err)
@@ -226,7 +227,7 @@ func (j job) execute(ctx context.Context, s scenarios.Scenario, fault func(f sto
 	if j.keep != nil {
 		p.Requests = filtered(p.Requests, j.keep)
 	}
-	templates := j.templates()
+	templates := entry.Templates(j.Events)
 	x, err := live.New(live.Config{
 		Dial: j.dial, Virtual: j.virtual,
 		Start: j.Start, Publish: j.Publish, Serve: j.Serve, Probes: j.Probes, SameBytes: s.Event.Identical, Fault: fault,
@@ -250,22 +251,9 @@ func filtered(seq iter.Seq[storm.Request], keep func(storm.Request) bool) iter.S
 	}
 }
 
-// recordingConfig is the configuration of a recording of j, a part of s: the same in every driver process.
-func recordingConfig(s scenarios.Scenario, j job) record.Config {
-	templates := j.templates()
-	return record.Config{
-		Backend: j.Backend, Windows: j.Windows, Interval: s.Event.Segment.Duration(), Keep: s.Event.DVR,
-		Due: func(id segment.ID) time.Duration { return templates[id.Event].Due(id.Number).Sub(j.Start) },
-	}
-}
-
-// templates returns each event's.
-func (j job) templates() map[string]segment.Template {
-	all := map[string]segment.Template{}
-	for _, e := range j.Events {
-		all[e.Name] = e.Template
-	}
-	return all
+// recording is the configuration of a recording of j, a part of s: the same in every driver process.
+func (j job) recording(s scenarios.Scenario) record.Config {
+	return entry.Recording(s, j.Backend, j.Events, j.Windows, j.Start)
 }
 
 // plan expands the job's share of s.

@@ -338,7 +338,7 @@ func (c *contest) stretch(ctx context.Context, g *rig, order []gate.Side) ([]gat
 		j.First, j.Start, j.keep = number, start, c.schedule.keeps(order, of, number)
 		counted := j
 		counted.Windows = measured
-		recordings[i] = record.New(recordingConfig(side.m.scenario, counted))
+		recordings[i] = record.New(counted.recording(side.m.scenario))
 		samplers[i] = newSampler(c.schedule, order, of, recordings[i])
 		wg.Go(func() {
 			if stats[i], errs[i] = j.execute(ctx, side.m.scenario, nil, samplers[i]); errs[i] != nil {

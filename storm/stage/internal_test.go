@@ -68,7 +68,7 @@ func TestCacheFigures(t *testing.T) {
 	}
 	before := []origin.Stats{node("publish-1", 1000, 0), node("serve-1", 0, 50), node("serve-2", 0, 70), node("serve-3", 0, 90)}
 	after := []origin.Stats{node("publish-1", 3000, 0), node("serve-2", 0, 100), node("serve-3", 0, 5)}
-	c := cacheFigures(before, after, &record.Backend{})
+	c := cacheCounts(before, after).Cache(&record.Backend{})
 	if want := int64(30 + 5); c.StoreReads != want {
 		t.Errorf("store reads %d, want %d: 30 of serve-2, and 5 of serve-3 since it was restarted", c.StoreReads, want)
 	}

@@ -10,6 +10,7 @@ import (
 	"origin-storm/origin/config"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
+	"origin-storm/storm/entry"
 	"origin-storm/storm/record"
 	"origin-storm/storm/verdict"
 )
@@ -71,13 +72,7 @@ func figures(account *record.Driver, rec *record.Recording, facts record.Backend
 		account.LagP99 = lag.P99
 	}
 	account.Dropped += rec.Dropped()
-	b := rec.Backend()
-	b.Provenance, b.Profile, b.Servers, b.Published, b.Edge = facts.Provenance, facts.Profile, facts.Servers, facts.Published, facts.Edge
-	b.Notes = append(b.Notes, facts.Notes...)
-	if w := s.Windows; w.Quiet > 0 && w.Storm > 0 {
-		b.Isolation = verdict.Isolation(rec.Ticks(scenarios.QuietPhase), rec.Ticks(scenarios.StormPhase), seed)
-	}
-	return b
+	return entry.Backend(rec, facts, s, seed)
 }
 
 // Recover makes a run folder of what a run has left whose process died, and writes into dir what that could not. Its verdict is that
@@ -105,7 +100,7 @@ func Recover(dir string) (res record.Results, err error) {
 		if n == 0 {
 			res = head.Results
 		}
-		c := recordingConfig(s, j)
+		c := j.recording(s)
 		all := record.New(c)
 		for {
 			part, err := record.Decode(dec, c)

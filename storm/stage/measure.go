@@ -107,7 +107,7 @@ func (m *measurement) measure(ctx context.Context) (*record.Backend, error) {
 		}
 	}
 	if after != nil {
-		b.Cache = cacheFigures(before, after, b)
+		b.Cache = cacheCounts(before, after).Cache(b)
 		edgeFigures(b.Edge, before, after, b, m.recording.Asked())
 	}
 	return b, nil
@@ -161,7 +161,7 @@ func (m *measurement) warm(ctx context.Context, target *Target, events []config.
 	for step := range steps {
 		m.cfg.Progress(Progress{Text: fmt.Sprintf("%s: warming up (%v)", m.arm.Name, time.Duration((step+1)*segments)*d)})
 		j := m.job(target, events, plan.WarmUp(m.scenario, time.Duration(segments)*d))
-		rec := record.New(recordingConfig(m.scenario, j))
+		rec := record.New(j.recording(m.scenario))
 		if _, err := j.execute(ctx, m.scenario, nil, rec); err != nil {
 			return nil, err
 		}
@@ -217,7 +217,7 @@ func (m *measurement) execute(ctx context.Context, target *Target, events []conf
 	m.mu.Lock()
 	m.start = j.Start
 	m.mu.Unlock()
-	c := recordingConfig(m.scenario, j)
+	c := j.recording(m.scenario)
 	m.recording = record.New(c)
 	m.openJournal(j, target)
 	defer m.closeJournal()

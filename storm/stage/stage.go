@@ -18,6 +18,7 @@ import (
 	"origin-storm/origin/servers"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
+	"origin-storm/storm/entry"
 	"origin-storm/storm/live"
 	"origin-storm/storm/plan"
 	"origin-storm/storm/record"
@@ -150,11 +151,8 @@ func Run(ctx context.Context, cfg Config, folder *record.Folder) (res record.Res
 func (r *run) carry(ctx context.Context) (res record.Results, err error) {
 	r.windows, r.aborted = plan.Windows(r.scenario), nil
 	r.total = r.windows[len(r.windows)-1].To
-	res = record.Results{
-		Schema: record.Schema, Scenario: r.scenario.Name, About: r.scenario.About, Seed: r.cfg.Seed, Mode: "live", Started: time.Now().UTC(),
-		SegmentMS: milliseconds(r.scenario.Event.Segment.Duration()), DelayMS: milliseconds(r.scenario.Event.PublishDelay),
-		Driver: record.Driver{Processes: r.scenario.Drivers, Notes: []string{}}, Backends: []record.Backend{}, Reasons: []string{}, Doubts: []string{}, Thresholds: []record.Threshold{},
-	}
+	res = entry.Head(r.scenario, r.cfg.Seed, "live", time.Now().UTC())
+	res.Driver.Processes = r.scenario.Drivers
 	if err := r.writeScenario(); err != nil { // before anything is measured, for Recover
 		return res, err
 	}
