@@ -14,7 +14,8 @@ const (
 	AtNetwork  Place = "network"  // the executor: how it is sent
 	AtProcess  Place = "process"  // the stage: a process or a server is killed or stopped
 	AtStore    Place = "store"    // the process that hosts a store or a cache zone
-	AtReaders  Place = "readers"  // the plan: what the readers' caches do
+	AtReaders  Place = "readers"  // the plan: who asks and when, and what the readers' caches do
+	AtModel    Place = "model"    // the simulator alone: what processes of one machine have in common, or cannot have
 )
 
 // Measure says what the by of a fault means.
@@ -39,6 +40,8 @@ type FaultKind struct {
 	// By is what its amount means, Usual what it is if it is left out.
 	By    Measure
 	Usual Amount
+	// Simulated is which of To the simulator alone can do it to.
+	Simulated []string
 	// Shares says that share may pick a part of what it befalls, and Renditions that rendition may.
 	Shares, Renditions bool
 }
@@ -57,6 +60,7 @@ var (
 	byTimes    = Measure{"times as large", false, counted(1), counted(1000)}
 	byBytes    = Measure{"bytes per second", false, counted(1), counted(1e9)}
 	bySize     = Measure{"bytes at most", false, counted(1), counted(1e9)}
+	byNodes    = Measure{"nodes left", false, counted(1), counted(10_000)}
 	byRate     = Measure{"operations per second", false, counted(1), counted(1e6)}
 )
 
@@ -71,8 +75,8 @@ var faultKinds = []FaultKind{
 		About: "leaves segments out, as an encoder without input does"},
 	{Do: "delay", Place: AtPackager, To: []string{OfPipeline}, By: byLater, Usual: timed(3 * time.Second), Shares: true, Renditions: true,
 		About: "publishes segments later than they would be; of one rendition: it drifts from the others"},
-	{Do: "skew", Place: AtPackager, To: []string{OfPipeline}, By: byLater, Usual: timed(500 * time.Millisecond),
-		About: "sets the packager's clock wrong, so that whatever it does comes later, or earlier by a negative by"},
+	{Do: "skew", Place: AtPackager, To: []string{OfPipeline, OfReaders, OfPublish, OfServe}, Simulated: []string{OfPublish, OfServe}, By: byLater, Usual: timed(500 * time.Millisecond),
+		About: "sets a clock wrong: whatever a packager or the readers do comes later, or earlier by a negative by; an origin's node takes it to be earlier, or later"},
 	{Do: "shorten", Place: AtPackager, To: []string{OfPipeline}, By: byShorter, Usual: timed(500 * time.Millisecond), Shares: true, Renditions: true,
 		About: "makes segments shorter, as if samples at their end were lost"},
 	{Do: "shift", Place: AtPackager, To: []string{OfPipeline}, By: byOffset, Usual: timed(2 * time.Second), Shares: true, Renditions: true,
@@ -136,6 +140,13 @@ var faultKinds = []FaultKind{
 
 	{Do: "purge", Place: AtReaders, To: []string{OfReaders},
 		About: "makes the readers' caches forget everything, once; it takes readers.viewers"},
+	{Do: "withhold", Place: AtReaders, To: []string{OfReaders}, Shares: true,
+		About: "keeps a key from readers' players, which ask for nothing until they have it, and then all at once for what fills their buffers"},
+	{Do: "redirect", Place: AtReaders, To: []string{OfReaders}, By: byTimes, Usual: counted(2),
+		About: "sends the readers of a region that was lost here, too: so many times as many ask"},
+
+	{Do: "scale", Place: AtModel, To: []string{OfServe}, Simulated: []string{OfServe}, By: byNodes, Usual: counted(1),
+		About: "leaves so many serving nodes, as an autoscaler does that has lost its metric; a balancer moves the readers between those there are"},
 }
 
 // FaultKinds is the catalogue of faults.

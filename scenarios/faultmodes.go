@@ -28,7 +28,7 @@ func FailureModes() []FailureMode {
 		{"short segment", []string{"shorten"}, []string{"faults-packager", "origin.TestEpochLock"}, unflawed, ""},
 		{"decode times wrong", []string{"shift"}, []string{"faults-packager", "origin.TestEpochLock"}, unflawed + " A frame off is marked against its predecessor (the test).", ""},
 		{"epoch slip by a segment", []string{"slip"}, []string{"faults-clock"}, unnoticed, ""},
-		{"clock skew", []string{"skew"}, []string{"faults-clock"}, unnoticed, "Of the origin's nodes and the edges: processes of one machine share its clock."},
+		{"clock skew", []string{"skew"}, []string{"faults-clock", "faults-nodes"}, unnoticed + " Edges a second fast are held, or told 404 until it is time.", "Of the origin's nodes: processes of one machine share its clock."},
 		{"slate instead of content", []string{"slate"}, []string{"faults-packager"}, unflawed, ""},
 		{"header changes in mid-event, or comes after media", []string{"reinit"}, []string{"faults-packager", "origin.TestIngestNames"}, "The first header stands; media ahead of it is 412 where the event demands that.", ""},
 		{"truncated publish", []string{"cut", "overstate", "understate"}, []string{"faults-network"}, "Nothing of half a body is acknowledged or served; what its length belies is marked and not served beside a sound copy.", ""},
@@ -64,14 +64,14 @@ func FailureModes() []FailureMode {
 		{"connection flood, a connection for each request", []string{"reconnect"}, []string{"faults-clients", "faults-network", "abusetest.TestHugeHeaders"}, "Publishing does not notice.", ""},
 		{"HEAD or Range turned into a full GET", nil, []string{"origin.TestRangesAndConditions"}, "The origin answers both for what they are.", "What caches make of them is theirs, and a model of them has to say how much."},
 		{"holds exhaust what they are held with; cut off in mid-hold", nil, []string{"abusetest.TestTenThousandHolds", "origin.TestHoldTime"}, "Ten thousand are held; where edges give up earlier, holds end before.", ""},
-		{"autoscaler loses its metric", nil, nil, "", "Takes nodes that come and go behind a balancer that moves readers between them."},
+		{"autoscaler loses its metric", []string{"scale"}, []string{"faults-nodes"}, "Readers move to the nodes that are left, which are asked for all; nothing is missed.", "A live run has as many serving processes from begin to end, and no balancer."},
 		{"provider blocks the account", []string{"deny"}, []string{"faults-store"}, "Publishes fail, and say so; what was published before is there after.", ""},
-		{"region lost", nil, nil, "", "Takes stores, packagers and nodes in two regions with a network between; of it, a pipeline's loss is in pipeline-lost."},
+		{"region lost", []string{"kill", "redirect"}, []string{"region-lost"}, unnoticed, "Of the other region: its stores and the network between; capacity says what each region has to carry."},
 		{"storage full", []string{"fill"}, []string{"faults-store"}, "507; all is well once there is room.", ""},
-		{"leap second, time step", []string{"skew"}, []string{"faults-clock"}, unnoticed, "Of a whole machine's clock: a run during which it steps is invalid, and says so."},
+		{"leap second, time step", []string{"skew"}, []string{"faults-clock", "faults-nodes"}, unnoticed, "Of a whole machine's clock: a run during which it steps is invalid, and says so."},
 		{"segment far over size", []string{"inflate"}, []string{"faults-packager"}, unnoticed + " Beyond the event's bound: 413.", ""},
 		{"stale manifest", nil, []string{"origin.TestManifests"}, "A packager's playlist that stands still is counted (/stats) and never served.", ""},
-		{"key missing", nil, nil, "", "The origin keeps no keys (a .key is 415); a simulated licence server has to."},
+		{"key missing", []string{"withhold"}, []string{"faults-clients"}, "Players that have no key ask for nothing; publishing does not notice when all come back at once. The origin keeps no keys (a .key is 415).", ""},
 	}
 }
 

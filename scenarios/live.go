@@ -3,6 +3,7 @@ package scenarios
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"origin-storm/origin/cost"
 )
@@ -31,6 +32,11 @@ func (s Scenario) Needs() Needs {
 	edges, each := float64(s.Readers.Edges), float64(len(s.Event.Renditions)*s.Event.Count)
 	b := s.Readers.Behaviour
 	connections := edges * each * (1 + float64(b.DVR) + float64(b.Missing))
+	for _, f := range s.Faults {
+		if f.Do == "redirect" {
+			connections *= max(1, f.In(0).Count)
+		}
+	}
 	if s.Readers.Restart != nil { // as if all came back in a segment's time
 		connections *= s.Readers.Restart.Factor
 	}
@@ -42,6 +48,12 @@ func (s Scenario) Needs() Needs {
 // Live returns why one machine with so many bytes of memory to spare cannot carry s in a live run, an error of type *Error
 // that names the bound, or nil.
 func (s Scenario) Live(available cost.Bytes) error {
+	for i, f := range s.Faults {
+		if k, _ := f.Kind(); slices.Contains(k.Simulated, f.To.What) {
+			return &Error{Field: fmt.Sprintf("faults[%d].%s", i, f.Do), Hint: "use simulate, or leave it out with --set faults=[]",
+				Msg: fmt.Sprintf("%v: in a live run all processes share one machine's clock, and stay as many as they are", f)}
+		}
+	}
 	n := s.Needs()
 	serve := s.Origin.Serve
 	for _, b := range s.Backends {

@@ -254,6 +254,10 @@ func (c *checker) fault(at string, f Fault, s Scenario) {
 	}
 	c.that(f.Do != "cross" || s.Event.Pipelines > 1, at+"."+f.Do, "there is no other pipeline")
 	c.hinted(f.Do != "purge" || s.Readers.Viewers > 0, at+"."+f.Do, "give readers.viewers", "readers without viewers keep nothing")
+	c.hinted(f.Do != "skew" || f.To.What != OfReaders || -f.By.Time <= s.Event.Segment.Duration(), at+".by", fmt.Sprintf("use at least -%v", s.Event.Segment.Duration()),
+		"%v: readers whose clocks are more than a segment fast ask for what is not planned yet", f.By)
+	c.hinted(f.Do != "withhold" || f.For > 0, at+".for", "say how long, such as for: 6s", "readers who never get their key are fewer readers: lower readers.edges instead")
+	c.that(f.Do != "scale" || f.To.Nth <= 1, at+"."+f.Do, "the balancer chooses which nodes go: write scale: serve")
 	c.exists(at+"."+f.Do, f.To, s)
 
 	length := map[string]time.Duration{QuietPhase: s.Windows.Quiet, StormPhase: s.Windows.Storm}[f.At.Phase]

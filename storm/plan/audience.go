@@ -2,6 +2,7 @@ package plan
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"origin-storm/scenarios"
@@ -103,6 +104,80 @@ func (g *generator) restart(items []item, e int, n int64, w storm.Window) []item
 							more.class, more.number = storm.DVR, n-behind
 						}
 						items = append(items, more)
+					}
+				}
+			}
+		}
+	}
+	return items
+}
+
+// crowds are those of faults that change who reads, and when.
+func crowds(all []storm.Fault) []storm.Fault {
+	return slices.DeleteFunc(slices.Clone(all), func(f storm.Fault) bool {
+		return f.To != scenarios.OfReaders || f.Do != "skew" && f.Do != "withhold" && f.Do != "redirect"
+	})
+}
+
+// skewed is by how much the readers' clocks are slow for what is due at an instant.
+func (g *generator) skewed(at time.Duration) (by time.Duration) {
+	for _, f := range g.crowds {
+		if f.Do == "skew" && f.During(at) {
+			by += f.By
+		}
+	}
+	return by
+}
+
+// times is how many times as many readers as usual ask for what is due at an instant.
+func (g *generator) times(at time.Duration) int {
+	times := 1
+	for _, f := range g.crowds {
+		if f.Do == "redirect" && f.During(at) {
+			times *= max(1, int(f.Count))
+		}
+	}
+	return times
+}
+
+// locked reports whether the nth reader has no key for what is due at an instant.
+func (g *generator) locked(at time.Duration, nth int) bool {
+	return slices.ContainsFunc(g.crowds, func(f storm.Fault) bool { return f.Do == "withhold" && f.During(at) && keyless(f, nth) })
+}
+
+// keyless reports whether the nth reader is one from whom f withholds its key. Which part of the readers asks at all is another draw.
+func keyless(f storm.Fault, nth int) bool {
+	return f.Share <= 0 || spread(nth, bronze) < f.Share
+}
+
+// unlocked adds what readers ask for who get their key in the segment's time of n: at once what fills their buffers.
+func (g *generator) unlocked(items []item, e int, n int64, w storm.Window) []item {
+	due, duration := g.due(e, n), g.Scenario.Event.Segment.Duration()
+	asking, viewers := g.asking(due, w), max(1, g.Scenario.Readers.Viewers)
+	for f, fault := range g.crowds {
+		end := fault.At + fault.For
+		if fault.Do != "withhold" || end < due || end >= due+duration {
+			continue
+		}
+		for k, edge := range g.edges {
+			for r := range g.Scenario.Event.Renditions {
+				i := item{number: n, from: int32(k), event: uint16(e), rendition: uint16(r)}
+				for viewer := range viewers {
+					nth := edge.rank*viewers + viewer
+					if !asks(asking, nth) || !keyless(fault, nth) {
+						continue
+					}
+					for behind := range int64(bufferSegments) {
+						late := i
+						late.number = n - behind
+						late.class = storm.LiveEdge
+						if behind > 0 {
+							late.class = storm.DVR
+						}
+						late.at = end + edge.way + part(g.draw("unlocked", edge.name, i, viewer*maxExtra+f), 0, g.Scenario.Readers.Behaviour.Aligned)
+						if late.number >= g.oldest(n) && late.at < w.To {
+							items = append(items, late)
+						}
 					}
 				}
 			}

@@ -215,3 +215,53 @@ faults: [{at: storm 1 + 1s, kill: publish, for: 2s}]
 		t.Errorf("when the interruption ends: %+v, want it sent", cold)
 	}
 }
+
+// TestFaultsOfReaders: how many requests for segments come in each segment's time, of 100 edges for one rendition, when a fault befalls
+// them for 4 s, and whose they are.
+func TestFaultsOfReaders(t *testing.T) {
+	const src = "event: {renditions: {count: 1, total: 1Mbit/s}}\nreaders: {edges: 100, behaviour: {aligned: 50ms}}\n" +
+		"windows: {quiet: 0s, storm: 14s}\nbackends: [embedded]\n"
+	_, before := expand(t, configure(parse(t, src)))
+	for _, tt := range []struct {
+		fault string
+		want  []int
+		first time.Duration // of the requests of the second segment's time of the fault, after the tick
+	}{
+		{"skew: readers, by: 300ms", []int{100, 100, 100, 100, 100, 100, 100}, 300 * time.Millisecond},
+		{"redirect: readers, by: 3", []int{100, 300, 300, 100, 100, 100, 100}, 0},
+		// Those who have their key again, a second after a tick, ask for three segments each at once.
+		{"withhold: readers", []int{100, 0, 300, 100, 100, 100, 100}, time.Second},
+		{"withhold: readers, share: 0.4", []int{100, 60, 180, 100, 100, 100, 100}, 0},
+	} {
+		p, requests := expand(t, configure(parse(t, src+"faults: [{at: storm 1 + 2s, "+tt.fault+", for: 4s}]\n")))
+		if !slices.IsSortedFunc(requests, func(a, b storm.Request) int { return int(a.At - b.At) }) {
+			t.Errorf("%s: the plan is not in order of time", tt.fault)
+		}
+		from := p.Windows[0].From + time.Second // the publish delay
+		got, first := make([]int, 7), time.Duration(-1)
+		for _, r := range requests {
+			if r.Put || !r.Class.Reads() {
+				continue
+			}
+			n := int((r.At - from) / (2 * time.Second))
+			if got[n]++; n == 2 && first < 0 {
+				first = r.At - from - 4*time.Second
+			}
+		}
+		for i := range got {
+			if d := got[i] - tt.want[i]; d < -3 || d > 3 { // a share picks about so many
+				t.Errorf("%s: %v requests by segment, want %v", tt.fault, got, tt.want)
+				break
+			}
+		}
+		if first < tt.first || first > tt.first+50*time.Millisecond {
+			t.Errorf("%s: the first request comes %v after the tick, want %v", tt.fault, first, tt.first)
+		}
+		for _, r := range before {
+			if during := r.At >= from+2*time.Second && r.At < from+7*time.Second; !during && !slices.Contains(requests, r) {
+				t.Errorf("%s: the request of %s at %v is another while no fault lasts", tt.fault, r.From, r.At)
+				break
+			}
+		}
+	}
+}

@@ -31,6 +31,7 @@ type generator struct {
 	packs  [][]string            // names of packagers by event and pipeline; empty if in another share
 	probes []string              // likewise by event
 	faults []storm.Fault         // that change what is published
+	crowds []storm.Fault         // that change who reads
 }
 
 // reader is an edge.
@@ -58,7 +59,7 @@ type item struct {
 const unknown = ^uint16(0)
 
 func newGenerator(c Config) *generator {
-	g := &generator{Config: c, start: c.Start(), end: c.Windows[len(c.Windows)-1].To, faults: strikes(faults(c.Scenario, c.Windows))}
+	g := &generator{Config: c, start: c.Start(), end: c.Windows[len(c.Windows)-1].To, faults: strikes(faults(c.Scenario, c.Windows)), crowds: crowds(faults(c.Scenario, c.Windows))}
 	g.delay = int64(c.Scenario.Event.PublishDelay / c.Scenario.Event.Segment.Duration())
 	for _, e := range c.Events {
 		var names []string
@@ -229,6 +230,7 @@ func (g *generator) read(items []item, n int64, log *playback) []item {
 		default:
 			items = g.herd(items, e, n, w)
 			items = g.restart(items, e, n, w)
+			items = g.unlocked(items, e, n, w)
 		}
 	}
 	return items
@@ -266,23 +268,31 @@ func (g *generator) herd(items []item, e int, n int64, w storm.Window) []item {
 	oldest := g.oldest(n)
 	asking := g.asking(due, w)
 	viewers := max(1, g.Scenario.Readers.Viewers)
+	skew, times := g.skewed(due), g.times(due)
 	for k, edge := range g.edges {
 		if w.Name == scenarios.WarmUpPhase && !edge.warm {
 			continue
 		}
 		for r := range g.Scenario.Event.Renditions {
 			i := item{number: n, from: int32(k), event: uint16(e), rendition: uint16(r)}
-			for viewer := range viewers {
-				if !asks(asking, edge.rank*viewers+viewer) {
+			for nth := range viewers * times {
+				viewer, crowd := nth%viewers, nth/viewers
+				if !asks(asking, edge.rank*viewers+viewer) || g.locked(due, edge.rank*viewers+viewer) {
 					continue
 				}
-				draw := func(what string, again int) float64 { return g.draw(what, edge.name, i, viewer*maxExtra+again) }
+				draw := func(what string, again int) float64 {
+					if crowd > 0 { // of readers that came on top
+						what += " " + strconv.Itoa(crowd)
+					}
+					return g.draw(what, edge.name, i, viewer*maxExtra+again)
+				}
 				live := i
 				if draw("early", 0) < float64(behaviour.Early) {
 					live.class, live.at = storm.Early, part(draw("early at", 0), before, due)
 				} else {
 					live.class, live.at = storm.LiveEdge, due+edge.way+part(draw("aligned", 0), 0, behaviour.Aligned)
 				}
+				live.at = max(live.at+skew, before)
 				if live.at < w.To { // in a quiet window nobody reads
 					items = append(items, live)
 				}

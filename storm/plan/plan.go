@@ -211,10 +211,11 @@ func rank(from string) int {
 	return n - 1
 }
 
-// Who asks and who behaves how are chosen by multiples of different numbers, so that neither depends on the other.
+// Who asks, who behaves how and who has no key are chosen by multiples of different numbers, so that none depends on another.
 const (
 	golden = 0.6180339887498949
 	silver = 0.4142135623730950
+	bronze = 0.3027756377319946
 )
 
 // spread is a place between 0 and 1 for the nth of many, such that any number of successive ones are spread evenly: the fractional
