@@ -83,6 +83,7 @@ func TestImports(t *testing.T) {
 		"storm/body":           {"origin/segment", "storm"},
 		"storm/client":         {"origin/segment", "storm"},
 		"storm/record":         {"origin/segment", "storm"},
+		"storm/sim/engine":     nil,
 		"storm/verdict/gate":   {"storm/record"},
 		"storm/verdict/search": {"storm/record"},
 	}
@@ -179,7 +180,7 @@ func TestPackageComments(t *testing.T) {
 func TestNoClock(t *testing.T) {
 	pure := []string{
 		"origin/segment", "origin/policy", "origin/cost", "origin/manifest", "origin/bmff", "origin/stress",
-		"storm", "storm/body", "storm/client", "storm/plan", "storm/sim", "storm/verdict", "storm/verdict/gate", "storm/verdict/search",
+		"storm", "storm/body", "storm/client", "storm/plan", "storm/sim", "storm/sim/engine", "storm/verdict", "storm/verdict/gate", "storm/verdict/search",
 		"scenarios/accesslog", "scenarios/ladder", "reports",
 	}
 	sources(t, func(file string, f *ast.File, fset *token.FileSet) {
