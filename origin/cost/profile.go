@@ -115,6 +115,8 @@ type Work struct {
 	Key     string // with Attempt, what the draw depends on
 	Attempt int
 	Event   string // whose throttle counts a write
+	// Place is the share of all latencies that this one's is not below, between 0 and 1, for a caller who has drawn himself; 0: it is drawn.
+	Place float64
 }
 
 // Meter charges operations by a profile. It is one store: everything that shares the store's servers and bandwidth must be charged by
@@ -151,7 +153,11 @@ func (m *Meter) Arrive(now time.Duration, w Work) (done time.Duration, throttled
 	var service time.Duration
 	c, known := find(costs, w.Size)
 	if known {
-		service = c.Quantile(Draw(m.seed, op, w.Key, w.Attempt)) + time.Duration(float64(c.PerMiB)*float64(w.Size)/(1<<20))
+		place := w.Place
+		if place == 0 {
+			place = Draw(m.seed, op, w.Key, w.Attempt)
+		}
+		service = c.Quantile(place) + time.Duration(float64(c.PerMiB)*float64(w.Size)/(1<<20))
 	}
 
 	m.mu.Lock()

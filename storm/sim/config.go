@@ -15,16 +15,22 @@ type Config struct {
 	SameBytes bool
 	Topology  Topology
 	Costs     Costs
-	// Seed keys every draw.
+	// ClockOffset is how far the clocks of nodes are ahead of the plan's.
+	ClockOffset ClockOffset
+	// Seed keys every draw. The store's are those of Costs.Store.Meter(Seed).
 	Seed uint64
 }
+
+// ClockOffset is how far the clocks of publishing and of serving nodes are ahead, in their order; those that are not listed are right.
+type ClockOffset struct{ Publish, Serve []time.Duration }
 
 // Figures is what an origin's nodes would say of themselves, and how busy each part of the model was.
 type Figures struct {
 	// CacheReads counts values read through the cache, CacheHits those it had, StoreReads values read from the durable store and
-	// StoreReadBytes their bytes; StoreReadTime is what the reads took together.
-	CacheReads, CacheHits, StoreReads, StoreReadBytes int64
-	StoreReadTime                                     time.Duration
+	// StoreReadBytes their bytes; StoreAsked counts the reads that found nothing or failed, too, and StoreReadTime is what all those took
+	// together. Only those of serving nodes count.
+	CacheReads, CacheHits, StoreReads, StoreReadBytes, StoreAsked int64
+	StoreReadTime                                                 time.Duration
 	// Polls counts polls of cache or store for awaited segments, and PollKeys the commits they asked for; Awaited the segments that somebody
 	// waited for, on each serving node; StorePolls the polls of the store for them, MostStorePolls those of one of them at most.
 	Polls, PollKeys, Awaited, StorePolls, MostStorePolls int64

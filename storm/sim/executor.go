@@ -1,0 +1,165 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"origin-storm/storm"
+	"origin-storm/storm/sim/engine"
+)
+
+// Executor carries plans out in virtual time, on a model of an origin. Each Execute begins with an origin that nothing was published to.
+// It must not be called twice at a time; different Executors have nothing in common.
+type Executor struct {
+	c       Config
+	figures Figures
+}
+
+var _ storm.Executor = (*Executor)(nil)
+
+// New checks c: what cannot be built, or costs what cannot be, is refused with the field that says so.
+func New(c Config) (*Executor, error) {
+	if err := c.validate(); err != nil {
+		return nil, fmt.Errorf("sim: %w", err)
+	}
+	return &Executor{c: c}, nil
+}
+
+// Figures tells of the last Execute.
+func (x *Executor) Figures() Figures { return x.figures }
+
+// Execute carries p out: it returns when everything that was sent has been answered and nothing is left to do, with p.Err's error if the
+// requests ended early. Faults that the model cannot carry out are refused before anything is. When ctx ends it returns its cause, within
+// about a thousand events; the samples that were not recorded by then are not recorded at all.
+//
+// The same plan and Config give the same samples in the same order.
+func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder) error {
+	x.figures = Figures{}
+	if err := Refusals(p, x.c); err != nil {
+		return err
+	}
+	r := newRun(x.c, p, rec)
+	defer r.agenda.Stop()
+	err := r.execute(ctx)
+	x.figures = r.settle()
+	if err == nil && p.Err != nil {
+		err = p.Err()
+	}
+	return err
+}
+
+// run is one Execute: the plan with its clients, and the origin with its nodes, its store, its cache zones and what is published.
+type run struct {
+	c      Config
+	plan   storm.Plan
+	rec    storm.Recorder
+	engine engine.Engine
+
+	agenda *storm.Agenda
+	out    storm.Out
+	spare  storm.Out
+	told   []*exchange // that have ended and whose clients are to hear of it, in order; those before hear have
+	hear   int
+	idle   []*exchange // to be used again
+	flying int         // requests on their way
+
+	events map[string]*event
+	tracks []*track
+	chunk  int64          // above which size a segment is kept in chunks; negative: never
+	silent map[string]int // how many faults keep each pipeline's publishes back
+
+	publish, serve []*node
+	store          *store
+	zones          []*zone
+	driver         *engine.Share // the processors of whoever asks, where they are the origin's, too
+
+	stats  Figures
+	gauges []*gauge
+}
+
+func newRun(c Config, p storm.Plan, rec storm.Recorder) *run {
+	r := &run{c: c, plan: p, rec: rec, agenda: storm.NewAgenda(p)}
+	r.build()
+	for _, f := range p.Faults {
+		r.scheduleFault(f)
+	}
+	return r
+}
+
+// look is how many steps are made between two looks at the context.
+const look = 1024
+
+func (r *run) execute(ctx context.Context) error {
+	e := &r.engine
+	for n := 0; ; n++ {
+		if n%look == 0 && ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		at, planned := r.agenda.Peek()
+		next, some := e.Next()
+		switch {
+		case planned && (!some || at < next):
+			if at > e.Now() {
+				e.Advance(at)
+			}
+			q := r.agenda.Pop()
+			r.agenda.Client(q.From).Due(e.Now(), q, &r.out)
+		case some:
+			if !planned && r.flying == 0 {
+				return nil // what is left are the ends of faults and the origin's own affairs, which nobody waits for
+			}
+			e.Step()
+		default:
+			if r.flying > 0 {
+				return fmt.Errorf("sim: %d requests are on their way at %v and nothing is left to happen: %w", r.flying, e.Now(), errStuck)
+			}
+			return nil
+		}
+		r.carry()
+	}
+}
+
+// errStuck is a mistake in the model.
+var errStuck = errors.New("the model has lost them")
+
+// carry does what clients have put in out, and what follows from that at once: clients are told in the order in which their requests
+// ended.
+func (r *run) carry() {
+	for {
+		for len(r.out.Waits)+len(r.out.Samples)+len(r.out.Sends) > 0 {
+			out := r.out
+			r.out, r.spare = r.spare, storm.Out{}
+			for _, q := range out.Waits {
+				r.agenda.Push(q)
+			}
+			for _, s := range out.Samples {
+				r.rec.Record(s)
+			}
+			for _, q := range out.Sends {
+				r.send(q)
+			}
+			out.Reset()
+			r.spare = out
+		}
+		if r.hear == len(r.told) {
+			r.told, r.hear = r.told[:0], 0
+			return
+		}
+		x := r.told[r.hear]
+		r.told[r.hear] = nil
+		r.hear++
+		r.agenda.Client(x.s.From).Done(x.s, &r.out)
+		r.recycle(x)
+	}
+}
+
+// after has do called when d has gone by, or at once if d is 0.
+func (m *run) after(d time.Duration, do func()) engine.Event {
+	if d <= 0 {
+		do()
+		return engine.Event{}
+	}
+	return m.engine.After(d, do)
+}

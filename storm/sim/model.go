@@ -1,0 +1,335 @@
+package sim
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+	"origin-storm/storm/sim/engine"
+)
+
+// event is a live event.
+type event struct {
+	policy.Rendition
+	name      string
+	pipelines []string
+	all       []int // 0 and on, one for each pipeline
+	tracks    map[string]*track
+	most      int64 // the largest body that is taken
+}
+
+// track is one rendition of an event.
+type track struct {
+	event *event
+	name  string
+	nth   int            // among all of the origin's
+	segs  map[int64]*seg // those that were published or asked for, and have not left the DVR window
+	swept int64          // the number before which all were forgotten
+}
+
+// seg is what the origin knows of one segment.
+type seg struct {
+	track  *track
+	number int64
+	copies []slot   // by pipeline
+	at     []seenAt // by serving node
+}
+
+// seenAt is what one serving node knows of a segment.
+type seenAt struct {
+	chosen int8          // the pipeline whose sound copy it has served, counted from 1; 0: none
+	until  time.Duration // for how long that counts
+	wait   *wait         // those who are held for it
+	read   *read         // a read of it that others may share
+	heard  heard
+	hot    *hot
+}
+
+// slot is where one pipeline's copy of a segment is kept: in the durable store, and in the cache zones.
+type slot struct {
+	seg      *seg
+	pipeline int
+	durable  *copied
+	hidden   time.Duration // until when the store does not show it
+	zoned    []zoned
+
+	stands  *copied       // the copy that its publishing node knows to stand
+	since   time.Duration // when it learned that
+	busy    bool          // a request for the name is being stored
+	waiting []func()      // those that came meanwhile
+}
+
+// copied is one body, as its packager published it.
+type copied struct {
+	slot      *slot
+	size      int64
+	digest    uint64
+	etag      string
+	flaws     policy.Flaws
+	effect    storm.Effect
+	torn      bool // what is kept is not what its name says
+	published time.Duration
+	until     time.Duration
+	chunks    int
+	chunk     int64 // the size of all chunks but the last
+	commit    int64 // of the Commit's encoding
+}
+
+func (c *copied) sound() bool { return c.flaws.Sound() }
+
+// chunkSize is the size of chunk i.
+func (c *copied) chunkSize(i int) int64 {
+	if i == c.chunks-1 {
+		return c.size - int64(i)*c.chunk
+	}
+	return c.chunk
+}
+
+// validate returns what is wrong with c.
+func (c Config) validate() error {
+	var errs []error
+	bad := func(field, format string, a ...any) {
+		errs = append(errs, fmt.Errorf("%s: "+format, append([]any{field}, a...)...))
+	}
+	if len(c.Events) == 0 {
+		bad("events", "there are none, so that nothing can be published")
+	}
+	for _, e := range c.Events {
+		if err := e.Template.Validate(); err != nil {
+			bad("event "+e.Name, "%w", err)
+		}
+		if len(e.Pipelines) == 0 || len(e.Pipelines) > 100 {
+			bad("event "+e.Name, "%d pipelines: must be 1 to 100", len(e.Pipelines))
+		}
+	}
+	t := c.Topology
+	for field, n := range map[string]int{
+		"publish": t.Publish, "serve": t.Serve, "store": t.Store, "replicas": t.Replicas, "zones": t.Zones, "cache-nodes": t.CacheNodes,
+		"publish-cores": t.PublishCores, "serve-cores": t.ServeCores, "store-cores": t.StoreCores, "cache-cores": t.CacheCores, "shared-cores": t.Shared,
+	} {
+		if n < 0 || n > 100_000 {
+			bad("topology."+field, "%d: must be 0 to 100000", n)
+		}
+	}
+	for field, r := range map[string]float64{
+		"publish-link": float64(t.PublishLink), "serve-link": float64(t.ServeLink), "store-link": float64(t.StoreLink), "cache-link": float64(t.CacheLink),
+	} {
+		if !(r >= 0) || math.IsInf(r, 1) {
+			bad("topology."+field, "%v bit/s: must not be negative", r)
+		}
+	}
+	if t.Replicas > max(1, t.Store) {
+		bad("topology.replicas", "%d replicas on %d store nodes; give at least as many nodes", t.Replicas, max(1, t.Store))
+	}
+	if !(t.MissRatio >= 0 && t.MissRatio <= 1) {
+		bad("topology.miss-ratio", "%v: must be 0 to 1", t.MissRatio)
+	}
+	if t.MissRatio > 0 && t.Zones == 0 {
+		bad("topology.miss-ratio", "there is no cache whose reads could miss; give zones")
+	}
+	for field, d := range map[string]Demand{
+		"publish": c.Costs.Publish, "serve": c.Costs.Serve, "driver": c.Costs.Driver, "store-work": c.Costs.StoreWork, "cache-work": c.Costs.CacheWork,
+	} {
+		if d.PerRequest < 0 || d.PerMiB < 0 {
+			bad("costs."+field, "%v and %v per MiB: must not be negative", d.PerRequest, d.PerMiB)
+		}
+		if err := d.Latency.Validate(); err != nil {
+			bad("costs."+field+".latency", "%w", err)
+		}
+	}
+	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) }) // maps have no order
+	return errors.Join(errs...)
+}
+
+// build makes the origin that m's Config says.
+func (m *run) build() {
+	c := m.c
+	m.events = make(map[string]*event, len(c.Events))
+	for _, e := range c.Events {
+		m.addEvent(e)
+	}
+	t := c.Topology
+	m.silent = map[string]int{}
+	m.chunk = cmp.Or(int64(t.ChunkSize), defaultChunkSize)
+	var shared *engine.Share
+	if t.Shared > 0 {
+		shared = m.cores("shared", t.Shared)
+		m.driver = shared
+	}
+	nodes := func(role string, n, cores int, link float64) []*node {
+		all := make([]*node, max(1, n))
+		for i := range all {
+			all[i] = &node{m: m, role: role, nth: i, cores: shared}
+			if shared == nil && cores > 0 {
+				all[i].cores = m.cores(role, cores)
+			}
+			if link > 0 {
+				all[i].in, all[i].out = m.link(role, link), m.link(role, link)
+			}
+		}
+		return all
+	}
+	m.publish = nodes("publish", t.Publish, t.PublishCores, float64(t.PublishLink))
+	for i, n := range m.publish {
+		n.offset = nth(c.ClockOffset.Publish, i)
+		n.publishing.init(n)
+	}
+	m.serve = nodes("serve", t.Serve, t.ServeCores, float64(t.ServeLink))
+	for i, n := range m.serve {
+		n.offset = nth(c.ClockOffset.Serve, i)
+		n.serving.init(n)
+	}
+	m.store = newStore(m, nodes("store", t.Store, t.StoreCores, float64(t.StoreLink)))
+}
+
+// defaultChunkSize is package storage's.
+const defaultChunkSize = 512 << 10
+
+func (m *run) addEvent(c config.Event) {
+	e := &event{
+		Rendition: policy.Rendition{Template: c.Template, DVR: c.DVR}, name: c.Name, pipelines: c.Pipelines,
+		tracks: make(map[string]*track, len(c.Renditions)), most: cmp.Or(c.MaxSegment, maxSegment),
+	}
+	for _, r := range c.Renditions {
+		t := &track{event: e, name: r.Name, nth: len(m.tracks), segs: map[int64]*seg{}}
+		e.tracks[r.Name] = t
+		m.tracks = append(m.tracks, t)
+	}
+	for i := range c.Pipelines {
+		e.all = append(e.all, i)
+	}
+	m.events[c.Name] = e
+}
+
+// maxSegment is the largest body that an event takes that says nothing about it.
+const maxSegment = 32 << 20
+
+// find returns the rendition that id is of; nil if there is none.
+func (m *run) find(id segment.ID) *track {
+	e := m.events[id.Event]
+	if e == nil {
+		return nil
+	}
+	return e.tracks[id.Rendition]
+}
+
+// pipeline returns which of the event's pipelines has that name; -1 if none has.
+func (e *event) pipeline(name string) int { return slices.Index(e.pipelines, name) }
+
+// seg returns segment n, which is made if nothing was known of it.
+func (m *run) seg(t *track, n int64) *seg {
+	s := t.segs[n]
+	if s == nil {
+		s = &seg{track: t, number: n, copies: make([]slot, len(t.event.pipelines)), at: make([]seenAt, len(m.serve))}
+		for i := range s.copies {
+			s.copies[i] = slot{seg: s, pipeline: i, zoned: make([]zoned, len(m.zones))}
+		}
+		t.segs[n] = s
+		if len(t.segs)%256 == 0 {
+			m.forget(t)
+		}
+	}
+	return s
+}
+
+// forget drops the segments of t that no node would serve any more.
+func (m *run) forget(t *track) {
+	now := m.instant(0)
+	for n, s := range t.segs {
+		if n == segment.Init || now.Before(t.event.End(n).Add(forgetAfter)) {
+			continue
+		}
+		if !slices.ContainsFunc(s.at, func(a seenAt) bool { return a.wait != nil || a.read != nil }) {
+			delete(t.segs, n)
+		}
+	}
+}
+
+// forgetAfter is how long after it has left the DVR window a segment is forgotten: what is under way for it has ended by then.
+const forgetAfter = time.Minute
+
+// instant is the wall clock's time now, as a node sees it whose clock is that much ahead.
+func (m *run) instant(offset time.Duration) time.Time {
+	return m.c.Start.Add(m.engine.Now() + offset)
+}
+
+// node is a machine.
+type node struct {
+	m      *run
+	role   string
+	nth    int
+	offset time.Duration
+	cores  *engine.Share // nil: without bound
+	in     *engine.Share // its link, in each direction; nil: without bound
+	out    *engine.Share
+
+	state  state
+	began  time.Duration // when it was started
+	parked []func()      // what goes on when it is let go on
+
+	publishing publishing
+	serving    serving
+}
+
+type state uint8
+
+const (
+	up state = iota
+	halted
+	dead
+)
+
+// clock is what n takes for the time.
+func (n *node) clock() time.Time { return n.m.instant(n.offset) }
+
+// park reports whether n is halted, and if so has do called when it goes on.
+func (n *node) park(do func()) bool {
+	if n.state != halted {
+		return false
+	}
+	n.parked = append(n.parked, do)
+	return true
+}
+
+// lost reports whether the node that x is on has died since x came, or is dead; x has then failed.
+func (n *node) lost(x *exchange) bool {
+	if n.state != dead && x.s.Sent >= n.began {
+		return false
+	}
+	x.loose = true
+	x.fail(errReset)
+	return true
+}
+
+// work has done called after n's processors have done the work, and then the latency has passed. Without a bound on them each request has a
+// core to itself.
+func (n *node) work(work, latency time.Duration, done func()) {
+	if n.cores == nil {
+		n.m.after(work+latency, done)
+		return
+	}
+	if work <= 0 {
+		n.m.after(latency, done)
+		return
+	}
+	if latency <= 0 {
+		n.cores.Add(work.Seconds(), done)
+		return
+	}
+	n.cores.Add(work.Seconds(), func() { n.m.after(latency, done) })
+}
+
+// nth is the i-th of all, or 0 if there are not so many.
+func nth(all []time.Duration, i int) time.Duration {
+	if i < len(all) {
+		return all[i]
+	}
+	return 0
+}

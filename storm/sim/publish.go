@@ -1,0 +1,427 @@
+package sim
+
+import (
+	"fmt"
+	"strconv"
+	"time"
+
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+)
+
+// publishing is what a publishing node knows.
+type publishing struct {
+	n     *node
+	feeds map[feedOf]*feedOfNode // what was published last
+	sent  map[string]chain       // by pipeline and rendition: publishes that wait for the answer to the one before
+	db    *client
+}
+
+func (p *publishing) init(n *node) {
+	p.n = n
+	p.feeds = map[feedOf]*feedOfNode{}
+	p.sent = map[string]chain{}
+	p.db = newClient(n)
+}
+
+// publication is one publish at its node.
+type publication struct {
+	x     *exchange
+	copy  *copied
+	slot  *slot
+	keep  time.Duration
+	until time.Duration // its write budget
+	began time.Duration
+	write *write
+}
+
+// chain is a connection on which answers come in the order of requests.
+type chain struct{ free time.Duration }
+
+// sendPut begins a publish.
+func (r *run) sendPut(x *exchange) {
+	q := &x.s.Request
+	now := r.engine.Now()
+	if q.Twist.Do == storm.NotSent || r.silent[q.ID.Pipeline] > 0 {
+		x.s.Sent = now
+		x.drop(fmt.Errorf("sim: PUT %v: %w", q.ID, storm.ErrFault))
+		return
+	}
+	x.node = r.publish[share(q.ID.Pipeline, len(r.publish))]
+	x.put = &publication{x: x}
+	x.patience()
+	if x.node.state == dead {
+		x.fail(errRefused)
+		return
+	}
+	size := bytesOf(q)
+	if q.Twist.Do == storm.Deletes {
+		size = 0
+	}
+	// The body comes over the node's link, made by the packager's processor and taken in by the node's, all at once.
+	c := &r.c.Costs.Publish
+	x.parts = 1
+	x.parts++
+	x.node.work(c.Work(size)-c.PerRequest, 0, x.put.arrived)
+	if in := x.node.in; in != nil && size > 0 {
+		x.parts++
+		in.Add(float64(size), x.put.arrived)
+	}
+	if r.driver != nil {
+		x.parts++
+		r.driver.Add(r.c.Costs.Driver.Work(size).Seconds(), x.put.arrived)
+	}
+	x.put.arrived()
+}
+
+// arrived is when one of the parts of x's body's way is done.
+func (p *publication) arrived() {
+	if p.x.parts--; p.x.parts > 0 || p.x.over {
+		return
+	}
+	p.x.begins()
+}
+
+// received is when the whole of what was sent is there.
+func (p *publication) received() {
+	x := p.x
+	n := x.node
+	if n.park(p.received) {
+		return
+	}
+	q := &x.s.Request
+	r := x.run
+	e := r.events[q.ID.Event]
+	switch {
+	case e == nil || e.pipeline(q.ID.Pipeline) < 0 || e.tracks[q.ID.Rendition] == nil:
+		p.refuse(404, 0)
+		return
+	case q.Twist.Do == storm.Deletes:
+		x.s.Status = 200
+		x.answer()
+		return
+	}
+	now := n.clock()
+	keep := e.Keep(now, q.ID.Number)
+	switch {
+	case q.ID.Number != segment.Init && q.ID.Number < e.Template.StartNumber, e.TooEarly(now, q.ID.Number):
+		p.refuse(400, 0)
+		return
+	case keep == 0:
+		p.refuse(410, 0)
+		return
+	case bytesOf(q) > e.most:
+		p.refuse(413, 0)
+		return
+	case q.Twist.Do == storm.Cut, q.Twist.Do == storm.Overstated, q.Twist.Do == storm.Trickled:
+		x.s.Status = 400
+		x.s.Err = fmt.Errorf("sim: PUT %v, %v: %w", q.ID, q.Twist.Do, storm.ErrFault)
+		x.answer()
+		return
+	}
+	t := e.tracks[q.ID.Rendition]
+	s := r.seg(t, q.ID.Number)
+	x.track, x.seg = t, s
+	pipeline := e.pipeline(q.ID.Pipeline)
+	p.slot, p.keep, p.until = &s.copies[pipeline], keep, r.engine.Now()+segment.Budget
+	p.copy = r.copyOf(p.slot, q)
+	p.copy.flaws = n.publishing.inspect(p.slot, q)
+	if q.Twist.Do == storm.HungUp { // it is stored, and nobody hears of it
+		x.s.Err = fmt.Errorf("sim: PUT %v, %v: %w", q.ID, q.Twist.Do, storm.ErrFault)
+		x.loose = true
+		x.end()
+	}
+	p.slot.lock(p.store)
+}
+
+// refuse answers a publish that is not stored. retry is after how many seconds another try is asked for.
+func (p *publication) refuse(status int, retry time.Duration) {
+	p.x.s.Status, p.x.s.Fresh = status, retry
+	p.x.answer()
+}
+
+// lock has do called when no other request for the same name is being stored.
+func (s *slot) lock(do func()) {
+	if s.busy {
+		s.waiting = append(s.waiting, do)
+		return
+	}
+	s.busy = true
+	do()
+}
+
+// unlock lets the next one in.
+func (s *slot) unlock() {
+	if len(s.waiting) == 0 {
+		s.busy = false
+		return
+	}
+	next := s.waiting[0]
+	s.waiting = s.waiting[1:]
+	next()
+}
+
+// store writes the copy, unless another one stands.
+func (p *publication) store() {
+	n := p.x.node
+	first := p.slot.known(n)
+	if first == nil && n.publishing.mayStand(p) {
+		within := segment.Budget / 4
+		if !p.copy.sound() {
+			within = segment.Budget * 3 / 4
+		}
+		n.publishing.db.commits(p.slot.seg, []int{p.slot.pipeline}, false, n.m.engine.Now()+within, func(found []*copied, err failure) {
+			switch {
+			case err != none && !p.copy.sound():
+				p.end(err)
+				return
+			case found[0] != nil:
+				first = found[0]
+				p.slot.remember(n, first)
+			}
+			p.decide(first)
+		})
+		return
+	}
+	p.decide(first)
+}
+
+// known is the copy that n knows to stand under s's name; nil if it knows none.
+func (s *slot) known(n *node) *copied {
+	if s.stands == nil || s.since < n.began {
+		return nil
+	}
+	return s.stands
+}
+
+// remember has n know which copy stands. A name's publishes always come to one node.
+func (s *slot) remember(n *node, c *copied) { s.stands, s.since = c, n.m.engine.Now() }
+
+// mayStand is as the origin's: a copy may have been given to another node, or to this one before it was started.
+func (p *publishing) mayStand(u *publication) bool {
+	n := u.slot.seg.number
+	began := p.n.m.c.Start.Add(p.n.began - startedBefore)
+	if p.n.began > 0 {
+		began = p.n.m.c.Start.Add(p.n.began)
+	}
+	return !u.copy.sound() || n == segment.Init || u.slot.seg.track.event.Template.Begins(n).Before(began)
+}
+
+// startedBefore is how long before the plan's first instant the nodes were started that nothing has restarted.
+const startedBefore = 10 * time.Second
+
+// decide writes the copy, or answers that first stands.
+func (p *publication) decide(first *copied) {
+	n := p.x.node
+	replaces := first != nil && policy.Replaces(p.copy.flaws, first.flaws)
+	if first != nil && !replaces {
+		p.x.s.ETag, p.x.s.Status = first.etag, 200
+		p.slot.unlock()
+		p.x.answer()
+		return
+	}
+	e := &n.m.engine
+	p.began = e.Now()
+	p.copy.published, p.copy.until = p.began, p.began+p.keep
+	p.write = n.publishing.db.put(p.copy, p.keep, p.until, func(err failure) {
+		p.x.s.Store = (e.Now() - p.began).Truncate(time.Microsecond)
+		if err != none {
+			p.end(err)
+			return
+		}
+		p.slot.remember(n, p.copy)
+		n.m.stats.Published += p.copy.size
+		p.x.s.ETag, p.x.s.Status = p.copy.etag, 201
+		if replaces {
+			p.x.s.Status = 200
+		}
+		p.slot.unlock()
+		n.publishing.ended(p)
+		p.x.answer()
+	})
+}
+
+// end answers a publish that could not be stored.
+func (p *publication) end(err failure) {
+	p.slot.unlock()
+	status, retry := err.status()
+	p.refuse(status, retry)
+}
+
+// copyOf is the body that q publishes.
+func (r *run) copyOf(s *slot, q *storm.Request) *copied {
+	id := q.ID
+	if r.c.SameBytes {
+		id.Pipeline = ""
+	}
+	c := &copied{slot: s, size: bytesOf(q)}
+	t := q.Twist
+	if t.Do == storm.Understated {
+		c.size = max(0, c.size-t.By)
+		c.torn = true
+	}
+	if t.Do.InBody() {
+		c.effect = t.Do
+	}
+	h := uint64(14695981039346656037)
+	for _, part := range [...]string{id.Event, id.Pipeline, id.Rendition} {
+		for i := range len(part) {
+			h = (h ^ uint64(part[i])) * 1099511628211
+		}
+		h = (h ^ 0xff) * 1099511628211
+	}
+	h = mix(h ^ uint64(id.Number))
+	h = mix(h ^ uint64(c.size)<<8 ^ uint64(c.effect))
+	if c.effect != storm.Plain {
+		h = mix(h ^ uint64(t.By))
+	}
+	c.digest = h
+	b := make([]byte, 0, 34)
+	b = append(b, '"')
+	for _, half := range [...]uint64{h, mix(h)} {
+		const hex = "0123456789abcdef"
+		for shift := 60; shift >= 0; shift -= 4 {
+			b = append(b, hex[half>>shift&15])
+		}
+	}
+	c.etag = string(append(b, '"'))
+	c.divide(r.chunk)
+	return c
+}
+
+// divide says in what chunks c is kept, of at most so many bytes each, and how long its Commit is: as package storage encodes it.
+func (c *copied) divide(chunk int64) {
+	id := c.slot.seg.id(c.slot.pipeline)
+	c.commit = 4 + 3 + int64(len(id.Event)+len(id.Pipeline)+len(id.Rendition)) + varint(id.Number+1) + 1 + 16 + 32 + varint(c.size) + 4
+	if chunk < 0 || c.size <= chunk {
+		c.commit += varint(0) + 16 + c.size
+		return
+	}
+	c.chunk, c.chunks = chunk, int((c.size+chunk-1)/chunk)
+	c.commit += varint(int64(c.chunks))
+	for i := range c.chunks {
+		c.commit += 32 + 16 + varint(c.chunkSize(i))
+	}
+}
+
+// varint is how many bytes the number takes.
+func varint(n int64) (bytes int64) {
+	for bytes = 1; n >= 0x80; n >>= 7 {
+		bytes++
+	}
+	return bytes
+}
+
+// id is the segment's name, as that pipeline publishes it; as readers ask for it with -1.
+func (s *seg) id(pipeline int) segment.ID {
+	id := segment.ID{Event: s.track.event.name, Rendition: s.track.name, Number: s.number}
+	if pipeline >= 0 {
+		id.Pipeline = s.track.event.pipelines[pipeline]
+	}
+	return id
+}
+
+// key appends the slot's key in the store, as package storage makes it and draws are keyed by it.
+func (s *slot) key(b []byte) []byte {
+	b = append(append(append(b, s.seg.track.event.name...), '/'), s.seg.track.name...)
+	b = append(b, '/')
+	if s.seg.number == segment.Init {
+		b = append(b, "init"...)
+	} else {
+		b = strconv.AppendInt(b, s.seg.number, 10)
+	}
+	return append(append(b, ' '), s.seg.track.event.pipelines[s.pipeline]...)
+}
+
+// feedOf names what one pipeline publishes of one rendition.
+type feedOf struct {
+	track    *track
+	pipeline int
+}
+
+// feedOfNode is what a publishing node has seen of it.
+type feedOfNode struct {
+	number int64         // of the last one
+	end    time.Duration // how far from where it should be its last sample ended
+	newest int64
+	last   int64 // the number that was said to be the last; -1: none
+}
+
+// inspect returns what the origin finds wrong with a body, which is what a fault of the scenario has done to it.
+func (p *publishing) inspect(s *slot, q *storm.Request) (flaws policy.Flaws) {
+	if q.ID.Number == segment.Init {
+		return 0
+	}
+	k := feedOf{s.seg.track, s.pipeline}
+	f := p.feeds[k]
+	if f == nil {
+		f = &feedOfNode{number: -2, newest: -1, last: -1}
+		p.feeds[k] = f
+	}
+	length := s.seg.track.event.Template.Duration()
+	var begin, end time.Duration // how far off the first sample begins and the last one ends
+	switch q.Twist.Do {
+	case storm.Slate:
+		flaws |= policy.Slate
+	case storm.Shifted:
+		begin, end = time.Duration(q.Twist.By), time.Duration(q.Twist.By)
+		if begin.Abs() > length/4 {
+			flaws |= policy.Discontinuity
+		}
+	case storm.Shorter:
+		end = -time.Duration(q.Twist.By)
+		flaws |= policy.Short
+	case storm.Understated:
+		flaws |= policy.Short
+	}
+	if f.number == q.ID.Number-1 && (begin-f.end).Abs() > sampleTime {
+		flaws |= policy.Discontinuity
+	}
+	f.number, f.end = q.ID.Number, end
+	f.newest = max(f.newest, q.ID.Number)
+	switch {
+	case q.Twist.Do == storm.Last:
+		f.last = q.ID.Number
+	case f.last >= 0 && q.ID.Number > f.last:
+		f.last = -1
+	}
+	return flaws
+}
+
+// sampleTime is how far samples may be from where they belong: half a frame.
+const sampleTime = 10 * time.Millisecond
+
+// ended tells all nodes when all pipelines of an event have ended with u, as soon as their next look at what is said of it.
+func (p *publishing) ended(u *publication) {
+	e := u.slot.seg.track.event
+	last := int64(-1)
+	for i := range e.pipelines {
+		over := false
+		for _, t := range e.tracks {
+			f := p.n.m.feed(t, i)
+			if f == nil {
+				continue
+			}
+			if f.last < 0 {
+				return
+			}
+			over = true
+			last = max(last, f.newest)
+		}
+		if !over {
+			return
+		}
+	}
+	if !e.Ended || e.Last != last {
+		p.n.m.engine.After(controlEvery, func() { e.Ended, e.Last = true, last })
+	}
+}
+
+// controlEvery is how often nodes look for what is said of events.
+const controlEvery = 250 * time.Millisecond
+
+// feed is what the publishing nodes know of a pipeline's rendition; a pipeline stays with one node.
+func (m *run) feed(t *track, pipeline int) *feedOfNode {
+	return m.publish[share(t.event.pipelines[pipeline], len(m.publish))].publishing.feeds[feedOf{t, pipeline}]
+}

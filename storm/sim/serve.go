@@ -1,0 +1,492 @@
+package sim
+
+import (
+	"slices"
+	"time"
+
+	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
+	"origin-storm/storm"
+)
+
+// serving is what a serving node knows, beside what it knows of segments.
+type serving struct {
+	n        *node
+	db       *client
+	hots     []*hot // in memory, the oldest first
+	hotBytes int64
+	load     func(id segment.ID, now time.Time) policy.Load
+	observe  func(now, took time.Duration, size int64, err failure)
+	polling  cachePolls
+}
+
+func (s *serving) init(n *node) {
+	s.n = n
+	s.db = newClient(n)
+	s.load = func(segment.ID, time.Time) policy.Load { return policy.Load{} }
+	s.observe = func(time.Duration, time.Duration, int64, failure) {}
+	s.polling.init(n)
+}
+
+// unknownFor is how long "there is no such event" may be kept.
+const unknownFor = 2 * time.Second
+
+// sendGet begins a read.
+func (r *run) sendGet(x *exchange) {
+	x.node = r.serve[share(x.s.From, len(r.serve))]
+	x.patience()
+	if x.node.state == dead {
+		x.fail(errRefused)
+		return
+	}
+	x.begins()
+}
+
+// decide answers x, as the origin decides.
+func (n *node) decide(x *exchange) {
+	if n.state == halted {
+		n.parked = append(n.parked, x.begin)
+		return
+	}
+	m := n.m
+	id := &x.s.ID
+	if x.track = m.find(*id); x.track == nil {
+		x.refuse(404, unknownFor)
+		return
+	}
+	now := n.clock()
+	e := x.track.event
+	x.seg = x.track.segs[id.Number]
+	x.chosen = -1
+	known := policy.Unknown
+	if s := x.seg; s != nil {
+		at := &s.at[n.nth]
+		b := n.hotCopy(at)
+		if b == nil && at.wait != nil {
+			b = at.wait.given // its bytes are just coming for those who were held
+		}
+		if b != nil && x.wants(b.copy) {
+			if d := e.Decide(now, id.Number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
+				n.found(x, b)
+				return
+			}
+		}
+		if at.chosen > 0 && m.engine.Now() < at.until {
+			x.chosen = int(at.chosen) - 1
+			known = policy.Published
+		}
+	}
+	d := e.Decide(now, id.Number, known, n.serving.load(*id, now))
+	switch d.Verdict {
+	case policy.Hold:
+		n.hold(x)
+	case policy.Look, policy.Serve:
+		n.read(x)
+	default:
+		x.refuseAs(d, now)
+	}
+}
+
+// refuseAs says a decision that needs no store.
+func (x *exchange) refuseAs(d policy.Answer, now time.Time) {
+	status := 410
+	switch d.Verdict {
+	case policy.NotYet:
+		status = 404
+	case policy.Shed:
+		status = 503
+	}
+	x.refuse(status, d.Until.Sub(now))
+}
+
+// wants reports whether c is what x asks for.
+func (x *exchange) wants(c *copied) bool { return x.s.Match == "" || x.s.Match == c.etag }
+
+// found answers x with b.
+func (n *node) found(x *exchange, b *bodyOf) {
+	r, c := x.run, b.copy
+	now := n.clock()
+	if !x.wants(c) {
+		x.refuse(412, 0)
+		return
+	}
+	var left time.Duration
+	if d := x.track.event.Decide(now, c.slot.seg.number, policy.Published, policy.Load{}); d.Verdict == policy.Serve {
+		left = d.Until.Sub(now)
+	}
+	if !c.sound() {
+		left = min(left, policy.SettleFor)
+	}
+	x.s.Status, x.s.ETag = 200, c.etag
+	x.s.Pipeline = x.track.event.pipelines[c.slot.pipeline]
+	x.s.Fresh = time.Duration(policy.MaxAge(left)) * time.Second
+	x.s.Effect = c.effect
+	if c.torn {
+		x.s.Damage, x.s.Flaw = storm.Torn, "what is kept is only a part of what was sent"
+	}
+	x.s.Answered = r.answered()
+	x.body = b
+	x.answer()
+}
+
+// answered is the instant as an origin's answer gives it: in whole microseconds of the wall clock.
+func (r *run) answered() time.Duration {
+	now := r.engine.Now()
+	return now - time.Duration(r.c.Start.Add(now).Nanosecond()%1000)
+}
+
+// choose remembers what a segment is answered with.
+func (n *node) choose(s *seg, c *copied) {
+	if c.sound() {
+		at := &s.at[n.nth]
+		at.chosen, at.until = int8(c.slot.pipeline+1), c.until
+	}
+}
+
+// hot is a segment in a serving node's memory.
+type hot struct {
+	at    *seenAt
+	body  *bodyOf
+	until time.Duration
+}
+
+// hotCopy is the copy that is kept in n's memory, unless it has to be read again.
+func (n *node) hotCopy(at *seenAt) *bodyOf {
+	if at.hot == nil || n.m.engine.Now() >= at.hot.until {
+		return nil
+	}
+	return at.hot.body
+}
+
+// keep puts what was read as a whole into n's memory, if it is new.
+func (n *node) keep(s *seg, b *bodyOf) {
+	limit := int64(n.m.c.Topology.Hot)
+	if limit <= 0 || b.copy.size > limit || s.track.event.Low(n.clock(), s.number) {
+		return
+	}
+	now := n.m.engine.Now()
+	at := &s.at[n.nth]
+	if at.hot != nil {
+		n.cool(at.hot)
+	}
+	h := &hot{at: at, body: b, until: now + policy.Settled(now-b.copy.published, b.copy.flaws, b.copy.until-now)}
+	at.hot = h
+	v := &n.serving
+	v.hots = append(v.hots, h)
+	v.hotBytes += b.copy.size
+	for v.hotBytes > limit || v.hots[0].body == nil {
+		n.cool(v.hots[0])
+		v.hots[0] = nil
+		v.hots = v.hots[1:]
+	}
+}
+
+// cool takes h out of n's memory.
+func (n *node) cool(h *hot) {
+	if h.body == nil {
+		return
+	}
+	if h.at.hot == h {
+		h.at.hot = nil
+	}
+	n.serving.hotBytes -= h.body.copy.size
+	h.body = nil
+}
+
+// ranked returns the copies in found that may be served, the best first; while patient that may be none.
+func ranked(found []*copied, patient bool) []*copied {
+	copies := make([]policy.Copy, len(found))
+	for i, c := range found {
+		if c != nil {
+			copies[i] = policy.Copy{Present: true, Flaws: c.flaws}
+		}
+	}
+	var best []*copied
+	for i := policy.Choose(copies, patient); i >= 0; i = policy.Choose(copies, false) {
+		best = append(best, found[i])
+		copies[i].Present = false
+	}
+	return best
+}
+
+// bodyOf is one copy with its bytes, as far as they have come to a serving node.
+type bodyOf struct {
+	n       *node
+	copy    *copied
+	whole   bool
+	failed  error
+	waiting []*exchange // whose answers need the rest
+}
+
+// await has x told when the rest of b is there.
+func (b *bodyOf) await(x *exchange) {
+	if b.failed != nil {
+		x.loose = true
+		x.fail(b.failed)
+		return
+	}
+	b.waiting = append(b.waiting, x)
+}
+
+// arrive tells those who wait that all is there, or why it will not be.
+func (b *bodyOf) arrive(err error) {
+	b.whole, b.failed = err == nil, err
+	waiting := b.waiting
+	b.waiting = nil
+	for _, x := range waiting {
+		if err != nil {
+			x.loose = true
+			x.fail(err)
+			continue
+		}
+		x.partDone()
+	}
+}
+
+// load reads the first of copies that can be read. first is called once with it when its first bytes are there, whole when all of it is;
+// done at the end, which is not none if no first bytes came of any.
+func (n *node) load(copies []*copied, until time.Duration, first, whole func(*bodyOf), done func(failure)) {
+	var next func(i int, err failure)
+	next = func(i int, err failure) {
+		if i == len(copies) {
+			done(err)
+			return
+		}
+		b := &bodyOf{n: n, copy: copies[i]}
+		n.serving.db.body(b.copy, until, func(there int, err failure) {
+			switch {
+			case err != none && there == 0:
+				next(i+1, err)
+			case err != none:
+				b.arrive(errReset)
+				done(none)
+			default:
+				complete := there == max(1, b.copy.chunks)
+				if complete {
+					whole(b)
+					b.whole = true
+				}
+				if there == 1 {
+					first(b)
+				}
+				if complete {
+					n.m.stats.Bodies++
+					b.arrive(nil)
+					done(none)
+				}
+			}
+		})
+	}
+	next(0, absent)
+}
+
+// fromCache is how many chunks of one segment are read at a time as long as a cache has them, as package storage has it.
+const fromCache = 1
+
+// body reads the chunks of v. arrived is told how many of them are there, in one piece from the first on, each time that one more is; or
+// that they can not be had, and then nothing more.
+func (c *client) body(v *copied, until time.Duration, arrived func(there int, err failure)) {
+	if v.chunks == 0 {
+		arrived(1, none)
+		return
+	}
+	atOnce := parallel
+	if len(c.m.zones) > 0 {
+		atOnce = fromCache
+	}
+	got := make([]bool, v.chunks)
+	begun, ended, there, over := 0, 0, 0, false
+	var more func()
+	missed := func() {
+		atOnce = parallel
+		more()
+	}
+	more = func() {
+		for !over && begun < v.chunks && begun-ended < atOnce {
+			i := begun
+			begun++
+			c.chunk(v, i, until, missed, func(err failure) {
+				ended++
+				if over {
+					return
+				}
+				if err != none {
+					over = true
+					if err == absent {
+						err = torn
+					}
+					arrived(there, err)
+					return
+				}
+				for got[i] = true; there < v.chunks && got[there]; {
+					there++
+					arrived(there, none)
+				}
+				more()
+			})
+		}
+	}
+	more()
+}
+
+// read is a read of a published segment, for all who ask for it meanwhile or for one request.
+type read struct {
+	n       *node
+	seg     *seg
+	alone   bool
+	match   string
+	members []*exchange
+	given   *bodyOf
+	until   time.Duration
+}
+
+// read gets x's segment from the store.
+func (n *node) read(x *exchange) {
+	s := x.seg
+	if s == nil {
+		s = n.m.seg(x.track, x.s.ID.Number)
+		x.seg = s
+	}
+	at := &s.at[n.nth]
+	alone := !n.m.c.Topology.Collapse || x.s.Match != ""
+	if !alone && at.read != nil {
+		if at.read.given != nil {
+			n.readGiven(x, at.read.given)
+			return
+		}
+		at.read.members = append(at.read.members, x)
+		return
+	}
+	rd := &read{n: n, seg: s, alone: alone, match: x.s.Match, members: []*exchange{x}, until: n.m.engine.Now() + segment.Budget}
+	if !alone {
+		at.read = rd
+	}
+	if x.chosen >= 0 && x.s.Match == "" {
+		n.serving.db.commits(s, []int{x.chosen}, false, rd.until, rd.foundChosen)
+		return
+	}
+	rd.all()
+}
+
+// foundChosen is what was found of the copy that was served before.
+func (rd *read) foundChosen(found []*copied, err failure) {
+	if err == none && found[0] != nil && found[0].sound() {
+		rd.n.load(found, rd.until, rd.first, rd.whole, func(err failure) {
+			// A store that fails at the moment is no reason to change to another copy; one that has lost this copy is.
+			switch err {
+			case none:
+				rd.over(none)
+			case torn:
+				rd.all()
+			default:
+				rd.over(err)
+			}
+		})
+		return
+	}
+	if err != none {
+		rd.over(err)
+		return
+	}
+	rd.all()
+}
+
+// all looks for the copies of all pipelines.
+func (rd *read) all() {
+	rd.n.serving.db.commits(rd.seg, rd.seg.track.event.order(), false, rd.until, func(found []*copied, err failure) {
+		copies := ranked(found, false)
+		there := false
+		if rd.match != "" {
+			for i, c := range copies {
+				if there = c.etag == rd.match; there {
+					copies = slices.Insert(slices.Delete(copies, i, i+1), 0, c)
+					break
+				}
+			}
+		}
+		if len(copies) == 0 || rd.match != "" && !there && err != none {
+			if err == none {
+				rd.none()
+				return
+			}
+			rd.over(err)
+			return
+		}
+		rd.n.load(copies, rd.until, rd.first, rd.whole, rd.over)
+	})
+}
+
+// first is when the first bytes are there.
+func (rd *read) first(b *bodyOf) {
+	rd.given = b
+	members := rd.members
+	rd.members = nil
+	for _, x := range members {
+		rd.n.readGiven(x, b)
+	}
+}
+
+func (n *node) readGiven(x *exchange, b *bodyOf) {
+	if x.over {
+		return
+	}
+	if x.s.Match == "" {
+		n.choose(x.seg, b.copy)
+	}
+	n.found(x, b)
+}
+
+// whole is when all is there: whoever comes now reads anew.
+func (rd *read) whole(b *bodyOf) {
+	rd.close()
+	if rd.match == "" {
+		rd.n.keep(rd.seg, b)
+	}
+}
+
+func (rd *read) close() {
+	if at := &rd.seg.at[rd.n.nth]; at.read == rd {
+		at.read = nil
+	}
+}
+
+// none is when nobody has published the segment.
+func (rd *read) none() {
+	rd.close()
+	n := rd.n
+	now := n.clock()
+	members := rd.members
+	rd.members = nil
+	for _, x := range members {
+		if x.over {
+			continue
+		}
+		d := x.track.event.Decide(now, rd.seg.number, policy.Absent, policy.Load{})
+		if d.Verdict == policy.Hold { // it was seen, and then lost, before its deadline
+			n.hold(x)
+			continue
+		}
+		x.refuseAs(d, now)
+	}
+}
+
+// over is how the read ended, if it gave nobody anything.
+func (rd *read) over(err failure) {
+	rd.close()
+	members := rd.members
+	rd.members = nil
+	for _, x := range members {
+		if !x.over {
+			x.unavailable(err)
+		}
+	}
+}
+
+// unavailable tells x what became of the store.
+func (x *exchange) unavailable(err failure) {
+	status, _ := err.status()
+	x.refuse(status, 0)
+}
+
+// order is all of e's pipelines, in their order.
+func (e *event) order() []int { return e.all[:len(e.pipelines)] }

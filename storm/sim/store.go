@@ -1,0 +1,497 @@
+package sim
+
+import (
+	"math"
+	"slices"
+	"time"
+
+	"origin-storm/origin/cost"
+	"origin-storm/storm/sim/engine"
+)
+
+// store is the durable store: who works for it, what it costs, and what befalls it.
+type store struct {
+	m      *run
+	nodes  []*node
+	meter  *cost.Meter
+	whole  bool
+	event  map[*event]string
+	faults faults
+}
+
+func newStore(m *run, nodes []*node) *store {
+	return &store{m: m, nodes: nodes, meter: m.c.Costs.Store.Meter(m.c.Seed), whole: m.c.Costs.Store.Whole, faults: faults{seed: m.c.Seed}}
+}
+
+// failure is how an operation of a store failed; none stands for success.
+type failure uint8
+
+const (
+	none   failure = iota
+	absent         // there is no such value
+	failed         // it failed, and might not if tried again
+	throttled
+	denied
+	full
+	tooLarge
+	timedOut
+	torn // the Commit is there, a chunk that it names is not
+)
+
+// permanent reports whether the same operation, tried again, is bound to fail again.
+func (f failure) permanent() bool { return f == absent || f == tooLarge || f == denied }
+
+// status is what a client is told of f, and when to try again.
+func (f failure) status() (status int, retry time.Duration) {
+	switch f {
+	case full:
+		return 507, 0
+	case tooLarge:
+		return 413, 0
+	case timedOut:
+		return 504, time.Second
+	}
+	return 503, time.Second
+}
+
+// client is a node's way to the store, with its retries, its hedges and its caches.
+type client struct {
+	n       *node
+	m       *run
+	seed    uint64
+	saved   float64 // how many hedges may be started now
+	serving bool    // its reads count
+	caches  caches
+	attempt int // the number of the next operation's first try, for draws
+}
+
+func newClient(n *node) *client {
+	c := &client{n: n, m: n.m, saved: mostHedges, serving: n.role == "serve"}
+	c.seed = mix(n.m.c.Seed ^ uint64(n.nth)<<8 ^ uint64(len(n.role)))
+	c.caches.init(c)
+	return c
+}
+
+// How operations are tried again, as the origin has it: package kv, Retry and Hedge, and origin/cli, open.go.
+const (
+	tries      = 3
+	firstPause = 20 * time.Millisecond
+	mostPause  = 500 * time.Millisecond
+	hedgeAfter = 200 * time.Millisecond
+	hedgeShare = 0.1
+	mostHedges = 10
+)
+
+// commit stands in op.chunk for the Commit itself.
+const commit = -1
+
+// op is one operation of the durable store, with its retries and its hedge.
+type op struct {
+	c     *client
+	write bool
+	slot  *slot
+	copy  *copied // that is written, or whose chunk is read
+	chunk int
+	began time.Duration // of the larger piece of work
+	until time.Duration
+	done  func(found *copied, err failure)
+
+	ended   bool
+	running int
+	failed  failure
+	hedge   engine.Event
+	end     engine.Event
+}
+
+// try is one try of an op.
+type try struct {
+	o       *op
+	attempt int
+	n       int // how many tries there were before it, of the same hedge
+	arrived time.Duration
+	found   *copied
+	hide    time.Duration
+	dead    bool
+}
+
+// run begins o.
+func (o *op) run() {
+	m := o.c.m
+	o.running = 1
+	o.end = m.engine.At(max(m.engine.Now(), o.until), o.expire)
+	if o.chunk != commit && !m.store.whole {
+		o.c.saved = min(mostHedges, o.c.saved+hedgeShare)
+		o.hedge = m.engine.After(hedgeAfter, o.second)
+	}
+	o.try(0, 0)
+}
+
+// second is a second try beside one that takes long.
+func (o *op) second() {
+	if o.ended || o.c.saved < 1 {
+		return
+	}
+	o.c.saved--
+	o.running++
+	o.try(1, 0)
+}
+
+// expire is when the caller of o waits no longer.
+func (o *op) expire() { o.finish(nil, timedOut) }
+
+func (o *op) finish(found *copied, err failure) {
+	if o.ended {
+		return
+	}
+	o.ended = true
+	o.c.m.engine.Cancel(o.hedge)
+	o.c.m.engine.Cancel(o.end)
+	o.done(found, err)
+}
+
+// size is how many bytes o writes, or would find.
+func (o *op) size(found *copied) int64 {
+	switch {
+	case found == nil:
+		return 0
+	case o.chunk == commit:
+		return found.commit
+	}
+	return found.chunkSize(o.chunk)
+}
+
+// key is the operation's key in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
+func (o *op) key() []byte {
+	if o.chunk == commit {
+		return o.slot.key(make([]byte, 0, 48))
+	}
+	b := o.slot.key(make([]byte, 0, 48))
+	return append(b, '/', byte('0'+o.chunk%64))
+}
+
+// try begins the n-th try of the first or the second of a hedge.
+func (o *op) try(attempt, n int) {
+	t := &try{o: o, attempt: attempt, n: n, arrived: o.c.m.engine.Now()}
+	st := o.c.m.store
+	if !st.up() {
+		t.ends(failed)
+		return
+	}
+	if st.park(t.begins) {
+		return
+	}
+	t.begins()
+}
+
+func (t *try) begins() {
+	o := t.o
+	if o.ended {
+		return
+	}
+	st := o.c.m.store
+	wait, hide, err := time.Duration(0), time.Duration(0), none
+	if st.faults.some() {
+		wait, hide, err = st.faults.arrive(o.c.m, o, t.attempt+2*t.n)
+	}
+	if err != none {
+		t.ends(err)
+		return
+	}
+	t.hide = hide
+	if wait > 0 {
+		o.c.m.engine.After(wait, t.toll)
+		return
+	}
+	t.toll()
+}
+
+// toll charges what the try costs.
+func (t *try) toll() {
+	o := t.o
+	if o.ended {
+		return
+	}
+	m := o.c.m
+	st := m.store
+	now := m.engine.Now()
+	if o.write {
+		t.found = o.copy
+	} else if t.found = o.copy; o.chunk == commit {
+		t.found = o.slot.durable
+		if now < o.slot.hidden {
+			t.found = nil
+		}
+	}
+	size := o.size(t.found)
+	if st.whole && !(o.write && o.chunk == commit) {
+		t.works(now, size)
+		return
+	}
+	arrived := now
+	if st.whole {
+		arrived = o.began
+	}
+	w := cost.Work{Write: o.write, Size: int(size), Key: string(o.key()), Attempt: t.attempt + 2*t.n, Event: o.slot.seg.track.event.name}
+	if r := m.c.Topology.Replicas; r > 1 {
+		place, ok := st.place(o, w)
+		if !ok {
+			t.ends(failed)
+			return
+		}
+		w.Place = place
+	}
+	done, refused := st.meter.Arrive(arrived, w)
+	if refused {
+		t.ends(throttled)
+		return
+	}
+	t.works(max(now, done), size)
+}
+
+// works has the store's nodes do their part of t, which is not over before done.
+func (t *try) works(done time.Duration, size int64) {
+	m := t.o.c.m
+	m.engine.At(done, t.completes)
+}
+
+// completes is when the store answers.
+func (t *try) completes() {
+	o := t.o
+	st := o.c.m.store
+	if st.park(t.completes) {
+		return
+	}
+	if !st.up() || t.arrived < st.began() {
+		t.ends(failed)
+		return
+	}
+	if o.write && !o.ended && o.chunk == commit {
+		st.commit(t)
+	}
+	if t.found == nil && !o.write {
+		t.ends(absent)
+		return
+	}
+	t.ends(none)
+}
+
+// commit makes what t has written readable.
+func (st *store) commit(t *try) {
+	s := t.o.slot
+	if t.hide > 0 && s.durable == nil {
+		s.hidden = st.m.engine.Now() + t.hide
+	}
+	s.durable = t.found
+}
+
+// ends is how t ended.
+func (t *try) ends(err failure) {
+	o := t.o
+	m := o.c.m
+	now := m.engine.Now()
+	if !o.write && o.c.serving {
+		f := &m.stats
+		f.StoreAsked++
+		f.StoreReadTime += now - t.arrived
+		if err == none {
+			f.StoreReads++
+			f.StoreReadBytes += o.size(t.found)
+		}
+		o.c.n.serving.observe(now, now-t.arrived, o.size(t.found), err)
+	}
+	if o.ended {
+		return
+	}
+	if err == none || err.permanent() {
+		o.finish(t.found, err)
+		return
+	}
+	if !m.store.whole && t.n+1 < tries {
+		longest := min(mostPause, firstPause<<t.n)
+		what := "pause get"
+		if o.write {
+			what = "pause put"
+		}
+		pause := time.Duration(cost.Draw(o.c.seed, what, string(o.key()), t.attempt+2*t.n) * float64(longest))
+		if o.until-now > pause {
+			m.engine.After(pause, func() {
+				if !o.ended {
+					o.try(t.attempt, t.n+1)
+				}
+			})
+			return
+		}
+	}
+	if o.failed == none {
+		o.failed = err
+	}
+	if o.running--; o.running == 0 {
+		o.finish(nil, o.failed)
+	}
+}
+
+// place is where in the distribution of the store's latencies an operation of replicas falls: that of the last one of the quorum that it
+// waits for, among those that are up. The distribution is that of a quorum of all; what a single replica takes follows from it: if one
+// answers in time with probability F, a quorum of n does with the probability G(F) that enough of n do. So with u the draw of a replica, which
+// stands for F, G(u) is its place. ok is false where too few are up.
+func (st *store) place(o *op, w cost.Work) (place float64, ok bool) {
+	n := st.m.c.Topology.Replicas
+	quorum := n/2 + 1
+	first := 0
+	if len(st.nodes) > n {
+		first = int(mix(o.slot.hash(o.chunk)) % uint64(len(st.nodes)))
+	}
+	op := "read"
+	if w.Write {
+		op = "write"
+	}
+	var draws []float64
+	for i := range n {
+		node := st.nodes[(first+i)%len(st.nodes)]
+		if node.state != up {
+			continue
+		}
+		draws = append(draws, cost.Draw(st.m.c.Seed+uint64(i), op, w.Key, w.Attempt))
+	}
+	if len(draws) < quorum {
+		return 0, false
+	}
+	slices.Sort(draws)
+	return orderStatistic(draws[quorum-1], n, quorum), true
+}
+
+// orderStatistic is the probability that at least k of n do what each does with probability p.
+func orderStatistic(p float64, n, k int) (sum float64) {
+	for j := k; j <= n; j++ {
+		choose := 1.0
+		for i := range j {
+			choose *= float64(n-i) / float64(j-i)
+		}
+		sum += choose * math.Pow(p, float64(j)) * math.Pow(1-p, float64(n-j))
+	}
+	return min(max(sum, 1e-15), 1-1e-15)
+}
+
+// hash spreads keys over nodes.
+func (s *slot) hash(chunk int) uint64 {
+	h := uint64(s.seg.track.nth)<<32 ^ uint64(s.seg.number)
+	if chunk != commit {
+		h = mix(h) ^ uint64(s.pipeline)<<8 ^ uint64(chunk+1)
+	}
+	return mix(h)
+}
+
+// up reports whether any node of st can be asked.
+func (st *store) up() bool {
+	return slices.ContainsFunc(st.nodes, func(n *node) bool { return n.state != dead })
+}
+
+// began is when the one node of a store was started last; of several, one is always there.
+func (st *store) began() time.Duration {
+	if len(st.nodes) > 1 {
+		return 0
+	}
+	return st.nodes[0].began
+}
+
+// park has do called when st goes on, if it is halted.
+func (st *store) park(do func()) bool {
+	return len(st.nodes) == 1 && st.nodes[0].park(do)
+}
+
+// candidates reads the Commits of s from the store, those of pipelines at once.
+func (c *client) commits(s *seg, pipelines []int, uncached bool, until time.Duration, done func(found []*copied, err failure)) {
+	if c.serving {
+		c.m.stats.Polls++
+		c.m.stats.PollKeys += int64(len(pipelines))
+	}
+	found := make([]*copied, len(pipelines))
+	left, worst := len(pipelines), none
+	for i, p := range pipelines {
+		c.commit(&s.copies[p], uncached, until, func(v *copied, err failure) {
+			found[i] = v
+			if err != none && err != absent {
+				worst = err
+			}
+			if left--; left == 0 {
+				done(found, worst)
+			}
+		})
+	}
+	if len(pipelines) == 0 {
+		done(found, none)
+	}
+}
+
+// commit reads one Commit.
+func (c *client) commit(s *slot, uncached bool, until time.Duration, done func(*copied, failure)) {
+	o := &op{c: c, slot: s, chunk: commit, until: until, done: done}
+	o.run()
+}
+
+// chunk reads one chunk of a copy.
+func (c *client) chunk(v *copied, i int, until time.Duration, missed func(), done func(failure)) {
+	o := &op{c: c, slot: v.slot, copy: v, chunk: i, until: until, done: func(_ *copied, err failure) { done(err) }}
+	o.run()
+}
+
+// write is one copy on its way into the store.
+type write struct {
+	c     *client
+	copy  *copied
+	keep  time.Duration
+	until time.Duration
+	began time.Duration
+	done  func(failure)
+	next  int // chunk
+	left  int // chunks that are not written yet
+	err   failure
+	over  bool
+}
+
+// parallel is how many chunks of one segment are in flight at a time, as package storage has it.
+const parallel = 8
+
+// put writes copy to the store: its chunks, then the Commit.
+func (c *client) put(v *copied, keep, until time.Duration, done func(failure)) *write {
+	w := &write{c: c, copy: v, keep: keep, until: until, began: c.m.engine.Now(), done: done, left: v.chunks}
+	if v.chunks == 0 {
+		w.commit()
+		return w
+	}
+	for range min(parallel, v.chunks) {
+		w.chunk()
+	}
+	return w
+}
+
+// chunk writes the next chunk.
+func (w *write) chunk() {
+	i := w.next
+	w.next++
+	w.c.putOp(w.copy, i, w.began, w.until, func(err failure) {
+		switch {
+		case w.over:
+			return
+		case err != none:
+			w.over = true
+			w.done(err)
+			return
+		}
+		if w.left--; w.left == 0 {
+			w.commit()
+		} else if w.next < w.copy.chunks {
+			w.chunk()
+		}
+	})
+}
+
+func (w *write) commit() {
+	w.c.putOp(w.copy, commit, w.began, w.until, w.done)
+}
+
+// putOp writes a chunk or the Commit of a copy.
+func (c *client) putOp(v *copied, chunk int, began, until time.Duration, done func(failure)) {
+	o := &op{c: c, write: true, slot: v.slot, copy: v, chunk: chunk, began: began, until: until, done: func(_ *copied, err failure) { done(err) }}
+	o.run()
+}
