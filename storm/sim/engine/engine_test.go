@@ -86,6 +86,36 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestMostAreCancelled: what is left, where most of what was scheduled is cancelled, keeps its order.
+func TestMostAreCancelled(t *testing.T) {
+	for seed := range uint64(50) {
+		var (
+			e      engine.Engine
+			random = rand.New(rand.NewPCG(seed, 7))
+			events []engine.Event
+			called int
+		)
+		for range 500 {
+			events = append(events, e.At(time.Duration(random.IntN(1000)), func() { called++ }))
+		}
+		left := 10 + random.IntN(100)
+		for _, i := range random.Perm(len(events))[left:] {
+			e.Cancel(events[i])
+		}
+		if got := e.Pending(); got != left {
+			t.Fatalf("seed %d: Pending() = %d, want %d", seed, got, left)
+		}
+		for last := e.Now(); e.Step(); last = e.Now() {
+			if e.Now() < last {
+				t.Fatalf("seed %d: from %v back to %v", seed, last, e.Now())
+			}
+		}
+		if called != left {
+			t.Fatalf("seed %d: %d were called, want %d", seed, called, left)
+		}
+	}
+}
+
 // TestCancelledAreLetGo: an engine that is asked for many timeouts, which are cancelled long before their time, does not grow.
 func TestCancelledAreLetGo(t *testing.T) {
 	var e engine.Engine

@@ -133,12 +133,13 @@ func (s *Share) advance() {
 		takes := (end - s.clock) / rate // NaN, which is no end, for no work at no rate
 		if !(takes <= left+tolerance) {
 			if left > 0 {
-				s.clock += rate * left
-				s.served += rate * left * float64(n)
+				// Rounded at each step, which an explicit conversion says: without, some processors would not, and find other instants.
+				s.clock += float64(rate * left)
+				s.served += float64(rate * left * float64(n))
 			}
 			return
 		}
-		s.served += (end - s.clock) * float64(n)
+		s.served += float64((end - s.clock) * float64(n))
 		s.clock = end
 		left = max(0, left-takes)
 		t, done := s.jobs.pop()

@@ -296,9 +296,12 @@ func TestShareRemoveAtItsEnd(t *testing.T) {
 // TestShareKeepsPrecision: a share that is never idle for a virtual month still tells ends to the nanosecond.
 func TestShareKeepsPrecision(t *testing.T) {
 	var e engine.Engine
-	s := engine.NewShare(&e, 1.25e10, math.Inf(1))
-	const month = 30 * 24 * time.Hour
-	s.Add(1.25e10*month.Seconds()/2, func() {
+	const (
+		month    = 30 * 24 * time.Hour
+		capacity = 1.2345678901234e10
+	)
+	s := engine.NewShare(&e, capacity, math.Inf(1))
+	s.Add(capacity*month.Seconds()/2, func() {
 		// The other half went, a second at a time, to those below: one ends every second, all the time.
 		if want := month; e.Now() < want-time.Second || e.Now() > want+time.Second {
 			t.Errorf("ended at %v, want %v", e.Now(), want)
@@ -311,7 +314,7 @@ func TestShareKeepsPrecision(t *testing.T) {
 			t.Fatalf("at %v: half of the capacity for 1 s was %v", e.Now(), took)
 		}
 		if began = e.Now(); e.Now() < month {
-			s.Add(1.25e10/2, again)
+			s.Add(capacity/2, again)
 		}
 	}
 	again()

@@ -69,7 +69,7 @@ func (s *Station) Add(service time.Duration, done func()) Job {
 	j := s.jobs[i]
 	j.service, j.done = service, done
 	j.use++
-	if s.serving < s.servers && s.waiting == 0 {
+	if s.serving < s.servers { // so nothing waits
 		s.serve(j)
 	} else {
 		j.state = waits
