@@ -259,7 +259,11 @@ func (h *hub) look(ctx context.Context, batch []*wait) {
 			// An error is the cache's to count and to log; what it does not answer, the polls of the store behind it find.
 			found, _ := h.segments.Peek(ctx, asks)
 			for i, w := range part {
-				w.offer(found[i])
+				if w.offer(found[i]) {
+					h.mu.Lock()
+					w.peeked = time.Now().Add(fetchAgain) // being read, it needs no second look
+					h.mu.Unlock()
+				}
 			}
 		})
 	}

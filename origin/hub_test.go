@@ -116,6 +116,51 @@ func TestPublishedButUnreadable(t *testing.T) {
 	})
 }
 
+// TestFoundOnce: a segment that a poll has found is not polled for again while it is read, even if the next poll was due when that one ended.
+func TestFoundOnce(t *testing.T) {
+	for _, cached := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			start := time.Now()
+			var found, after atomic.Int64
+			watched := kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+				if op.Write {
+					return do(ctx)
+				}
+				if found.Load() > 0 {
+					after.Add(1)
+				}
+				time.Sleep(30 * time.Millisecond) // longer than either source's polls are apart
+				err := do(ctx)
+				if err == nil {
+					found.Add(1)
+				}
+				return err
+			})
+			ev := origintest.Event(start)
+			ev.Pipelines = ev.Pipelines[:1]
+			cfg := origintest.Config{Events: []config.Event{ev}, Commits: watched}
+			if cached {
+				cfg.Commits, cfg.Zones = nil, []kv.Store{watched}
+			}
+			o := origintest.Start(t, cfg)
+			for n := range 20 { // each is a chance for the poll to be the faster one
+				opens := time.Duration(n) * 2 * time.Second
+				at(start, opens)
+				go func() {
+					at(start, opens+1501*time.Millisecond)
+					put(t, o, fmt.Sprintf("/ev/a/v1/%d.m4s", n), []byte("body"))
+				}()
+				wantStatus(t, "held GET", get(t, o, fmt.Sprintf("/ev/v1/%d.m4s", n)), 200)
+				if found.Load() != 1 || after.Load() != 0 {
+					t.Errorf("cached %v: segment %d was found %d times, %d reads began after it was, want once and none", cached, n, found.Load(), after.Load())
+				}
+				found.Store(0)
+				after.Store(0)
+			}
+		})
+	}
+}
+
 // conn returns a connection to the serving side.
 func conn(t *testing.T, o *origintest.Origin) net.Conn {
 	t.Helper()

@@ -157,7 +157,11 @@ func (w *wait) poll(ctx context.Context, source policy.Source) {
 		began = time.Now()
 		w.begin(began)
 		found, err := w.hub.segments.Candidates(ctx, w.id, w.candidates())
-		w.note(began, w.offer(found), err)
+		there := w.offer(found)
+		w.note(began, there, err)
+		if there && !sleep(ctx, fetchAgain) { // being read, it needs no second look: a poll of small segments reads all of them
+			return
+		}
 	}
 }
 
