@@ -1,0 +1,371 @@
+package agreetest
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"origin-storm/origin/config"
+	"origin-storm/origin/cost"
+	"origin-storm/origin/kv"
+	"origin-storm/origin/kv/mem"
+	"origin-storm/origin/origintest"
+	"origin-storm/origin/segment"
+	"origin-storm/origin/storage"
+	"origin-storm/scenarios"
+	"origin-storm/storm"
+	"origin-storm/storm/body"
+	"origin-storm/storm/live"
+	"origin-storm/storm/plan"
+	"origin-storm/storm/sim"
+)
+
+// hedgeAfter is when the origin's command starts a second try of a chunk's operation where nothing else is configured.
+const hedgeAfter = 200 * time.Millisecond
+
+// expand returns the plan of a scenario and what both executors are told of it. It is called in a bubble, whose clock begins at the same
+// instant in each: so one scenario is one plan.
+func expand(t *testing.T, s scenarios.Scenario, seed uint64) (plan.Config, storm.Plan) {
+	t.Helper()
+	d := s.Event.Segment.Duration()
+	now := time.Now()
+	events := s.Events(now.Truncate(d).Add(-d).UTC())
+	c := plan.Config{Scenario: s, Seed: seed, Events: events, First: events[0].Template.Next(now) + 1}
+	p, err := plan.New(c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c, p
+}
+
+// samples is a Recorder that keeps everything.
+type samples struct {
+	mu  sync.Mutex // guards all
+	all []storm.Sample
+}
+
+func (s *samples) Record(x storm.Sample) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, x)
+}
+
+// onOrigin carries c out on a real origin, and returns all samples.
+func onOrigin(t *testing.T, c configuration) (all []storm.Sample) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) {
+		expanded, p := expand(t, c.scenario, c.seed)
+		d := deploy(t, c, expanded)
+		templates := map[string]segment.Template{}
+		for _, e := range expanded.Events {
+			templates[e.Name] = e.Template
+		}
+		x, err := live.New(live.Config{
+			Start: expanded.Start(), Publish: live.Target{URLs: d.publish}, Serve: live.Target{URLs: d.serve},
+			Template: func(id segment.ID) segment.Template { return templates[id.Event] }, SameBytes: c.scenario.Event.Identical,
+			Dial: d.dial, Virtual: true, Fault: func(f storm.Fault, undo bool) { d.fault(t, f, undo) },
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec samples
+		if err := x.Execute(t.Context(), p, &rec); err != nil {
+			t.Fatal(err)
+		}
+		<-time.After(time.Second) // net/http lingers over connections that it has given up
+		all = rec.all
+	})
+	return all
+}
+
+// deployment is a real origin: nodes that publish and nodes that serve, each with its own way to the stores and caches that they share.
+type deployment struct {
+	publish, serve []string // URLs
+	network        origintest.Network
+	hosts          map[string]*kv.Faults // of the store and the zones, by target
+
+	mu    sync.Mutex // guards what follows
+	down  map[string]int
+	halts map[string]chan struct{} // closed when the process goes on
+	conns map[net.Conn]string
+}
+
+// deploy brings up what c asks for.
+func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
+	t.Helper()
+	d := &deployment{hosts: map[string]*kv.Faults{}, down: map[string]int{}, halts: map[string]chan struct{}{}, conns: map[net.Conn]string{}}
+	keys := chunkKeys(t, c, p)
+	// host returns the two tables of a store that costs what the profile says, with the faults that befall it outside of the costs, as the
+	// process that hosts a store has them.
+	host := func(name string, profile cost.Profile, seed uint64, limit int64) (commits, chunks kv.Store) {
+		toll := kv.NewToll(profile.Meter(seed), func(k kv.Key) string {
+			event, _, _ := strings.Cut(k.Part, "/")
+			return event
+		})
+		tables := [2]*mem.Store{{Limit: limit}, {Limit: limit}}
+		faults := kv.NewFaults(c.seed, func() {
+			for _, s := range tables {
+				s.Flush()
+			}
+		})
+		d.hosts[name] = faults
+		table := func(i int) kv.Store {
+			return kv.Inject(tables[i], faults.Around, toll.Intercept(i == 0))
+		}
+		return table(0), table(1)
+	}
+	commits, chunks := host(scenarios.OfStore, c.costs.Store, c.seed, 0)
+	var zones []kv.Store
+	for i := range c.topology.Zones {
+		a, b := host(scenarios.Target{What: scenarios.OfCache, Nth: i + 1}.String(), c.costs.Cache, zoneSeed(c.seed, i), int64(c.topology.ZoneMemory))
+		zone := kv.Store(renamed{tables{a, b}, keys})
+		if c.topology.MissRatio > 0 {
+			zone = kv.Inject(zone, misses(c.seed, c.topology.MissRatio))
+		}
+		zones = append(zones, zone)
+	}
+	node := func(kind string, nth int) *origintest.Origin {
+		name := nodeName(kind, nth)
+		cfg := origintest.Config{
+			Events: p.Events, Network: &d.network, Node: name, Zones: zones, ChunkSize: c.topology.ChunkSize,
+			Serving: config.Serving{Hot: int64(c.topology.Hot), Collapse: c.topology.Collapse},
+			Commits: commits, Chunks: chunks,
+			AroundPublish: d.around(scenarios.OfPublish + "." + name), AroundServe: d.around(scenarios.OfServe + "." + name),
+		}
+		if !c.costs.Store.Whole { // else one operation stands for a segment's, retries included
+			retry := kv.RetryConfig{Seed: retrySeed(c.seed, kind, nth-1)}
+			cfg.Commits, cfg.Chunks = kv.Retry(commits, retry), kv.Hedge(kv.Retry(chunks, retry), kv.HedgeConfig{After: hedgeAfter})
+		}
+		cfg.Chunks = renamed{cfg.Chunks, keys}
+		return origintest.Start(t, cfg)
+	}
+	for i := range max(1, c.topology.Publish) {
+		d.publish = append(d.publish, node(scenarios.OfPublish, i+1).PublishURL)
+	}
+	for i := range max(1, c.topology.Serve) {
+		d.serve = append(d.serve, node(scenarios.OfServe, i+1).ServeURL)
+	}
+	return d
+}
+
+// zoneSeed keys the draws of a cache zone.
+func zoneSeed(seed uint64, zone int) uint64 { return seed + uint64(zone) + 1 }
+
+// misses makes a share of a zone's reads misses, as the origin's command does.
+func misses(seed uint64, share float64) kv.Intercept {
+	return func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+		if !op.Write && cost.Draw(seed, "miss", op.Key.String(), op.Attempt) < share {
+			return kv.ErrNotFound
+		}
+		return do(ctx)
+	}
+}
+
+// tables is a zone of two tables as one store: the names of chunks have a slash.
+type tables struct{ commits, chunks kv.Store }
+
+func (s tables) of(key kv.Key) kv.Store {
+	if strings.Contains(key.Name, "/") {
+		return s.chunks
+	}
+	return s.commits
+}
+
+func (s tables) Put(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
+	return s.of(key).Put(ctx, key, val, keep)
+}
+
+func (s tables) Get(ctx context.Context, key kv.Key) ([]byte, error) { return s.of(key).Get(ctx, key) }
+
+// renamed is a store under the names that the simulator has for keys: a chunk's key is a digest of bytes, and the simulator has none.
+type renamed struct {
+	store kv.Store
+	names map[kv.Key]kv.Key
+}
+
+func (s renamed) name(key kv.Key) kv.Key {
+	if as, ok := s.names[key]; ok {
+		return as
+	}
+	return key
+}
+
+func (s renamed) Put(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
+	return s.store.Put(ctx, s.name(key), val, keep)
+}
+
+func (s renamed) Get(ctx context.Context, key kv.Key) ([]byte, error) {
+	return s.store.Get(ctx, s.name(key))
+}
+
+// chunkKeys returns what the simulator calls the keys of the chunks that are published.
+func chunkKeys(t *testing.T, c configuration, p plan.Config) map[kv.Key]kv.Key {
+	t.Helper()
+	keys := map[kv.Key]kv.Key{}
+	size := c.topology.ChunkSize
+	if size == 0 {
+		size = storage.DefaultChunkSize
+	}
+	_, expanded := expand(t, c.scenario, c.seed)
+	for q := range expanded.Requests {
+		if !q.Put || size < 0 || q.Size <= size {
+			continue
+		}
+		from := q.ID
+		if c.scenario.Event.Identical {
+			from.Pipeline = ""
+		}
+		r := body.Twisted(from, p.Events[0].Template, q.Size, q.Twist)
+		hash := sha256.New()
+		for i := 0; ; i++ {
+			n, err := io.CopyN(hash, r, int64(size))
+			if err != nil && err != io.EOF {
+				t.Fatal(err)
+			}
+			if n == 0 {
+				break
+			}
+			key := kv.Key{Part: hex.EncodeToString(hash.Sum(nil)) + "/" + strconv.FormatInt(n, 10)}
+			if c.scenario.Event.Identical {
+				from.Pipeline = p.Events[0].Pipelines[0]
+			}
+			keys[key] = chunkName(from, i)
+		}
+	}
+	return keys
+}
+
+// chunkName is the simulator's name for the key of the ith chunk of a copy; of equal bytes, those of the first pipeline stand for all.
+func chunkName(id segment.ID, i int) kv.Key {
+	return kv.Key{
+		Part: fmt.Sprintf("%s/%s/%d", id.Event, id.Rendition, id.Number),
+		Name: id.Pipeline + "/" + string(rune('0'+i%64)),
+	}
+}
+
+// retrySeed keys the pauses between a node's tries, as the simulator has it: each node draws its own.
+func retrySeed(seed uint64, role string, node int) uint64 {
+	x := seed ^ uint64(node)<<8 ^ uint64(len(role))
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// fault carries out what is not the executor's.
+func (d *deployment) fault(t *testing.T, f storm.Fault, undo bool) {
+	to, err := scenarios.ParseTarget(f.To)
+	if err != nil {
+		t.Error(err)
+		return
+	}
+	host := d.hosts[f.To]
+	switch {
+	case to.What == scenarios.OfPipeline || to.What == scenarios.OfReaders:
+	case host != nil && undo:
+		host.End(f.Do)
+	case host != nil:
+		what := kv.Fault{Do: f.Do, By: f.By, Count: f.Count, Share: f.Share}
+		switch f.Do { // a process that hosts a store answers nobody
+		case "kill":
+			what = kv.Fault{Do: kv.FaultFail}
+		case "stop":
+			what = kv.Fault{Do: kv.FaultSlow, By: f.For}
+		}
+		if err := host.Begin(f.Do, what); err != nil {
+			t.Error(err)
+		}
+	case f.Do == "stop":
+		d.halt(to, undo)
+	case f.Do == "kill":
+		d.kill(to, undo)
+	default:
+		t.Errorf("%v: there is no way to do that", f)
+	}
+}
+
+// processOf is the name of the host on which a process listens that a fault befalls.
+func processOf(to scenarios.Target) string { return to.What + "." + nodeName(to.What, max(1, to.Nth)) }
+
+// nodeName is the name of the nth node of a kind.
+func nodeName(kind string, nth int) string { return kind[:1] + strconv.Itoa(nth) }
+
+// dial connects, unless the address's process is down.
+func (d *deployment) dial(ctx context.Context, network, address string) (net.Conn, error) {
+	process, _, _ := strings.Cut(address, ":")
+	d.mu.Lock()
+	down := d.down[process] > 0
+	d.mu.Unlock()
+	if down {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: net.ErrClosed}
+	}
+	conn, err := d.network.DialContext(ctx, network, address)
+	if err == nil {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		d.conns[conn] = process
+	}
+	return conn, err
+}
+
+// kill closes all connections to a process and lets nobody connect until that is undone.
+func (d *deployment) kill(to scenarios.Target, undo bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	process := processOf(to)
+	if undo {
+		d.down[process]--
+		return
+	}
+	d.down[process]++
+	for conn, to := range d.conns {
+		if to == process {
+			conn.Close()
+			delete(d.conns, conn)
+		}
+	}
+}
+
+// halt lets what arrives at a process wait until it goes on.
+func (d *deployment) halt(to scenarios.Target, undo bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	process := processOf(to)
+	if undo {
+		close(d.halts[process])
+		delete(d.halts, process)
+	} else {
+		d.halts[process] = make(chan struct{})
+	}
+}
+
+func (d *deployment) around(process string) func(http.Handler) http.Handler {
+	return func(h http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			d.mu.Lock()
+			halted := d.halts[process]
+			d.mu.Unlock()
+			if halted != nil {
+				<-halted
+			}
+			h.ServeHTTP(w, r)
+		})
+	}
+}
+
+// simulated is what the simulator is told of c.
+func (c configuration) simulated(p plan.Config) sim.Config {
+	return sim.Config{
+		Start: p.Start(), Events: p.Events, SameBytes: c.scenario.Event.Identical, Topology: c.topology, Costs: c.costs, Seed: c.seed,
+	}
+}

@@ -1,0 +1,6 @@
+//go:build race
+
+package agreetest
+
+// every is which of the configurations are tried: each fifth, as the race detector makes a virtual second take ten times as long.
+const every = 5
