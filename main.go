@@ -15,6 +15,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	origincli "origin-storm/origin/cli"
 	stormcli "origin-storm/storm/cli"
@@ -55,7 +56,7 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetHelpCommand(helpCommand(root))
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return &verdict.Error{Err: fmt.Errorf("%w; see %s --help", err, c.CommandPath()), Code: verdict.Usage}
+		return &verdict.Error{Err: fmt.Errorf("%w; see %s --help", flagError(err), c.CommandPath()), Code: verdict.Usage}
 	})
 	root.AddCommand(origincli.Commands()...)
 	root.AddCommand(stormcli.Commands()...)
@@ -75,6 +76,22 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) int {
 		fmt.Fprintln(stderr, "origin-storm:", strings.TrimSpace(err.Error()))
 	}
 	return exitCode(ctx, err)
+}
+
+// flagError says what kind of value a flag takes where the flag's own error is the parser's.
+func flagError(err error) error {
+	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if !ok {
+		return err
+	}
+	want, ok := map[string]string{
+		"int": "a whole number", "intSlice": "whole numbers with commas between them", "uint64": "a whole number from 0", "float64": "a number such as 0.1",
+		"bool": "true or false", "duration": "a duration such as 2s or 250ms",
+	}[invalid.GetFlag().Value.Type()]
+	if !ok {
+		return err
+	}
+	return fmt.Errorf("--%s %s: want %s", invalid.GetFlag().Name, invalid.GetValue(), want)
 }
 
 // helpCommand is cobra's, but that a topic which does not exist is a wrong call.

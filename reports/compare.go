@@ -1,6 +1,7 @@
 package reports
 
 import (
+	"cmp"
 	"fmt"
 	"math"
 	"strings"
@@ -21,16 +22,34 @@ func CompareTable(c verdict.Comparison) string {
 	}
 	rows := [][]string{{"", "old", "new", "change [95 %]", "p", ""}}
 	backend, where := "", ""
-	var notes []string
+	var notes, zero, missing []string
+	without := 0 // lines that neither run has a figure for
 	for _, l := range c.Lines {
+		old, okOld := value(l.Old)
+		now, okNew := value(l.New)
+		switch {
+		case !okOld && !okNew:
+			without++
+			missing = append(missing, l.Note)
+			continue
+		case okOld && okNew && old == 0 && now == 0:
+			if l.Unit == "" { // nothing read in quiet is no news; no errors are
+				zero = append(zero, l.Figure)
+			}
+			continue
+		}
 		if l.Backend != backend {
 			backend, where = l.Backend, ""
 			rows = append(rows, []string{l.Backend})
 		}
-		if at := strings.TrimSpace(l.Phase + " " + l.Class); at != where {
-			if where = at; at != "" {
-				rows = append(rows, []string{"  " + at})
-			}
+		if at := cmp.Or(strings.TrimSpace(l.Phase+" "+l.Class), "whole run"); at != where {
+			where = at
+			rows = append(rows, []string{"  " + at})
+		}
+		if l.Unit == "Gbit/s" {
+			var scale float64
+			scale, l.Unit = rateUnit(max(old, now))
+			l.Old, l.New, l.OldCI, l.NewCI = times(l.Old, scale), times(l.New, scale), timesCI(l.OldCI, scale), timesCI(l.NewCI, scale)
 		}
 		name := "    " + l.Figure
 		if l.Unit != "" {
@@ -56,15 +75,43 @@ func CompareTable(c verdict.Comparison) string {
 	}
 	if len(rows) > 1 {
 		b.WriteString(columnsOf(rows))
-		b.WriteString("\nchange: new against old; p: adjusted by Holm's method over the lines; ~: no difference beyond chance at " + number(c.Alpha) + ".\n")
+		b.WriteString("\n" + wrapped("change: new against old; p: adjusted by Holm's method over the lines; ~: no difference beyond chance at "+number(c.Alpha)+"."))
+	}
+	if zero = unique(zero); len(zero) > 0 {
+		b.WriteString(wrapped("0 in both runs: " + strings.Join(zero, ", ") + "."))
+	}
+	if without > 0 {
+		const few = 3
+		missing = unique(missing)
+		rest := ""
+		if len(missing) > few {
+			missing, rest = missing[:few], "; and more"
+		}
+		b.WriteString(wrapped(fmt.Sprintf("Left out: %d figures that neither run has (%s%s). Longer runs have them: raise windows.repeat. --json names each with its reason.",
+			without, strings.Join(missing, "; "), rest)))
 	}
 	for i, n := range notes {
 		fmt.Fprintf(&b, "%s %s\n", superscript(i+1), n)
 	}
 	for _, caution := range c.Cautions {
-		fmt.Fprintf(&b, "\n%s\n", caution)
+		b.WriteString("\n" + wrapped(caution))
 	}
 	return b.String()
+}
+
+// times and timesCI are a figure and an interval in another unit.
+func times(v *float64, by float64) *float64 {
+	if v == nil {
+		return nil
+	}
+	return new(*v * by)
+}
+
+func timesCI(ci *[2]float64, by float64) *[2]float64 {
+	if ci == nil {
+		return nil
+	}
+	return &[2]float64{ci[0] * by, ci[1] * by}
 }
 
 // noteMark returns the mark of a footnote, which is added unless it is there.

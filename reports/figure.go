@@ -470,10 +470,16 @@ func duration(ms float64) string {
 
 // bitRate writes Gbit/s with the unit that fits.
 func bitRate(gbit float64) string {
-	if gbit < 0.1 {
-		return number(gbit*1000) + " Mbit/s"
+	scale, unit := rateUnit(gbit)
+	return number(gbit*scale) + " " + unit
+}
+
+// rateUnit is the unit for rates of which most, in Gbit/s, is the greatest, and how many of it a Gbit/s is.
+func rateUnit(most float64) (scale float64, unit string) {
+	if most < 0.1 {
+		return 1000, "Mbit/s"
 	}
-	return number(gbit) + " Gbit/s"
+	return 1, "Gbit/s"
 }
 
 // percent writes a share.

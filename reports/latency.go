@@ -36,8 +36,13 @@ func writeLatency(r record.Results) figure {
 			}
 		}
 	}
+	few := false
 	seeAll := func(l record.Latency) {
 		see(l.P50, l.P99)
+		if tooFew(l) {
+			few = true
+			see(l.Max)
+		}
 		for _, ci := range []*[2]float64{l.P50CI, l.P99CI} {
 			if ci != nil {
 				see(&ci[0], &ci[1])
@@ -167,6 +172,10 @@ func writeLatency(r record.Results) figure {
 		{"95 % interval", func(c draw.Canvas, at vg.Point) { whisker(c, ink, at.X-10, at.X+10, at.Y) }},
 	}
 	caption := "Filled marks: under load; hollow: quiet. p50 is labelled on its left, p99 on its right. "
+	if few {
+		keys = append(keys, key{"slowest, of too few", func(c draw.Canvas, at vg.Point) { slowestMark(c, ink, at) }})
+		caption += fmt.Sprintf("A median needs %d writes: of fewer the slowest alone is shown. ", record.Needed(0.5))
+	}
 	var published []string
 	for _, b := range r.Backends {
 		if b.Published != nil && b.Published.Label != "" {
@@ -188,6 +197,12 @@ func writeLatency(r record.Results) figure {
 func drawLatency(c draw.Canvas, trX func(float64) vg.Length, y vg.Length, l record.Latency, lk look, hollow, thin bool, small draw.TextStyle) {
 	p50, ok50 := positive(l.P50)
 	p99, ok99 := positive(l.P99)
+	if tooFew(l) {
+		most, _ := positive(l.Max)
+		slowestMark(c, lk.color, vg.Point{X: trX(most), Y: y})
+		say(c, small, vg.Point{X: trX(most) + 6, Y: y}, draw.XLeft, draw.YCenter, "slowest "+duration(most))
+		return
+	}
 	if !ok50 && !ok99 {
 		why := l.Note
 		if why == "" {
@@ -237,6 +252,19 @@ func drawLatency(c draw.Canvas, trX func(float64) vg.Length, y vg.Length, l reco
 	say(c, small, vg.Point{X: right + 6, Y: y}, draw.XLeft, draw.YCenter, "— "+short(why, 60))
 }
 
+// tooFew reports whether a distribution has so few values that not even its median can be told, but their greatest is known.
+func tooFew(l record.Latency) bool {
+	_, ok50 := value(l.P50)
+	_, ok99 := value(l.P99)
+	_, most := value(l.Max)
+	return !ok50 && !ok99 && most && l.Count > 0 && l.Count < record.Needed(0.5)
+}
+
+// slowestMark is an upright bar: what happened, and no estimate.
+func slowestMark(c draw.Canvas, col color.Color, at vg.Point) {
+	c.StrokeLine2(draw.LineStyle{Color: col, Width: 2.5}, at.X, at.Y-5, at.X, at.Y+5)
+}
+
 // mark draws one glyph, filled or hollow.
 func mark(c draw.Canvas, filled, open draw.GlyphDrawer, hollow bool, lk look, r vg.Length, at vg.Point) {
 	if !hollow {
@@ -272,7 +300,7 @@ func writeFinding(r record.Results) string {
 		})
 	}
 	if len(ranks) == 0 {
-		return "No write latency could be told"
+		return fewFinding(r)
 	}
 	part := func(s standing) string {
 		txt := fmt.Sprintf("%s on %s", duration(s.value), kind(s.backend))
@@ -292,4 +320,28 @@ func writeFinding(r record.Results) string {
 	default:
 		return fmt.Sprintf("Write %s %s: %s and %s; intervals overlap, so no difference can be told", figure, where, part(best), part(worst))
 	}
+}
+
+// fewFinding says what is known where no percentile is: how long the slowest write took, if too few writes are why.
+func fewFinding(r record.Results) string {
+	ranks := rank(r, func(b record.Backend) (*float64, *[2]float64) {
+		p, _ := loaded(b)
+		if l := operation(p, storm.Publish).Response; tooFew(l) {
+			return l.Max, nil
+		}
+		return nil, nil
+	})
+	if len(ranks) == 0 {
+		return "No write latency could be told"
+	}
+	part := func(s standing) string {
+		p, _ := loaded(s.backend)
+		return fmt.Sprintf("the slowest of %s took %s on %s", count(operation(p, storm.Publish).Response.Count), duration(s.value), kind(s.backend))
+	}
+	p, _ := loaded(ranks[0].backend)
+	txt := fmt.Sprintf("Too few writes %s for a median: %s", inPhase(p.Name), part(ranks[0]))
+	if last := ranks[len(ranks)-1]; len(ranks) > 1 {
+		txt += ", " + part(last)
+	}
+	return txt
 }

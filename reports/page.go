@@ -64,7 +64,7 @@ func newPage(run Run) page {
 
 	t := comparison(r)
 	p.Table = grid{Heads: slices.Clone(t.heads), Notes: t.notes}
-	p.Table.Heads[colRead], p.Table.Heads[colHit], p.Table.Heads[colMissed] = "read Gbit/s", "hit ratio", "missed"
+	p.Table.Heads[colRead], p.Table.Heads[colHit], p.Table.Heads[colMissed] = "read "+t.heads[colRead], "hit ratio", "missed"
 	for _, g := range t.groups {
 		p.Table.Rows = append(append(p.Table.Rows, []string{g.name}), g.rows...)
 	}

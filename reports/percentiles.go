@@ -39,6 +39,7 @@ func writePercentiles(r record.Results) figure {
 		points [][2]float64 // rarity, ms
 		look   look
 		thin   bool
+		n      int64
 	}
 	var lines []line
 	var keys []key
@@ -60,7 +61,7 @@ func writePercentiles(r record.Results) figure {
 		if len(pts) == 0 {
 			txt += ": nothing to draw"
 		}
-		lines = append(lines, line{pts, lk, thin})
+		lines = append(lines, line{pts, lk, thin, l.Count})
 		keys = append(keys, lineKey(txt, lk, width, !thin))
 	}
 	for i, b := range r.Backends {
@@ -117,6 +118,9 @@ func writePercentiles(r record.Results) figure {
 					continue
 				}
 				for _, q := range marked {
+					if l.n < record.Needed(q) {
+						break // a mark says that the figure can be relied on
+					}
 					if ms, ok := at(l.points, rarity(q)); ok {
 						glyph(c, l.look.glyph, l.look.color, 4, vg.Point{X: trX(rarity(q)), Y: trY(ms)})
 					}
@@ -127,7 +131,7 @@ func writePercentiles(r record.Results) figure {
 	return figure{
 		name: "write-percentiles", title: tailFinding(r), legend: keys,
 		caption: "Publish response, from the intended start. Thick lines are under load, thin ones (where shown) quiet. A line ends where its sample ends: " +
-			"its last step rests on one write. " + provenances(r),
+			"its last step rests on one write; marks end where percentiles do that their sample is large enough for. " + provenances(r),
 		panels: []panel{{plot: p, x: "share of writes that took at most so long (each step to the right is rarer)", y: "write response, ms (logarithmic)",
 			above: 6, height: 310}},
 	}
@@ -173,5 +177,5 @@ func tailFinding(r record.Results) string {
 		}
 		return txt
 	}
-	return "No write latency could be told"
+	return fewFinding(r)
 }

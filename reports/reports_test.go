@@ -25,6 +25,8 @@ import (
 	"gonum.org/v1/plot/vg/recorder"
 
 	"origin-storm/storm/record"
+	"origin-storm/storm/verdict"
+	"origin-storm/storm/verdict/search"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -133,6 +135,22 @@ func runs() map[string]Run {
 		b.Phases, b.Isolation, b.Cache, b.Segments = nil, nil, record.Cache{}, record.Segments{}
 	}
 	all["zero samples"] = empty
+
+	few := fixture()
+	for i := range few.Results.Backends {
+		b := &few.Results.Backends[i]
+		for j := range b.Phases {
+			op := &b.Phases[j].Operations[0]
+			op.Count = 12
+			op.Response = record.Latency{Count: 12, Max: ptr(6.81 + float64(i)), Note: "p50 needs 20 values, there are 12"}
+			b.Phases[j].ReadGbit /= 1000
+		}
+		b.Isolation = nil
+	}
+	for i := range few.Intervals {
+		few.Intervals[i].ReadGbit /= 1000
+	}
+	all["too few writes for a median"] = few
 
 	outlier := fixture()
 	op := &outlier.Results.Backends[1].Phases[2].Operations[0]
@@ -322,50 +340,134 @@ func (s *sized) Size() (x, y vg.Length) { return figureWidth, s.height }
 
 // TestTextsAreLegible: no text of a figure leaves the canvas, and none lies on another.
 func TestTextsAreLegible(t *testing.T) {
+	for name, run := range runs() {
+		t.Run(name, func(t *testing.T) {
+			for _, fig := range figures(run) {
+				legible(t, fig)
+			}
+		})
+	}
+}
+
+// legible checks that no text of a figure leaves the canvas, and that none lies on another.
+func legible(t *testing.T, fig figure) {
+	t.Helper()
 	type box struct {
 		text string
 		r    vg.Rectangle
 	}
-	for name, run := range runs() {
+	c := &sized{height: fig.layout(nil)}
+	fig.layout(c)
+	var boxes []box
+	rotated := 0
+	var stack []int
+	for _, a := range c.Actions {
+		switch a := a.(type) {
+		case *recorder.Push:
+			stack = append(stack, rotated)
+		case *recorder.Pop:
+			rotated, stack = stack[len(stack)-1], stack[:len(stack)-1]
+		case *recorder.Rotate:
+			rotated++
+		case *recorder.FillString:
+			if rotated > 0 || strings.TrimSpace(a.String) == "" || a.Size < 2 {
+				continue
+			}
+			sty := sans(a.Size.Points(), a.Font.Weight > 0, ink)
+			r := vg.Rectangle{Min: a.Point, Max: vg.Point{X: a.Point.X + sty.Width(a.String), Y: a.Point.Y + a.Size*0.7}}
+			boxes = append(boxes, box{a.String, r})
+		}
+	}
+	if len(boxes) < 3 {
+		t.Errorf("%s has %d texts", fig.name, len(boxes))
+	}
+	for i, b := range boxes {
+		if b.r.Min.X < 0 || b.r.Max.X > figureWidth || b.r.Min.Y < 0 || b.r.Max.Y > c.height {
+			t.Errorf("%s: %q leaves the canvas: %v of %v × %v", fig.name, b.text, b.r, figureWidth, c.height)
+		}
+		for _, o := range boxes[:i] {
+			w := min(b.r.Max.X, o.r.Max.X) - max(b.r.Min.X, o.r.Min.X)
+			h := min(b.r.Max.Y, o.r.Max.Y) - max(b.r.Min.Y, o.r.Min.Y)
+			if w > 1 && h > 1 {
+				t.Errorf("%s: %q lies on %q", fig.name, b.text, o.text)
+			}
+		}
+	}
+}
+
+// TestTooFewWrites: where no percentile can be told, titles say how many writes there were and what is known of them, and the
+// table has the slowest and the unit that rates of this size are read in.
+func TestTooFewWrites(t *testing.T) {
+	run := runs()["too few writes for a median"]
+	const want = "Too few writes in the storm for a median: the slowest of 12 took 6.81 ms on s3 (modelled: s3-2024), the slowest of 12 took 8.81 ms on cassandra+cache (measured)"
+	for _, fig := range figures(run)[:2] {
+		if fig.title != want {
+			t.Errorf("%s is titled %q, want %q", fig.name, fig.title, want)
+		}
+	}
+	got := Table(run.Results)
+	for _, want := range []string{"Mbit/s", "max 6.81²", "² p99 needs 300 values, there are 12: the slowest in its place", "9.12"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("Table(few) lacks %q:\n%s", want, got)
+		}
+	}
+}
+
+// TestCompareTable: what neither run has is left out and said once, what is 0 in both is named once, and rates stand in a unit of
+// their size.
+func TestCompareTable(t *testing.T) {
+	line := verdict.Line{Backend: "embedded", Phase: "storm", Class: "publish", Unit: "ms"}
+	missing := line
+	missing.Figure, missing.Note = "response p99", "old: p50 needs 20 values, there are 12"
+	slowest := line
+	slowest.Figure, slowest.Old, slowest.New, slowest.Ratio = "slowest response", ptr(6.85), ptr(7.2), ptr(1.051)
+	rate := verdict.Line{Backend: "embedded", Phase: "storm", Figure: "read throughput", Unit: "Gbit/s", Old: ptr(0.00565), New: ptr(0.00527), Ratio: ptr(0.933)}
+	lost := verdict.Line{Backend: "embedded", Figure: "segments lost", Old: ptr(0.0), New: ptr(0.0)}
+	late := verdict.Line{Backend: "embedded", Figure: "segments late", Old: ptr(0.0), New: ptr(2.0)}
+	got := CompareTable(verdict.Comparison{Comparable: true, Alpha: 0.05, Lines: []verdict.Line{missing, slowest, missing, rate, lost, late}})
+	for _, want := range []string{"slowest response ms", "6.85   7.2", "read throughput Mbit/s  5.65  5.27", "  whole run\n    segments late", "0 in both runs: segments lost.",
+		"Left out: 2 figures that neither run has (old: p50 needs 20 values, there are 12)"} {
+		if !strings.Contains(got, want) {
+			t.Errorf("CompareTable lacks %q:\n%s", want, got)
+		}
+	}
+	if strings.Contains(got, "response p99") {
+		t.Errorf("CompareTable has a line without figures:\n%s", got)
+	}
+}
+
+// TestSearchFrontier: a search whose limits are all 0 shows how measurements ended and no empty axis; one with a limit names the
+// threshold that was nearest to it. The title is not the page's over again.
+func TestSearchFrontier(t *testing.T) {
+	point := func(load float64, ths ...record.Threshold) search.Point {
+		return search.Point{Load: load, Outcome: search.Holds, Sentence: "Passed.", ReadGbit: 0.003, Thresholds: ths, Folder: fmt.Sprintf("measurements/%02.0f", load)}
+	}
+	lost := record.Threshold{Text: "segments lost == 0", Actual: ptr(0.0), OK: true}
+	p99 := record.Threshold{Text: "storm publish response p99 < 500ms", Actual: ptr(180.0), Limit: 500, OK: true}
+	for name, c := range map[string]struct {
+		points []search.Point
+		title  string
+	}{
+		"limits of 0": {[]search.Point{point(2, lost), point(4, lost), point(4, lost)}, "How each of 3 measurements ended"},
+		"a limit":     {[]search.Point{point(2, lost, p99), point(4, lost, p99)}, "At readers.edges=4 the nearest to its limit: storm publish response p99 < 500ms, at 36 % of it"},
+		"nothing":     {nil, "Nothing was measured"},
+	} {
 		t.Run(name, func(t *testing.T) {
-			for _, fig := range figures(run) {
-				c := &sized{height: fig.layout(nil)}
-				fig.layout(c)
-				var boxes []box
-				rotated := 0
-				var stack []int
-				for _, a := range c.Actions {
-					switch a := a.(type) {
-					case *recorder.Push:
-						stack = append(stack, rotated)
-					case *recorder.Pop:
-						rotated, stack = stack[len(stack)-1], stack[:len(stack)-1]
-					case *recorder.Rotate:
-						rotated++
-					case *recorder.FillString:
-						if rotated > 0 || strings.TrimSpace(a.String) == "" || a.Size < 2 {
-							continue
-						}
-						sty := sans(a.Size.Points(), a.Font.Weight > 0, ink)
-						r := vg.Rectangle{Min: a.Point, Max: vg.Point{X: a.Point.X + sty.Width(a.String), Y: a.Point.Y + a.Size*0.7}}
-						boxes = append(boxes, box{a.String, r})
-					}
-				}
-				if len(boxes) < 3 {
-					t.Errorf("%s has %d texts", fig.name, len(boxes))
-				}
-				for i, b := range boxes {
-					if b.r.Min.X < 0 || b.r.Max.X > figureWidth || b.r.Min.Y < 0 || b.r.Max.Y > c.height {
-						t.Errorf("%s: %q leaves the canvas: %v of %v × %v", fig.name, b.text, b.r, figureWidth, c.height)
-					}
-					for _, o := range boxes[:i] {
-						w := min(b.r.Max.X, o.r.Max.X) - max(b.r.Min.X, o.r.Min.X)
-						h := min(b.r.Max.Y, o.r.Max.Y) - max(b.r.Min.Y, o.r.Min.Y)
-						if w > 1 && h > 1 {
-							t.Errorf("%s: %q lies on %q", fig.name, b.text, o.text)
-						}
-					}
-				}
+			r := search.Results{Scenario: "smoke", Backend: "embedded", Path: "readers.edges", Result: search.Result{Highest: 4}, Sentence: "All thresholds hold up to readers.edges=4.", Points: c.points}
+			fig := frontier(r)
+			if fig.title != c.title {
+				t.Errorf("titled %q, want %q", fig.title, c.title)
+			}
+			if len(c.points) > 0 {
+				legible(t, fig)
+			}
+			dir := t.TempDir()
+			if err := WriteSearch(dir, r); err != nil {
+				t.Fatal(err)
+			}
+			md, err := os.ReadFile(filepath.Join(dir, "report.md"))
+			if err != nil || len(c.points) > 0 && !strings.Contains(string(md), "[measurements/02](<measurements/02/report.md>)") {
+				t.Errorf("report.md (%v) has no link to a measurement's report:\n%s", err, md)
 			}
 		})
 	}

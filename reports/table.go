@@ -44,22 +44,29 @@ const unknown = "—"
 
 // comparison makes the table of a run.
 func comparison(r record.Results) table {
+	most := 0.0
+	for _, b := range r.Backends {
+		for _, p := range phases(b) {
+			most = max(most, p.ReadGbit)
+		}
+	}
+	scale, unit := rateUnit(most)
 	t := table{heads: []string{"", "writes", "p50 ms [95 %]", "p99 ms [95 %]", "p99/" + strings.ReplaceAll(segmentShort(r), " ", ""),
-		"Gbit/s", "hits", "late", "miss", "lost"}}
+		unit, "hits", "late", "miss", "lost"}}
 	for _, b := range r.Backends {
 		g := group{name: describe(b)}
 		for _, p := range phases(b) {
 			row := make([]string, columns)
 			op := operation(p, storm.Publish)
 			row[colPhase], row[colWrites] = short(p.Name, 11), count(op.Count)
-			row[colP50] = t.percentile(op.Response.P50, op.Response.P50CI, op.Response, "p50")
-			row[colP99] = t.percentile(op.Response.P99, op.Response.P99CI, op.Response, "p99")
+			row[colP50] = t.percentile(op.Response.P50, op.Response.P50CI, op.Response, 0.5)
+			row[colP99] = t.percentile(op.Response.P99, op.Response.P99CI, op.Response, 0.99)
 			if p99, ok := value(op.Response.P99); ok && r.SegmentMS > 0 {
 				row[colShare] = number(100*p99/r.SegmentMS) + "%"
 			} else {
 				row[colShare] = unknown
 			}
-			row[colRead] = number(p.ReadGbit)
+			row[colRead] = number(p.ReadGbit * scale)
 			g.rows = append(g.rows, row)
 		}
 		if b.Isolation != nil {
@@ -132,16 +139,19 @@ func superscript(n int) string {
 	return b.String()
 }
 
-// percentile writes a figure with its interval, or why there is none.
-func (t *table) percentile(v *float64, ci *[2]float64, l record.Latency, name string) string {
+// percentile writes a figure with its interval, or why there is none. In place of a p99 of too few stands the slowest.
+func (t *table) percentile(v *float64, ci *[2]float64, l record.Latency, q float64) string {
 	ms, ok := value(v)
+	most, known := value(l.Max)
 	switch {
+	case !ok && known && q > 0.5 && 0 < l.Count && l.Count < record.Needed(q):
+		return "max " + number(most) + t.note(fmt.Sprintf("p%v needs %d values, there are %d: the slowest in its place", 100*q, record.Needed(q), l.Count))
 	case !ok && l.Note != "":
 		return unknown + t.note(l.Note)
 	case !ok && l.Count == 0:
 		return unknown + t.note("nothing was measured")
 	case !ok:
-		return unknown + t.note(fmt.Sprintf("the sample is too small for %s", name))
+		return unknown + t.note(fmt.Sprintf("the sample is too small for p%v", 100*q))
 	case ci == nil:
 		return number(ms) + " [" + unknown + "]"
 	}

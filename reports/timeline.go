@@ -212,6 +212,7 @@ func overTime(run Run) figure {
 	if most == 0 {
 		most = 1
 	}
+	scale, unit := rateUnit(most)
 	if lo > hi {
 		lo, hi = 1, 1000
 	}
@@ -230,7 +231,7 @@ func overTime(run Run) figure {
 		reads.X.Min, reads.X.Max, reads.X.Tick.Marker = 0, end, evenTicks{10}
 		reads.X.Tick.Label.Font.Size = 1 // the panel below carries the numbers
 		reads.X.Tick.Label.Color = color.Transparent
-		reads.Y.Min, reads.Y.Max, reads.Y.Tick.Marker = 0, most*1.15, evenTicks{4}
+		reads.Y.Min, reads.Y.Max, reads.Y.Tick.Marker = 0, most*scale*1.15, evenTicks{4}
 		reads.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
 			trX, trY := p.Transforms(&c)
 			if len(ivs) == 0 {
@@ -239,7 +240,7 @@ func overTime(run Run) figure {
 			var path []vg.Point
 			for _, iv := range ivs {
 				if v, ok := value(&iv.ReadGbit); ok {
-					path = append(path, vg.Point{X: trX(iv.At), Y: trY(v)}, vg.Point{X: trX(iv.At + iv.Seconds), Y: trY(v)})
+					path = append(path, vg.Point{X: trX(iv.At), Y: trY(v * scale)}, vg.Point{X: trX(iv.At + iv.Seconds), Y: trY(v * scale)})
 				}
 			}
 			if len(path) > 0 {
@@ -291,7 +292,7 @@ func overTime(run Run) figure {
 		if i == len(run.Results.Backends)-1 {
 			lower.x, lower.height = sinceBegan, lower.height+axisName
 		}
-		f.panels = append(f.panels, panel{plot: reads, head: kind(b), y: "reads, Gbit/s", above: above, height: above + 96}, lower)
+		f.panels = append(f.panels, panel{plot: reads, head: kind(b), y: "reads, " + unit, above: above, height: above + 96}, lower)
 	}
 	if len(f.panels) == 0 {
 		f.panels = []panel{{plot: nothing("no backend was measured"), height: 120}}

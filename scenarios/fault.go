@@ -62,7 +62,7 @@ func (f *Fault) decode(d *decoder, field string, n ast.Node) {
 	m, ok := n.(ast.MapNode)
 	names := append(fieldNames(reflect.TypeFor[Fault]()), FaultNames()...)
 	if !ok {
-		d.fail(d.node(n), field, "fields: "+strings.Join(names, ", "), "want a mapping, got %s", describe(n))
+		d.fail(d.node(n), field, "fields: "+strings.Join(names, ", "), "want a mapping such as {at: storm 1 + 4s, kill: publish}, got %s", describe(n))
 		return
 	}
 	kinds := 0
@@ -151,7 +151,7 @@ func ParseInstant(text string) (i Instant, err error) {
 	}
 	i.Phase = words[0]
 	if i.Phase != QuietPhase && i.Phase != StormPhase {
-		return i, fmt.Errorf("%q: no window is called %q%s", text, i.Phase, suggest(i.Phase, []string{QuietPhase, StormPhase}))
+		return i, fmt.Errorf("%q is not an instant such as storm 2 + 4s: no window is called %q%s", text, i.Phase, suggest(i.Phase, []string{QuietPhase, StormPhase}))
 	}
 	if len(words) == 2 {
 		if i.Nth, err = ordinal(words[1]); err != nil {
@@ -239,7 +239,7 @@ func ParseTarget(text string) (t Target, err error) {
 			}
 		}
 	default:
-		return t, fmt.Errorf("%q: there is no %q to do something to%s", text, t.What, suggest(t.What, targets))
+		return t, fmt.Errorf("%q is not a target such as pipeline b or serve 1: there is no %q to do something to%s", text, t.What, suggest(t.What, targets))
 	}
 	return t, nil
 }

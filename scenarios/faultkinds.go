@@ -1,6 +1,7 @@
 package scenarios
 
 import (
+	"fmt"
 	"slices"
 	"time"
 )
@@ -44,6 +45,25 @@ type FaultKind struct {
 	Simulated []string
 	// Shares says that share may pick a part of what it befalls, and Renditions that rendition may.
 	Shares, Renditions bool
+}
+
+// Example is a fault of the kind as a scenario's faults have it, with all that it can take.
+func (k FaultKind) Example() string {
+	target := Target{What: k.To[0]}
+	switch target.What {
+	case OfPipeline:
+		target.Name = "b"
+	case OfServe, OfCache, OfCassandra:
+		target.Nth = 1
+	}
+	text := fmt.Sprintf("{at: storm 1 + 1s, %s: %v", k.Do, target)
+	if k.By.About != "" {
+		text += fmt.Sprintf(", by: %v", k.Usual)
+	}
+	if k.Shares {
+		text += ", share: 0.5"
+	}
+	return text + ", for: 2s}"
 }
 
 func timed(t time.Duration) Amount { return Amount{Time: t} }

@@ -73,6 +73,17 @@ func hasTest(t *testing.T, pkg, test string) bool {
 	return found
 }
 
+// TestFaultExamples: what is shown as an example of each kind of fault is one.
+func TestFaultExamples(t *testing.T) {
+	for _, k := range scenarios.FaultKinds() {
+		src := fmt.Sprintf("name: x\nevent: {renditions: {count: 2, total: 2Mbit/s}}\nreaders: {edges: 4, viewers: 8}\nwindows: {quiet: 4s, storm: 4s}\n"+
+			"backends: [{name: x, store: embedded, cache: true}]\nfaults: [%s]\n", k.Example())
+		if _, err := scenarios.Parse("x.yaml", []byte(src)); err != nil {
+			t.Errorf("the example of %s: %v", k.Do, err)
+		}
+	}
+}
+
 // TestFaultsPage: docs/faults.md is what the code says.
 func TestFaultsPage(t *testing.T) {
 	const page = "../docs/faults.md"

@@ -147,12 +147,21 @@ func subjects() []string {
 }
 
 // ParseThreshold reads a threshold. Whether its backend and phase exist is for Scenario.Validate to say.
-func ParseThreshold(text string) (t Threshold, err error) {
+func ParseThreshold(text string) (Threshold, error) {
+	t, err := parseThreshold(text)
+	if err != nil {
+		return t, fmt.Errorf("threshold %q is not one such as %q: %w", text, "storm publish response p99 < 500ms", err)
+	}
+	return t, nil
+}
+
+// parseThreshold leaves it to its caller to say of which threshold its errors are.
+func parseThreshold(text string) (t Threshold, err error) {
 	rest := text
 	if backend, after, ok := strings.Cut(text, ": "); ok {
 		t.Backend, rest = strings.TrimSpace(backend), after
 		if t.Backend == "" {
-			return t, fmt.Errorf("threshold %q: no backend before the colon", text)
+			return t, fmt.Errorf("no backend before the colon")
 		}
 	}
 	words := strings.Fields(rest)
@@ -169,11 +178,11 @@ func ParseThreshold(text string) (t Threshold, err error) {
 	figures, phased := figuresOf(w)
 	switch {
 	case figures == nil && t.Phase == "":
-		return t, fmt.Errorf("threshold %q: %q is neither a phase nor a subject%s", text, w, suggest(w, slices.Concat(phases, subjects())))
+		return t, fmt.Errorf("%q is neither a phase nor a subject%s", w, suggest(w, slices.Concat(phases, subjects())))
 	case figures == nil:
-		return t, fmt.Errorf("threshold %q: %q is not a subject%s", text, w, suggest(w, subjects()))
+		return t, fmt.Errorf("%q is not a subject%s", w, suggest(w, subjects()))
 	case t.Phase != "" && !phased:
-		return t, fmt.Errorf("threshold %q: %s is not kept by phase; leave %q out", text, w, t.Phase)
+		return t, fmt.Errorf("%s is not kept by phase; leave %q out", w, t.Phase)
 	}
 	t.Subject, w = w, next()
 	if slices.Contains(latencies, w) && figures["count"] == count {
@@ -184,37 +193,37 @@ func ParseThreshold(text string) (t Threshold, err error) {
 	names := slices.Sorted(maps.Keys(figures))
 	switch {
 	case !known && t.Latency == "" && figures["count"] == count:
-		return t, fmt.Errorf("threshold %q: %q is neither a latency nor a figure of %s%s", text, w, t.Subject, suggest(w, slices.Concat(latencies, names)))
+		return t, fmt.Errorf("%q is neither a latency nor a figure of %s%s", w, t.Subject, suggest(w, slices.Concat(latencies, names)))
 	case !known:
-		return t, fmt.Errorf("threshold %q: %q is not a figure of %s%s", text, w, t.Subject, suggest(w, names))
+		return t, fmt.Errorf("%q is not a figure of %s%s", w, t.Subject, suggest(w, names))
 	case of == latency && t.Latency == "":
-		return t, fmt.Errorf("threshold %q: %s of which latency? Write one of %s before it", text, w, strings.Join(latencies, ", "))
+		return t, fmt.Errorf("%s of which latency? Write one of %s before it", w, strings.Join(latencies, ", "))
 	case of != latency && t.Latency != "":
-		return t, fmt.Errorf("threshold %q: %s is not a latency's; leave %q out", text, w, t.Latency)
+		return t, fmt.Errorf("%s is not a latency's; leave %q out", w, t.Latency)
 	}
 	t.Op = next()
 	if !slices.Contains(ops, t.Op) {
-		return t, fmt.Errorf("threshold %q: %q is not a comparison; write one of %s, with spaces around it", text, t.Op, strings.Join(ops, " "))
+		return t, fmt.Errorf("%q is not a comparison; write one of %s, with spaces around it", t.Op, strings.Join(ops, " "))
 	}
 	value := next()
 	switch {
 	case len(words) >= 2 && words[0] == "or" && words[1] == "abort":
 		if words = words[2:]; len(words) == 2 && words[0] == "after" {
 			if t.After, err = parseDuration(words[1]); err != nil || t.After <= 0 {
-				return t, fmt.Errorf("threshold %q: abort after %q: want a duration such as 10s", text, words[1])
+				return t, fmt.Errorf("abort after %q: want a duration such as 10s", words[1])
 			}
 			words = nil
 		}
 		t.Abort = true
 	}
 	if len(words) > 0 {
-		return t, fmt.Errorf("threshold %q: %q follows the value", text, strings.Join(words, " "))
+		return t, fmt.Errorf("%q follows the value", strings.Join(words, " "))
 	}
 	if t.Value, t.Unit, err = limit(of, value); err != nil {
-		return t, fmt.Errorf("threshold %q: %w", text, err)
+		return t, err
 	}
 	if t.Abort && !t.abortable() {
-		return t, fmt.Errorf("threshold %q: whether it holds is known at the end only, so it cannot abort: percentiles, errors, dropped and what went wrong with segments can, below a limit", text)
+		return t, fmt.Errorf("whether it holds is known at the end only, so it cannot abort: percentiles, errors, dropped and what went wrong with segments can, below a limit")
 	}
 	return t, nil
 }

@@ -27,6 +27,9 @@ const (
 	maxWindow     = 24 * time.Hour
 )
 
+// MaxDrivers is over how many processes the requests can be spread.
+const MaxDrivers = maxProcesses
+
 // Validate returns everything that is wrong with s, joined errors of type *Error, or nil. What only the machine limits is
 // for Live to say.
 func (s Scenario) Validate() error {
@@ -69,7 +72,7 @@ func (s Scenario) problems() []Error {
 	for i, t := range s.Thresholds {
 		c.threshold(fmt.Sprintf("thresholds[%d]", i), t, s)
 	}
-	c.that(s.Drivers >= 1 && s.Drivers <= maxProcesses, "drivers", "%d: there must be 1 to %d", s.Drivers, maxProcesses)
+	c.that(s.Drivers >= 1 && s.Drivers <= MaxDrivers, "drivers", "%d: there must be 1 to %d", s.Drivers, MaxDrivers)
 	return c.found
 }
 

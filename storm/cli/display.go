@@ -57,7 +57,11 @@ func (d *display) progress(p stage.Progress) {
 		if i.WriteMax != nil {
 			line += fmt.Sprintf(" max %.0f ms", *i.WriteMax)
 		}
-		line += fmt.Sprintf("  reads %d %.2f Gbit/s  errors %d", i.Reads, i.ReadGbit, i.Errors)
+		rate, unit := i.ReadGbit, "Gbit/s"
+		if rate < 0.1 {
+			rate, unit = rate*1000, "Mbit/s"
+		}
+		line += fmt.Sprintf("  reads %d %.2f %s  errors %d", i.Reads, rate, unit, i.Errors)
 	}
 	d.show(line)
 }

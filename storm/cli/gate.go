@@ -88,6 +88,7 @@ slowdown by a fifth that is made on purpose, and none where none is made.`,
 		s.StringSliceVar(&side.target, side.name+"-target", nil, side.name+": base URL of a running origin's serving side; may be repeated")
 		s.StringSliceVar(&side.publishTo, side.name+"-publish-to", nil, side.name+": base URL of its publishing side (default: that of its target)")
 	}
+	s.BoolVar(&f.json, "json", false, "print what "+gate.ResultsFile+" holds (the metrics, the decision and its reasons) instead of the table; with --self-test, of both gates")
 	s.StringVar(&f.baseRef, "base-ref", "", "base: build the program of this git ref, in a temporary worktree of the repository here")
 	s.BoolVar(&f.strict, "strict", false, "an inconclusive gate fails, with exit code 95")
 	s.BoolVar(&f.self, "self-test", false, "base against itself, once slowed down by a fifth and once not: can this gate go red, and does it stay green?")

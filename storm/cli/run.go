@@ -23,6 +23,7 @@ import (
 	"origin-storm/storm/record"
 	"origin-storm/storm/stage"
 	"origin-storm/storm/verdict"
+	"origin-storm/storm/verdict/search"
 )
 
 // runFlags are the flags of `run`.
@@ -66,6 +67,7 @@ With --target it storms an origin that is already running instead, yours for ins
 	s := c.Flags()
 	f.common(s)
 	f.foreign(s)
+	s.BoolVar(&f.json, "json", false, "print what "+record.ResultsFile+" holds (with --search: "+search.File+") instead of the table")
 	s.BoolVar(&f.strict, "strict", false, "exit with 95 where a threshold holds, but its limit lies in the figure's interval")
 	s.StringVar(&f.search, "search", "", "find the highest load at which all thresholds hold, such as readers.edges=20..400; takes one backend")
 	s.Float64Var(&f.within, "within", 0.1, "with --search: how close the highest load that holds and the lowest that does not are to be, as a part")
@@ -88,7 +90,6 @@ func (f *runFlags) common(s *pflag.FlagSet) {
 	s.StringArrayVar(&f.set, "set", nil, "override a value of the scenario, such as readers.edges=80; may be repeated")
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same requests")
 	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
-	s.BoolVar(&f.json, "json", false, "print the results as JSON instead of the table")
 	s.BoolVar(&f.noCeiling, "no-ceiling", false, "do not look first for what the driver can do at most, which takes a second")
 	s.BoolVar(&f.remote, "allow-remote", false, "permit targets and stores that are not on loopback")
 	s.BoolVar(&f.verbose, "verbose", false, "log more, to stderr")
@@ -153,6 +154,9 @@ func before(code verdict.Code, other error) bool {
 // config turns flags and a scenario's name into what stage needs.
 func (f runFlags) config(c *cobra.Command, name string) (stage.Config, error) {
 	set := slices.Clone(f.set)
+	if f.drivers < 0 || f.drivers > scenarios.MaxDrivers {
+		return stage.Config{}, usagef("--drivers %d: want 1 to %d processes, such as 2", f.drivers, scenarios.MaxDrivers)
+	}
 	if f.drivers != 0 {
 		set = append(set, fmt.Sprint("drivers=", f.drivers))
 	}

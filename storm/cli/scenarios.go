@@ -44,15 +44,16 @@ func scenariosCommand() *cobra.Command {
 		validateCommand(),
 		importCommand(),
 		&cobra.Command{Use: "faults", Short: "the kinds of faults that a scenario can have", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
-			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
+			out := c.OutOrStdout()
+			fmt.Fprint(out, faultsHead)
 			for _, k := range scenarios.FaultKinds() {
-				by := ""
+				fmt.Fprintf(out, "\n%s: %s\n  of: %s", k.Do, k.About, strings.Join(k.To, ", "))
 				if k.By.About != "" {
-					by = fmt.Sprintf("by: %v %s", k.Usual, k.By.About)
+					fmt.Fprintf(out, "; by: %v %s unless it says otherwise", k.Usual, k.By.About)
 				}
-				fmt.Fprintf(w, "%s\t%s\t%s\t%s\n", k.Do, strings.Join(k.To, ", "), by, k.About)
+				fmt.Fprintf(out, "\n  - %s\n", k.Example())
 			}
-			return w.Flush()
+			return nil
 		}},
 		&cobra.Command{Use: "behaviours", Short: "the behaviours of clients and of edge caches that a scenario can name", Args: cobra.NoArgs, RunE: func(c *cobra.Command, _ []string) error {
 			w := tabwriter.NewWriter(c.OutOrStdout(), 0, 0, 2, ' ', 0)
@@ -72,6 +73,17 @@ func scenariosCommand() *cobra.Command {
 		}})
 	return c
 }
+
+// faultsHead says how a fault is written, before the kinds are listed.
+const faultsHead = `Faults are a list in a scenario, each at an instant of one of its windows:
+
+  faults:
+    - {at: storm 1 + 4s, kill: pipeline b, for: 6s}
+    - {at: quiet 2, slow: store, by: 300ms, share: 0.1, for: 2s}
+
+for left out lasts until the end; share, where a kind takes it, picks a part of what it befalls, and rendition: NAME one of
+them. At the command line: --set 'faults=[{at: storm 1 + 1s, kill: publish}]'.
+`
 
 func validateCommand() *cobra.Command {
 	var set []string

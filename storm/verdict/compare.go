@@ -280,7 +280,11 @@ func compareBackend(old, new *record.Run, a, b record.Backend) (out []Line) {
 			line := Line{Backend: a.Name, Phase: p.Name, Class: op.Class, Unit: "ms"}
 			out = append(out,
 				line.latency("response p50", op.Response, other.Response, op.Response.P50, other.Response.P50, op.Response.P50CI, other.Response.P50CI),
-				line.latency("response p99", op.Response, other.Response, op.Response.P99, other.Response.P99, op.Response.P99CI, other.Response.P99CI),
+				line.latency("response p99", op.Response, other.Response, op.Response.P99, other.Response.P99, op.Response.P99CI, other.Response.P99CI))
+			if op.Response.P50 == nil || other.Response.P50 == nil { // then the slowest is all that is known
+				out = append(out, line.latency("slowest response", op.Response, other.Response, op.Response.Max, other.Response.Max, nil, nil))
+			}
+			out = append(out,
 				Line{Backend: a.Name, Phase: p.Name, Class: op.Class, Figure: "errors", Old: new64(op.Errors), New: new64(other.Errors)}.ratio())
 		}
 		for _, f := range []struct {
@@ -294,6 +298,10 @@ func compareBackend(old, new *record.Run, a, b record.Backend) (out []Line) {
 		} {
 			line := Line{Backend: a.Name, Phase: p.Name, Figure: f.figure, Unit: f.unit, Better: f.better}
 			out = append(out, line.ticks(ticks(old, a.Name, p.Name, f.of), ticks(new, a.Name, p.Name, f.of)))
+		}
+		if by := out[len(out)-1]; by.Old == nil { // too few ticks
+			whole := Line{Backend: a.Name, Phase: p.Name, Figure: "read throughput", Unit: by.Unit, Better: by.Better, Old: &p.ReadGbit, New: &b.Phases[i].ReadGbit}
+			out = append(out, whole.ratio())
 		}
 	}
 	if a.Isolation != nil && b.Isolation != nil {
