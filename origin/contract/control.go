@@ -161,8 +161,7 @@ func controlCases() []Case {
 
 // eventEnds ends the event and lets it go on again.
 func eventEnds(p *probe) {
-	held := p.liveName()
-	last := segment.ID{Event: p.Event, Rendition: held.Rendition, Number: held.Number - 1}
+	last, held := p.livePair()
 	p.publish(p.first(last), p.bodyOf(p.first(last)))
 	p.until(p.turns(held.Number).Add(p.Slack))
 	var waiting []*flight
@@ -190,8 +189,7 @@ func eventEnds(p *probe) {
 		p.status(p.request(http.MethodGet, node+last.String(), nil), http.StatusOK)
 	}
 	p.operate(http.MethodDelete, "end", nil)
-	again := p.liveName()
-	again.Number += 1000
+	again := p.liveAhead(1000)
 	p.pause(reach)
 	p.status(p.get(again.String()), http.StatusNotFound)
 }

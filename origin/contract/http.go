@@ -27,8 +27,7 @@ func httpCases() []Case {
 			p.sameHeader(head, get)
 		}},
 		{Row: "H2", Says: "HEAD of what is not there, too", run: func(p *probe) {
-			early := p.liveName()
-			early.Number += 1000
+			early := p.liveAhead(1000)
 			for _, path := range []string{"/no-such-event/v/1.m4s", p.pastName().String(), early.String()} {
 				p.sameHeader(p.request(http.MethodHead, p.Serve[0]+path, nil), p.get(path))
 			}
@@ -127,8 +126,7 @@ func httpCases() []Case {
 			id := p.pastName()
 			gone := p.get(p.pastName().String(), "Origin", "https://player.example")
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
-			early := p.liveName()
-			early.Number += 1000
+			early := p.liveAhead(1000)
 			for _, a := range []answer{
 				gone,
 				p.get(id.String(), "Origin", "https://player.example"),
@@ -217,8 +215,7 @@ func httpCases() []Case {
 			id := p.pastName()
 			gone := p.get(p.pastName().String())
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
-			early := p.liveName()
-			early.Number += 1000
+			early := p.liveAhead(1000)
 			for _, a := range []answer{
 				gone, p.get(id.String()), p.get(early.String()), p.get("/no-such-event/v/1.m4s"), p.get("/"),
 				p.get(id.String(), "Range", "bytes=99999999-"), p.get(id.String(), "If-Match", `"x"`),

@@ -94,11 +94,35 @@ func (p *probe) liveName() segment.ID {
 func (p *probe) livePair() (lower, upper segment.ID) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	lower = p.nextLive()
-	upper = lower
-	upper.Number++
-	p.taken[upper] = true // it would have come later
-	return lower, upper
+	for {
+		lower = p.nextLive()
+		if upper, ok := p.take(lower, 1); ok {
+			return lower, upper
+		}
+	}
+}
+
+// liveAhead is liveName of a segment that comes n segments later, or more: no other case publishes what is to be asked for too early.
+func (p *probe) liveAhead(n int64) segment.ID {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	from := p.nextLive()
+	for {
+		if id, ok := p.take(from, n); ok {
+			return id
+		}
+		n++
+	}
+}
+
+// take gives the name away that comes n segments after from, unless it is taken. It would have come later. It is called with mu held.
+func (p *probe) take(from segment.ID, n int64) (segment.ID, bool) {
+	from.Number += n
+	if p.taken[from] {
+		return segment.ID{}, false
+	}
+	p.taken[from] = true
+	return from, true
 }
 
 // nextLive is called with mu held.

@@ -30,8 +30,7 @@ func serveCases() []Case {
 		{Row: "S3", Says: "not yet to be held: 404 at once, though it may be published already", run: func(p *probe) {
 			id := p.liveName()
 			p.publish(p.first(id), p.bodyOf(p.first(id)))
-			for _, n := range []int64{id.Number, id.Number + 10_000} {
-				id.Number = n
+			for _, id := range []segment.ID{id, p.liveAhead(10_000)} {
 				a := p.get(id.String())
 				p.by(p.opens(id.Number), "the request", p.arrived(a))
 				p.status(a, http.StatusNotFound)
@@ -39,11 +38,10 @@ func serveCases() []Case {
 			}
 		}},
 		{Row: "S4", Says: "that 404 lasts until the number is held, or for an hour, to the millisecond in Origin-TTL-Ms", run: func(p *probe) {
-			id := p.liveName()
 			hours := int64(3 * time.Hour / p.Template.Duration())
 			p.until(time.Now().Truncate(time.Second).Add(1350 * time.Millisecond)) // what is rounded to seconds must show
 			for _, ahead := range []int64{2, 3, 50, hours} {
-				id.Number += ahead
+				id := p.liveAhead(ahead)
 				a := p.get(id.String())
 				p.by(p.opens(id.Number), "the request", p.arrived(a))
 				if !p.status(a, http.StatusNotFound) {
@@ -56,11 +54,10 @@ func serveCases() []Case {
 			}
 		}},
 		{Row: "S5", Says: "and in whole seconds, rounded down, in Cache-Control", run: func(p *probe) {
-			// A lifetime of any length ends in the middle of a second somewhere: ask at several instants. So far ahead nobody publishes.
+			// A lifetime of any length ends in the middle of a second somewhere: ask at several instants.
 			for i := range 4 {
-				id := p.liveName()
 				p.until(time.Now().Truncate(time.Second).Add(time.Second + time.Duration(150+200*i)*time.Millisecond))
-				id.Number = p.Template.Next(time.Now()) + int64(30*time.Minute/p.Template.Duration())
+				id := p.liveAhead(int64(30 * time.Minute / p.Template.Duration()))
 				a := p.get(id.String())
 				if p.status(a, http.StatusNotFound) {
 					opens := p.opens(id.Number)
