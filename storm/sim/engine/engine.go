@@ -8,7 +8,7 @@ import (
 // Engine calls what was scheduled, in order of time, and of scheduling where times are equal. Its zero value is ready, at instant 0.
 type Engine struct {
 	now    time.Duration
-	queue  queue[int64]
+	queue  queue
 	events int64
 }
 
@@ -25,7 +25,7 @@ func (e *Engine) At(t time.Duration, do func()) Event {
 	if t < e.now {
 		panic(fmt.Sprintf("engine: At(%v) at %v: that has passed", t, e.now))
 	}
-	return Event{e.queue.push(int64(t), do)}
+	return Event{e.queue.push(uint64(t), do)}
 }
 
 // After has do called when d has gone by, which must not be negative.

@@ -21,8 +21,8 @@ type Share struct {
 	capacity float64 // units a nanosecond
 	each     float64 // at most, for one job
 
-	jobs   queue[float64] // by what the clock shows at their end
-	clock  float64        // at since
+	jobs   queue   // by what the clock shows at their end, of which the bits are in its order as it is never below 0
+	clock  float64 // at since
 	since  time.Duration
 	served float64
 	most   int
@@ -65,7 +65,7 @@ func (s *Share) Add(work float64, done func()) Job {
 	if s.added++; s.added > 1024+s.jobs.len() {
 		s.rewind()
 	}
-	t := s.jobs.push(s.clock+work, done)
+	t := s.jobs.push(math.Float64bits(s.clock+work), done)
 	s.most = max(s.most, s.jobs.len())
 	s.foresee()
 	return Job{uint64(t)}
@@ -118,12 +118,18 @@ func (s *Share) Served() float64 {
 // rate is what one of n jobs gets, in units a nanosecond.
 func (s *Share) rate(n int) float64 { return min(s.each, s.capacity/float64(n)) }
 
+// firstEnd is what the clock will show when the next job ends, if there is one.
+func (s *Share) firstEnd() (float64, bool) {
+	key, ok := s.jobs.first()
+	return math.Float64frombits(key), ok
+}
+
 // advance does the work that can be done up to now. Jobs that end go into ended.
 func (s *Share) advance() {
 	left := float64(s.engine.now - s.since) // nanoseconds
 	s.since = s.engine.now
 	for {
-		end, ok := s.jobs.first()
+		end, ok := s.firstEnd()
 		if !ok {
 			s.clock, s.added = 0, 0
 			return
@@ -155,7 +161,7 @@ func (s *Share) foresee() {
 	}
 	due := s.engine.now
 	if s.ended.len() == 0 {
-		end, ok := s.jobs.first()
+		end, ok := s.firstEnd()
 		takes := (end - s.clock) / s.rate(s.jobs.len())
 		if !ok || !(takes < 1<<62) {
 			s.engine.Cancel(s.event)
@@ -194,7 +200,8 @@ func (s *Share) tellEnds() {
 func (s *Share) rewind() {
 	s.jobs.fill()
 	for i := range s.jobs.items {
-		s.jobs.items[i].key -= s.clock
+		key := &s.jobs.items[i].key
+		*key = math.Float64bits(math.Float64frombits(*key) - s.clock)
 	}
 	s.clock, s.added = 0, 0
 }
