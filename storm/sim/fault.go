@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"origin-storm/origin/cost"
 	"origin-storm/storm"
 )
 
@@ -11,11 +12,14 @@ import (
 func Refusals(p storm.Plan, c Config) error { return nil }
 
 // faults are the faults that a store has now.
-type faults struct{ seed uint64 }
+type faults struct {
+	seed uint64
+	name string
+}
 
 func (f *faults) some() bool { return false }
 
-func (f *faults) arrive(m *run, o *op, attempt int) (wait, hide time.Duration, err failure) {
+func (f *faults) arrive(now time.Duration, w cost.Work) (wait, hide time.Duration, err failure) {
 	return 0, 0, none
 }
 

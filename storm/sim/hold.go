@@ -20,9 +20,9 @@ type wait struct {
 
 	poll     engine.Event
 	deadline engine.Event
-	last     failure // of the last poll of the store
-	looked   bool
-	behind   bool
+	last     failure   // of the last poll of the store
+	looked   bool      // the polls of the store behind a cache have begun
+	peeked   time.Time // when the last poll of the cache began
 	began    time.Time // when the last poll of the store began; zero: there was none
 }
 
@@ -55,7 +55,7 @@ func (n *node) hold(x *exchange) {
 		return
 	}
 	if b := at.wait.given; b != nil {
-		n.readGiven(x, b)
+		n.heldGiven(x, b)
 		return
 	}
 	at.wait.members = append(at.wait.members, x)
@@ -177,8 +177,22 @@ func (w *wait) give(b *bodyOf) {
 	members := w.members
 	w.members = nil
 	for _, x := range members {
-		w.n.readGiven(x, b)
+		w.n.heldGiven(x, b)
 	}
+}
+
+// heldGiven answers x, which was held, with b; or if it asks for another copy, goes on to read that.
+func (n *node) heldGiven(x *exchange, b *bodyOf) {
+	if x.over {
+		return
+	}
+	n.choose(x.seg, b.copy)
+	if !x.wants(b.copy) {
+		x.chosen = -1
+		n.read(x)
+		return
+	}
+	n.found(x, b)
 }
 
 // whole is when all bytes are there: whoever comes now looks anew.

@@ -79,6 +79,7 @@ type copied struct {
 	until     time.Duration
 	chunks    int
 	chunk     int64 // the size of all chunks but the last
+	zoned     []chunked
 	commit    int64 // of the Commit's encoding
 }
 
@@ -175,6 +176,9 @@ func (m *run) build() {
 			}
 		}
 		return all
+	}
+	for i := range t.Zones {
+		m.zones = append(m.zones, newZone(m, i, nodes("cache", max(1, t.CacheNodes), t.CacheCores, float64(t.CacheLink))))
 	}
 	m.publish = nodes("publish", t.Publish, t.PublishCores, float64(t.PublishLink))
 	for i, n := range m.publish {

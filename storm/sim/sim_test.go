@@ -94,6 +94,40 @@ func costs() sim.Costs {
 		Write: []cost.Cost{{Dist: cost.Dist{P50: 20 * ms, P99: 100 * ms}}}, Read: []cost.Cost{{Dist: cost.Dist{P50: 5 * ms, P99: 20 * ms}}}}}
 }
 
+// origins are origins of all kinds, by what they are.
+var origins = map[string]func(c *sim.Config){
+	"one store":              func(c *sim.Config) {},
+	"nothing costs anything": func(c *sim.Config) { c.Costs = sim.Costs{} },
+	"two zones": func(c *sim.Config) {
+		c.Topology.Zones = 2
+		c.Costs.Cache = cost.Profile{Read: []cost.Cost{{Dist: cost.Dist{P50: ms, P99: 3 * ms}}}, Write: []cost.Cost{{Dist: cost.Dist{P50: ms, P99: 3 * ms}}}}
+	},
+	"a slow zone that misses": func(c *sim.Config) {
+		c.Topology.Zones, c.Topology.MissRatio, c.Topology.ZoneMemory = 1, 0.3, 8<<20
+		c.Costs.Cache = cost.Profile{Read: []cost.Cost{{Dist: cost.Dist{Constant: 30 * ms}}}, Write: []cost.Cost{{Dist: cost.Dist{Constant: 30 * ms}}}}
+	},
+	"three replicas on five nodes": func(c *sim.Config) { c.Topology.Store, c.Topology.Replicas = 5, 3 },
+	"whole segments, one object":   func(c *sim.Config) { c.Costs.Store.Whole, c.Costs.Store.Read, c.Topology.ChunkSize = true, nil, -1 },
+	"one machine": func(c *sim.Config) {
+		c.Topology.Shared, c.Topology.Zones = 2, 1
+		c.Costs.StoreWork.PerMiB = 5 * ms
+		c.Costs.CacheWork.PerMiB = ms
+		c.Costs.Driver.PerMiB = ms
+		c.Costs.Serve = sim.Demand{PerRequest: ms / 10, PerMiB: ms, Latency: cost.Dist{P50: ms, P99: 2 * ms}}
+		c.Costs.Publish = sim.Demand{PerRequest: ms / 10, PerMiB: ms}
+	},
+	"links, hot copies and one read for all": func(c *sim.Config) {
+		t := &c.Topology
+		t.ServeLink, t.PublishLink, t.StoreLink, t.Collapse, t.Hot = 1e9, 1e9, 1e9, true, 64<<20
+	},
+	"many nodes whose clocks differ": func(c *sim.Config) {
+		t := &c.Topology
+		t.Publish, t.Serve, t.Zones, t.CacheNodes, t.ServeCores, t.CacheLink = 2, 3, 2, 2, 1, 1e9
+		c.ClockOffset.Serve = []time.Duration{0, 20 * ms, -20 * ms}
+		c.Costs.Serve.PerMiB = ms
+	},
+}
+
 // counting is a plan's clients with what they send and are told counted.
 type counting struct {
 	storm.Client
@@ -121,41 +155,56 @@ func (c counting) count(sends []storm.Request) {
 
 // TestEveryRequestIsAnsweredOnce counts what clients send and what they are told.
 func TestEveryRequestIsAnsweredOnce(t *testing.T) {
-	for seed := range uint64(5) {
-		p, c := planned(t, parse(t, small), seed)
-		c.Costs = costs()
-		sent := map[string]int{}
-		inner := p.Client
-		p.Client = func(from string) storm.Client { return counting{inner(from), sent} }
-		l, _ := execute(t, p, c)
-		for r, n := range sent {
-			if n != 0 {
-				t.Errorf("seed %d: %s was sent, and answered %d times too seldom", seed, r, n)
+	for name, build := range origins {
+		t.Run(name, func(t *testing.T) {
+			for seed := range uint64(5) {
+				conserve(t, seed, build)
 			}
+		})
+	}
+}
+
+func conserve(t *testing.T, seed uint64, build func(*sim.Config)) {
+	t.Helper()
+	p, c := planned(t, parse(t, small), seed)
+	c.Costs = costs()
+	build(&c)
+	sent := map[string]int{}
+	inner := p.Client
+	p.Client = func(from string) storm.Client { return counting{inner(from), sent} }
+	l, _ := execute(t, p, c)
+	for r, n := range sent {
+		if n != 0 {
+			t.Errorf("seed %d: %s was sent, and answered %d times too seldom", seed, r, n)
 		}
-		if len(l.samples) == 0 || len(l.of(storm.Publish)) == 0 || len(l.of(storm.LiveEdge)) == 0 {
-			t.Errorf("seed %d: %s: want publishes and reads", seed, l.outcomes())
-		}
-		for _, s := range l.samples {
-			if !s.OK() {
-				t.Errorf("seed %d: %+v failed", seed, s)
-			}
+	}
+	if len(l.samples) == 0 || len(l.of(storm.Publish)) == 0 || len(l.of(storm.LiveEdge)) == 0 {
+		t.Errorf("seed %d: %s: want publishes and reads", seed, l.outcomes())
+	}
+	for _, s := range l.samples {
+		if !s.OK() {
+			t.Errorf("seed %d: %+v failed", seed, s)
 		}
 	}
 }
 
 // TestSameSeedSameSamples: what is simulated depends on the plan and the configuration alone.
 func TestSameSeedSameSamples(t *testing.T) {
-	run := func(seed uint64) string {
-		p, c := planned(t, parse(t, small), 1)
-		c.Costs, c.Seed = costs(), seed
-		l, f := execute(t, p, c)
-		return fmt.Sprintf("%+v %+v", l.samples, f)
-	}
-	if run(1) != run(1) {
-		t.Error("two runs of one seed differ")
-	}
-	if run(1) == run(2) {
-		t.Error("the seed changes nothing")
+	for name, build := range origins {
+		t.Run(name, func(t *testing.T) {
+			run := func(seed uint64) string {
+				p, c := planned(t, parse(t, small), 1)
+				c.Costs, c.Seed = costs(), seed
+				build(&c)
+				l, f := execute(t, p, c)
+				return fmt.Sprintf("%+v %+v", l.samples, f)
+			}
+			if run(1) != run(1) {
+				t.Error("two runs of one seed differ")
+			}
+			if run(1) == run(2) && name != "nothing costs anything" {
+				t.Error("the seed changes nothing")
+			}
+		})
 	}
 }

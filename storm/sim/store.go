@@ -3,9 +3,11 @@ package sim
 import (
 	"math"
 	"slices"
+	"strconv"
 	"time"
 
 	"origin-storm/origin/cost"
+	"origin-storm/origin/segment"
 	"origin-storm/storm/sim/engine"
 )
 
@@ -61,14 +63,16 @@ type client struct {
 	seed    uint64
 	saved   float64 // how many hedges may be started now
 	serving bool    // its reads count
-	caches  caches
-	attempt int // the number of the next operation's first try, for draws
+
+	commitCache, chunkCache *cache // nil: there is none
 }
 
 func newClient(n *node) *client {
 	c := &client{n: n, m: n.m, saved: mostHedges, serving: n.role == "serve"}
 	c.seed = mix(n.m.c.Seed ^ uint64(n.nth)<<8 ^ uint64(len(n.role)))
-	c.caches.init(c)
+	if len(c.m.zones) > 0 {
+		c.commitCache, c.chunkCache = newCache(c, false), newCache(c, true)
+	}
 	return c
 }
 
@@ -151,23 +155,22 @@ func (o *op) finish(found *copied, err failure) {
 
 // size is how many bytes o writes, or would find.
 func (o *op) size(found *copied) int64 {
-	switch {
-	case found == nil:
+	if found == nil {
 		return 0
-	case o.chunk == commit:
-		return found.commit
 	}
-	return found.chunkSize(o.chunk)
+	return found.bytes(o.chunk)
 }
 
-// key is the operation's key in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
-func (o *op) key() []byte {
-	if o.chunk == commit {
-		return o.slot.key(make([]byte, 0, 48))
+// key is the key of a Commit or a chunk in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
+func key(s *slot, chunk int) []byte {
+	b := s.key(make([]byte, 0, 48))
+	if chunk == commit {
+		return b
 	}
-	b := o.slot.key(make([]byte, 0, 48))
-	return append(b, '/', byte('0'+o.chunk%64))
+	return strconv.AppendInt(append(b, '/'), int64(chunk), 10)
 }
+
+func (o *op) key() string { return string(key(o.slot, o.chunk)) }
 
 // try begins the n-th try of the first or the second of a hedge.
 func (o *op) try(attempt, n int) {
@@ -191,7 +194,11 @@ func (t *try) begins() {
 	st := o.c.m.store
 	wait, hide, err := time.Duration(0), time.Duration(0), none
 	if st.faults.some() {
-		wait, hide, err = st.faults.arrive(o.c.m, o, t.attempt+2*t.n)
+		w := cost.Work{Write: o.write, Key: o.key(), Attempt: t.attempt + 2*t.n}
+		if o.write {
+			w.Size = int(o.size(o.copy))
+		}
+		wait, hide, err = st.faults.arrive(o.c.m.engine.Now(), w)
 	}
 	if err != none {
 		t.ends(err)
@@ -231,7 +238,7 @@ func (t *try) toll() {
 	if st.whole {
 		arrived = o.began
 	}
-	w := cost.Work{Write: o.write, Size: int(size), Key: string(o.key()), Attempt: t.attempt + 2*t.n, Event: o.slot.seg.track.event.name}
+	w := cost.Work{Write: o.write, Size: int(size), Key: o.key(), Attempt: t.attempt + 2*t.n, Event: o.slot.seg.track.event.name}
 	if r := m.c.Topology.Replicas; r > 1 {
 		place, ok := st.place(o, w)
 		if !ok {
@@ -251,7 +258,41 @@ func (t *try) toll() {
 // works has the store's nodes do their part of t, which is not over before done.
 func (t *try) works(done time.Duration, size int64) {
 	m := t.o.c.m
-	m.engine.At(done, t.completes)
+	st := m.store
+	o := t.o
+	work := m.c.Costs.StoreWork.Work(size)
+	n, quorum := 1, 1
+	if r := m.c.Topology.Replicas; r > 1 {
+		n, quorum = r, r/2+1
+		if !o.write {
+			n = quorum
+		}
+	}
+	first := 0
+	if len(st.nodes) > 1 {
+		first = int(o.slot.hash(o.chunk) % uint64(len(st.nodes)))
+	}
+	left := quorum
+	for i, asked := 0, 0; asked < n && i < max(n, m.c.Topology.Replicas); i++ {
+		node := st.nodes[(first+i)%len(st.nodes)]
+		if node.state != up && len(st.nodes) > 1 {
+			continue
+		}
+		asked++
+		link := node.out
+		if o.write {
+			link = node.in
+		}
+		bytes := size
+		if !o.write && asked > 1 {
+			bytes = 0 // of all but one replica a read takes the digest alone
+		}
+		m.charge(node, work, link, bytes, done, func() {
+			if left--; left == 0 {
+				t.completes()
+			}
+		})
+	}
 }
 
 // completes is when the store answers.
@@ -312,7 +353,7 @@ func (t *try) ends(err failure) {
 		if o.write {
 			what = "pause put"
 		}
-		pause := time.Duration(cost.Draw(o.c.seed, what, string(o.key()), t.attempt+2*t.n) * float64(longest))
+		pause := time.Duration(cost.Draw(o.c.seed, what, o.key(), t.attempt+2*t.n) * float64(longest))
 		if o.until-now > pause {
 			m.engine.After(pause, func() {
 				if !o.ended {
@@ -339,7 +380,7 @@ func (st *store) place(o *op, w cost.Work) (place float64, ok bool) {
 	quorum := n/2 + 1
 	first := 0
 	if len(st.nodes) > n {
-		first = int(mix(o.slot.hash(o.chunk)) % uint64(len(st.nodes)))
+		first = int(o.slot.hash(o.chunk) % uint64(len(st.nodes)))
 	}
 	op := "read"
 	if w.Write {
@@ -425,13 +466,22 @@ func (c *client) commits(s *seg, pipelines []int, uncached bool, until time.Dura
 
 // commit reads one Commit.
 func (c *client) commit(s *slot, uncached bool, until time.Duration, done func(*copied, failure)) {
+	if c.commitCache != nil {
+		c.commitCache.get(s, nil, commit, uncached, until, nil, done)
+		return
+	}
 	o := &op{c: c, slot: s, chunk: commit, until: until, done: done}
 	o.run()
 }
 
 // chunk reads one chunk of a copy.
 func (c *client) chunk(v *copied, i int, until time.Duration, missed func(), done func(failure)) {
-	o := &op{c: c, slot: v.slot, copy: v, chunk: i, until: until, done: func(_ *copied, err failure) { done(err) }}
+	told := func(_ *copied, err failure) { done(err) }
+	if c.chunkCache != nil {
+		c.chunkCache.get(v.slot, v, i, false, until, missed, told)
+		return
+	}
+	o := &op{c: c, slot: v.slot, copy: v, chunk: i, until: until, done: told}
 	o.run()
 }
 
@@ -469,7 +519,7 @@ func (c *client) put(v *copied, keep, until time.Duration, done func(failure)) *
 func (w *write) chunk() {
 	i := w.next
 	w.next++
-	w.c.putOp(w.copy, i, w.began, w.until, func(err failure) {
+	w.c.put1(w.copy, i, w.began, w.until, w.keep+segment.Budget, func(err failure) {
 		switch {
 		case w.over:
 			return
@@ -487,11 +537,24 @@ func (w *write) chunk() {
 }
 
 func (w *write) commit() {
-	w.c.putOp(w.copy, commit, w.began, w.until, w.done)
+	w.c.put1(w.copy, commit, w.began, w.until, w.keep, w.done)
 }
 
-// putOp writes a chunk or the Commit of a copy.
-func (c *client) putOp(v *copied, chunk int, began, until time.Duration, done func(failure)) {
+// put1 writes a chunk or the Commit of a copy to the store and the cache.
+func (c *client) put1(v *copied, chunk int, began, until, keep time.Duration, done func(failure)) {
+	h := c.commitCache
+	if chunk != commit {
+		h = c.chunkCache
+	}
+	if h != nil {
+		h.put(v, chunk, began, until, keep, done)
+		return
+	}
+	c.putDurable(v, chunk, began, until, done)
+}
+
+// putDurable writes a chunk or the Commit of a copy to the store.
+func (c *client) putDurable(v *copied, chunk int, began, until time.Duration, done func(failure)) {
 	o := &op{c: c, write: true, slot: v.slot, copy: v, chunk: chunk, began: began, until: until, done: func(_ *copied, err failure) { done(err) }}
 	o.run()
 }

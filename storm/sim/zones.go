@@ -1,20 +1,729 @@
 package sim
 
-// zone is one cache zone.
-type zone struct{}
+import (
+	"time"
 
-// zoned is what a zone has of a slot.
-type zoned struct{}
+	"origin-storm/origin/cost"
+	"origin-storm/origin/policy"
+	"origin-storm/storm/sim/engine"
+)
 
-// caches is what a client knows of the zones.
-type caches struct{}
+// zone is one cache zone: a copy of everything that was written through or read, as long as it is kept.
+type zone struct {
+	m      *run
+	nth    int
+	nodes  []*node
+	meter  *cost.Meter
+	faults faults
+	age    int32 // how often it was emptied
+	bytes  int64
+	limit  int64  // 0: none
+	items  []item // in the order in which they came, where there is a limit
+	gone   int    // how many of the first items are not there any more
+}
 
-func (c *caches) init(*client) {}
+// item is a value in a zone.
+type item struct {
+	copy  *copied
+	chunk int
+	bytes int64
+	age   int32
+}
 
-// cachePolls are the polls of the cache for all awaited segments of a node.
-type cachePolls struct{}
+// zoned is what a zone has of a slot's Commits.
+type zoned struct {
+	copy  *copied
+	until time.Duration
+	age   int32
+}
 
-func (p *cachePolls) init(*node)  {}
-func (p *cachePolls) leave(*wait) {}
+// chunked is which chunks of a copy a zone has.
+type chunked struct {
+	bits []uint64
+	age  int32
+}
 
-func (w *wait) beginCached() {}
+func newZone(m *run, nth int, nodes []*node) *zone {
+	c := &m.c
+	return &zone{
+		m: m, nth: nth, nodes: nodes, meter: c.Costs.Cache.Meter(c.Seed + uint64(nth) + 1), limit: int64(c.Topology.ZoneMemory),
+		faults: faults{seed: c.Seed, name: "cache"},
+	}
+}
+
+// has returns what z has of a slot's Commit, or of a chunk of a copy; nil if it has nothing.
+func (z *zone) has(s *slot, c *copied, chunk int) *copied {
+	if chunk == commit {
+		if at := &s.zoned[z.nth]; at.copy != nil && at.age == z.age && z.m.engine.Now() < at.until {
+			return at.copy
+		}
+		return nil
+	}
+	if at := c.zoned[z.nth]; at.age == z.age && at.bits[chunk/64]&(1<<(chunk%64)) != 0 {
+		return c
+	}
+	return nil
+}
+
+// take puts a value into z.
+func (z *zone) take(c *copied, chunk int, keep time.Duration) {
+	bytes := c.commit
+	if chunk == commit {
+		at := &c.slot.zoned[z.nth]
+		if at.copy != nil && at.age == z.age && at.copy.published > c.published {
+			return // a newer one was faster
+		}
+		*at = zoned{c, z.m.engine.Now() + keep, z.age}
+		if c.chunks == 0 {
+			bytes += c.size
+		}
+	} else {
+		at := &c.zoned[z.nth]
+		if at.age != z.age {
+			clear(at.bits)
+			at.age = z.age
+		}
+		at.bits[chunk/64] |= 1 << (chunk % 64)
+		bytes = c.chunkSize(chunk)
+	}
+	if z.limit <= 0 {
+		return
+	}
+	z.items = append(z.items, item{c, chunk, bytes, z.age})
+	for z.bytes += bytes; z.bytes > z.limit; z.gone++ {
+		z.lose(&z.items[z.gone])
+	}
+	if z.gone > 1024 && z.gone > len(z.items)/2 {
+		z.items = append(z.items[:0], z.items[z.gone:]...)
+		z.gone = 0
+	}
+}
+
+// lose takes a value out of z.
+func (z *zone) lose(i *item) {
+	if i.age == z.age {
+		z.bytes -= i.bytes
+		if i.chunk != commit {
+			i.copy.zoned[z.nth].bits[i.chunk/64] &^= 1 << (i.chunk % 64)
+		} else if at := &i.copy.slot.zoned[z.nth]; at.copy == i.copy {
+			at.copy = nil
+		}
+	}
+	*i = item{}
+}
+
+// flush empties z.
+func (z *zone) flush() {
+	z.age++
+	z.bytes, z.items, z.gone = 0, nil, 0
+}
+
+// node is which of z's nodes has a key.
+func (z *zone) node(s *slot, chunk int) *node {
+	if len(z.nodes) == 1 {
+		return z.nodes[0]
+	}
+	return z.nodes[s.hash(chunk)%uint64(len(z.nodes))]
+}
+
+// zoneOp is one operation of a zone.
+type zoneOp struct {
+	z     *zone
+	n     *node
+	began time.Duration
+	w     cost.Work
+	do    func() (found bool, size int64) // what the operation does, when it is done: of a read when it has come
+	done  func(err failure)
+	write bool
+	ended bool
+	size  int64
+	late  engine.Event
+}
+
+// run has o done within a time. done is told none, absent, or why the zone did not do it.
+func (o *zoneOp) run(within time.Duration) {
+	m := o.z.m
+	o.began = m.engine.Now()
+	o.late = m.engine.After(within, func() { o.end(timedOut) })
+	if o.n.state == dead {
+		o.end(failed)
+		return
+	}
+	if o.n.park(o.begins) {
+		return
+	}
+	o.begins()
+}
+
+func (o *zoneOp) end(err failure) {
+	if o.ended {
+		return
+	}
+	o.ended = true
+	o.z.m.engine.Cancel(o.late)
+	o.done(err)
+}
+
+func (o *zoneOp) begins() {
+	if o.ended {
+		return
+	}
+	z := o.z
+	if z.faults.some() {
+		wait, _, err := z.faults.arrive(z.m.engine.Now(), o.w)
+		if err != none {
+			o.end(err)
+			return
+		}
+		if wait > 0 {
+			z.m.engine.After(wait, o.toll)
+			return
+		}
+	}
+	o.toll()
+}
+
+func (o *zoneOp) toll() {
+	if o.ended {
+		return
+	}
+	m := o.z.m
+	found := true
+	if !o.write {
+		found, o.size = o.do()
+		o.w.Size = int(o.size)
+	}
+	done, _ := o.z.meter.Arrive(m.engine.Now(), o.w)
+	link := o.n.out
+	if o.write {
+		link = o.n.in
+	}
+	m.charge(o.n, m.c.Costs.CacheWork.Work(int64(o.w.Size)), link, int64(o.w.Size), done, func() { o.completes(found) })
+}
+
+func (o *zoneOp) completes(found bool) {
+	if o.ended || o.n.park(func() { o.completes(found) }) {
+		return
+	}
+	switch {
+	case o.n.state == dead || o.began < o.n.began:
+		o.end(failed)
+	case o.write:
+		o.do()
+		o.end(none)
+	case found:
+		o.end(none)
+	default:
+		o.end(absent)
+	}
+}
+
+// charge has done called at an instant, or later by as much as work has to wait for processors that others use as well, and not before
+// bytes have passed a link. The instant has in it what the work takes by itself.
+func (m *run) charge(n *node, work time.Duration, link *engine.Share, bytes int64, at time.Duration, done func()) {
+	now := m.engine.Now()
+	parts := 1
+	part := func() {
+		if parts--; parts == 0 {
+			m.engine.At(max(at, m.engine.Now()), done)
+		}
+	}
+	if n.cores != nil && work > 0 {
+		parts++
+		n.cores.Add(work.Seconds(), func() {
+			at += max(0, m.engine.Now()-now-work)
+			part()
+		})
+	}
+	if link != nil && bytes > 0 {
+		parts++
+		link.Add(float64(bytes), part)
+	}
+	part()
+}
+
+// How a node uses its cache zones, as the origin has it: package kv, NewCache and zone.
+const (
+	zoneWait    = 10 * time.Millisecond
+	readWait    = 100 * time.Millisecond
+	readsAtOnce = 16
+	zoneTimeout = time.Second
+	breakAfter  = 5
+	probeEvery  = time.Second
+	maxPending  = 256
+	zoneLate    = time.Second
+)
+
+// caches is a node's cache in front of one table of the store: that of the Commits, or that of the chunks.
+type cache struct {
+	c       *client
+	chunks  bool
+	zones   []breaker // nearest first
+	reading int
+	line    []func() // reads that wait for their turn
+	flights map[flightOf]*flight
+}
+
+// flightOf names a value.
+type flightOf struct {
+	slot  *slot
+	copy  *copied // of a chunk
+	chunk int
+}
+
+// flight is a read of the durable store, and those who wait for it.
+type flight struct {
+	waiting []func(*copied, failure)
+	ended   bool
+	found   *copied
+	err     failure
+}
+
+// breaker is a zone as a node sees it: after several failures in a row it is left alone but for one operation each second.
+type breaker struct {
+	z       *zone
+	fails   int
+	open    bool
+	probe   time.Duration
+	pending int
+}
+
+func (b *breaker) up(now time.Duration) bool {
+	if !b.open {
+		return true
+	}
+	if now < b.probe {
+		return false
+	}
+	b.probe = now + probeEvery
+	return true
+}
+
+func (b *breaker) told(now time.Duration, err failure) {
+	if err == none || err == absent || err == tooLarge {
+		b.fails, b.open = 0, false
+		return
+	}
+	if b.fails++; b.fails >= breakAfter && !b.open {
+		b.open, b.probe = true, now+probeEvery
+	}
+}
+
+func newCache(c *client, chunks bool) *cache {
+	h := &cache{c: c, chunks: chunks, flights: map[flightOf]*flight{}}
+	all := c.m.zones
+	for i := range all {
+		h.zones = append(h.zones, breaker{z: all[(c.n.nth+i)%len(all)]})
+	}
+	return h
+}
+
+// get reads a value from the nearest zone that is up, or else from the durable store; uncached from the latter at once. missed, unless it
+// is nil, is called when no zone has it.
+func (h *cache) get(s *slot, v *copied, chunk int, uncached bool, until time.Duration, missed func(), done func(*copied, failure)) {
+	behind := func() {
+		h.c.count(false, 0)
+		if missed != nil {
+			missed()
+		}
+		h.fly(s, v, chunk, until, done)
+	}
+	if uncached {
+		h.fly(s, v, chunk, until, done)
+		return
+	}
+	h.enter(func() { h.zone(0, h.c.m.engine.Now()+readWait, s, v, chunk, behind, done) })
+}
+
+// enter has do called when there is room for another read of the zones. leave follows it.
+func (h *cache) enter(do func()) {
+	if h.reading >= readsAtOnce {
+		h.line = append(h.line, do)
+		return
+	}
+	h.reading++
+	do()
+}
+
+func (h *cache) leave() {
+	if len(h.line) > 0 {
+		do := h.line[0]
+		h.line = h.line[1:]
+		do()
+		return
+	}
+	h.reading--
+}
+
+// zone asks the i-th zone, and those behind it if it fails.
+func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, behind func(), done func(*copied, failure)) {
+	m := h.c.m
+	now := m.engine.Now()
+	for ; i < len(h.zones) && !h.zones[i].up(now); i++ {
+	}
+	if i == len(h.zones) || now >= until {
+		h.leave()
+		behind()
+		return
+	}
+	b := &h.zones[i]
+	var found *copied
+	o := &zoneOp{z: b.z, n: b.z.node(s, chunk), w: cost.Work{Key: string(key(s, chunk))}}
+	o.do = func() (bool, int64) {
+		if found = b.z.has(s, v, chunk); found != nil && m.missesOnPurpose(o.w.Key) {
+			found = nil
+		}
+		if found == nil {
+			return false, 0
+		}
+		return true, found.bytes(chunk)
+	}
+	o.done = func(err failure) {
+		b.told(m.engine.Now(), err)
+		switch err {
+		case none:
+			h.leave()
+			h.c.count(true, 0)
+			done(found, none)
+		case absent:
+			h.leave()
+			behind()
+		default:
+			h.zone(i+1, until, s, v, chunk, behind, done)
+		}
+	}
+	o.run(until - now)
+}
+
+// missesOnPurpose reports whether a read of the cache is one of those that are made misses.
+func (m *run) missesOnPurpose(key string) bool {
+	share := m.c.Topology.MissRatio
+	return share > 0 && cost.Draw(m.c.Seed, "miss", key, 0) < share
+}
+
+// bytes is how long the value is that holds c's Commit, or one of its chunks.
+func (c *copied) bytes(chunk int) int64 {
+	if chunk == commit {
+		return c.commit
+	}
+	return c.chunkSize(chunk)
+}
+
+// count counts a read of the cache.
+func (c *client) count(hit bool, _ int) {
+	if !c.serving {
+		return
+	}
+	c.m.stats.CacheReads++
+	if hit {
+		c.m.stats.CacheHits++
+	}
+}
+
+// fly reads a value from the durable store, once for all who ask meanwhile, and fills the zones with it.
+func (h *cache) fly(s *slot, v *copied, chunk int, until time.Duration, done func(*copied, failure)) {
+	k := flightOf{s, v, chunk}
+	if f := h.flights[k]; f != nil {
+		if f.ended {
+			done(f.found, f.err)
+			return
+		}
+		f.waiting = append(f.waiting, done)
+		return
+	}
+	f := &flight{waiting: []func(*copied, failure){done}}
+	h.flights[k] = f
+	o := &op{c: h.c, slot: s, copy: v, chunk: chunk, until: until}
+	o.done = func(found *copied, err failure) {
+		f.ended, f.found, f.err = true, found, err
+		left := 1
+		filled := func() {
+			if left--; left == 0 && h.flights[k] == f {
+				delete(h.flights, k)
+			}
+		}
+		if err == none {
+			if keep := h.keep(found, 0); keep > 0 {
+				for i := range h.zones {
+					left++
+					h.write(&h.zones[i], found, chunk, keep, filled)
+				}
+			}
+		}
+		waiting := f.waiting
+		f.waiting = nil
+		filled()
+		for _, done := range waiting {
+			done(found, err)
+		}
+	}
+	o.run()
+}
+
+// keep is how long a zone may keep a value that is put to be kept for asked, or with asked 0 was read: storage.CommitKeep and ChunkKeep.
+func (h *cache) keep(c *copied, asked time.Duration) time.Duration {
+	if h.chunks {
+		if asked == 0 {
+			return policy.DefaultDVR
+		}
+		return asked
+	}
+	now := h.c.m.engine.Now()
+	left := c.until - now
+	if asked > 0 {
+		left = min(left, asked)
+	}
+	return policy.Settled(now-c.published+zoneLate, c.flaws, left)
+}
+
+// write begins to write a value to a zone that is up; done is called when that has ended, however.
+func (h *cache) write(b *breaker, c *copied, chunk int, keep time.Duration, done func()) {
+	m := h.c.m
+	if !b.up(m.engine.Now()) || b.pending >= maxPending {
+		done()
+		return
+	}
+	b.pending++
+	o := &zoneOp{z: b.z, n: b.z.node(c.slot, chunk), write: true, w: cost.Work{Write: true, Key: string(key(c.slot, chunk)), Size: int(c.bytes(chunk))}}
+	o.do = func() (bool, int64) {
+		b.z.take(c, chunk, keep)
+		m.seen(b.z, c.slot)
+		return true, 0
+	}
+	o.done = func(err failure) {
+		b.pending--
+		b.told(m.engine.Now(), err)
+		done()
+	}
+	o.run(zoneTimeout)
+}
+
+// put writes a value to the durable store and through to the zones, which it waits for no longer than zoneWait beyond the store. Chunks,
+// whose values never change, are written to both at once.
+func (h *cache) put(v *copied, chunk int, began, until, keep time.Duration, done func(failure)) {
+	m := h.c.m
+	left, stored, waiting := 0, false, time.Duration(0)
+	var late engine.Event
+	over := false
+	finish := func() {
+		if over {
+			return
+		}
+		over = true
+		m.engine.Cancel(late)
+		m.stats.ZoneWaits = append(m.stats.ZoneWaits, m.engine.Now()-waiting)
+		done(none)
+	}
+	through := func() {
+		k := h.keep(v, keep)
+		if k <= 0 {
+			return
+		}
+		for i := range h.zones {
+			left++
+			h.write(&h.zones[i], v, chunk, k, func() {
+				if left--; left == 0 && stored {
+					finish()
+				}
+			})
+		}
+	}
+	if h.chunks {
+		left = 1
+		through()
+		left--
+	}
+	h.c.putDurable(v, chunk, began, until, func(err failure) {
+		if err != none {
+			done(err)
+			return
+		}
+		waiting = m.engine.Now()
+		if !h.chunks {
+			left = 1
+			through()
+			left--
+		}
+		stored = true
+		if left == 0 {
+			finish()
+			return
+		}
+		late = m.engine.After(zoneWait, finish)
+	})
+}
+
+// cachePolls are the polls of the cache for all segments that a node awaits: one exchange with it each time that policy says, for all of
+// them.
+type cachePolls struct {
+	n       *node
+	awaited []*wait
+	event   engine.Event
+	busy    bool // an exchange is under way
+	count   int
+}
+
+// lookAtOnce is how many segments one exchange with the cache looks for, as the origin has it.
+const lookAtOnce = 16
+
+// beginCached looks at once, and has w polled for.
+func (w *wait) beginCached() {
+	m := w.n.m
+	p := &w.n.serving.polling
+	first, _ := policy.NextPoll(w.seg.track.event.Template, w.seg.number, policy.Cache, time.Time{})
+	m.engine.At(max(m.engine.Now(), w.n.at(first)), func() {
+		if w.ended {
+			return
+		}
+		p.exchange([]*wait{w}, func() {
+			if w.found == nil && !w.loading {
+				w.look()
+			}
+		})
+	})
+	m.engine.After(headStart, w.look)
+	w.peeked = w.n.clock()
+	p.awaited = append(p.awaited, w)
+	p.plan()
+}
+
+// look begins the polls of the store behind the cache.
+func (w *wait) look() {
+	if !w.looked && !w.ended {
+		w.looked = true
+		w.next(policy.Behind)
+	}
+}
+
+// plan waits for the next poll of the cache.
+func (p *cachePolls) plan() {
+	m := p.n.m
+	m.engine.Cancel(p.event)
+	if p.busy {
+		return
+	}
+	var next time.Time
+	for _, w := range p.awaited {
+		if at, ok := policy.NextPoll(w.seg.track.event.Template, w.seg.number, policy.Cache, w.peeked); ok && (next.IsZero() || at.Before(next)) {
+			next = at
+		}
+	}
+	if !next.IsZero() {
+		p.event = m.engine.At(max(m.engine.Now(), p.n.at(next)), p.tick)
+	}
+}
+
+// tick is a poll of the cache for all whose time has come.
+func (p *cachePolls) tick() {
+	if p.n.park(p.tick) {
+		return
+	}
+	now := p.n.clock()
+	var batch []*wait
+	for _, w := range p.awaited {
+		if at, ok := policy.NextPoll(w.seg.track.event.Template, w.seg.number, policy.Cache, w.peeked); ok && !at.After(now) {
+			w.peeked = now
+			batch = append(batch, w)
+		}
+	}
+	if len(batch) == 0 {
+		p.plan()
+		return
+	}
+	p.busy = true
+	left := 1
+	done := func() {
+		if left--; left == 0 {
+			p.busy = false
+			p.tick()
+		}
+	}
+	for len(batch) > 0 {
+		part := batch[:min(len(batch), lookAtOnce)]
+		batch = batch[len(part):]
+		left++
+		p.exchange(part, done)
+	}
+	done()
+}
+
+// exchange asks the cache for the segments of batch.
+func (p *cachePolls) exchange(batch []*wait, done func()) {
+	m := p.n.m
+	keys := 0
+	for _, w := range batch {
+		pipelines, coming := w.candidates()
+		if !coming {
+			w.finish(absent)
+		}
+		keys += len(pipelines)
+	}
+	m.stats.Polls += int64(len(batch))
+	m.stats.PollKeys += int64(keys)
+	p.count++
+	p.ask(0, m.engine.Now()+readWait, batch, done)
+}
+
+// ask asks the i-th zone, and those behind it if it fails.
+func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func()) {
+	m := p.n.m
+	h := p.n.serving.db.commitCache
+	now := m.engine.Now()
+	for ; i < len(h.zones) && !h.zones[i].up(now); i++ {
+	}
+	if i == len(h.zones) || now >= until {
+		done()
+		return
+	}
+	b := &h.zones[i]
+	found := make([][]*copied, len(batch))
+	o := &zoneOp{z: b.z, n: b.z.nodes[0], w: cost.Work{Key: "peek", Attempt: p.count}}
+	o.do = func() (bool, int64) {
+		var size int64
+		for k, w := range batch {
+			found[k] = make([]*copied, len(w.seg.copies))
+			for j := range w.seg.copies {
+				s := &w.seg.copies[j]
+				if c := b.z.has(s, nil, commit); c != nil && !(m.c.Topology.MissRatio > 0 && m.missesOnPurpose(string(key(s, commit)))) {
+					found[k][j] = c
+					size += c.commit
+				}
+			}
+		}
+		return true, size
+	}
+	o.done = func(err failure) {
+		b.told(m.engine.Now(), err)
+		if err != none {
+			p.ask(i+1, until, batch, done)
+			return
+		}
+		for k, w := range batch {
+			for _, c := range found[k] {
+				if c != nil {
+					h.c.count(true, 0)
+				}
+			}
+			if !w.ended {
+				w.offer(found[k])
+			}
+		}
+		done()
+	}
+	o.run(until - now)
+}
+
+func (p *cachePolls) init(n *node) { p.n = n }
+
+// leave ends the polls for w.
+func (p *cachePolls) leave(w *wait) {
+	for i, x := range p.awaited {
+		if x == w {
+			p.awaited = append(p.awaited[:i], p.awaited[i+1:]...)
+			return
+		}
+	}
+}
+
+// seen is when a Commit can be seen in a zone.
+func (m *run) seen(*zone, *slot) {}
