@@ -25,6 +25,8 @@ import (
 // was left out, and checks everything. Its errors are of type *Error, joined.
 func Parse(file string, src []byte, set ...string) (Scenario, error) {
 	s := Default()
+	audience, deployment := DefaultAudience(), DefaultDeployment()
+	s.Audience, s.Deployment = &audience, &deployment
 	if len(src) > maxFile {
 		return s, &Error{File: file, Msg: fmt.Sprintf("too many bytes for a scenario, at most %d", maxFile)}
 	}
@@ -43,6 +45,13 @@ func Parse(file string, src []byte, set ...string) (Scenario, error) {
 		}
 		s.Backends[i] = b
 	}
+	if !d.given("audience") {
+		s.Audience = nil
+	}
+	if !d.given("deployment") {
+		s.Deployment = nil
+	}
+	s.reached(d.given)
 	if len(d.errs) == 0 { // else what could not be read would be reported twice
 		for _, e := range s.problems() {
 			d.fail(d.find(e.Field), e.Field, e.Hint, "%s", e.Msg)
@@ -166,6 +175,16 @@ func (d *decoder) find(field string) place {
 		}
 		field = field[:i]
 	}
+}
+
+// given reports whether field, or anything in it, was mentioned.
+func (d *decoder) given(field string) bool {
+	for f := range d.at {
+		if f == field || strings.HasPrefix(f, field+".") {
+			return true
+		}
+	}
+	return false
 }
 
 // union is a value that YAML may write in several ways.

@@ -12,7 +12,7 @@ import (
 )
 
 // simulated are the scenarios that are for the simulator alone.
-var simulated = []string{"faults-nodes"}
+var simulated = []string{"faults-nodes", "fight-night", "storm-100g"}
 
 func TestLibrary(t *testing.T) {
 	names := map[string]bool{}
@@ -45,7 +45,7 @@ func TestLibrary(t *testing.T) {
 		}
 	}
 	for _, want := range []string{"smoke", "comparison", "published", "large-segments", "s3-throttle", "cassandra-node-down", "cache-zone-lost",
-		"cache-hit-sweep", "origin-layers", "pipeline-lost", "process-restarts", "holds", "audience-ramp", "restart-10x", "replay"} {
+		"cache-hit-sweep", "origin-layers", "pipeline-lost", "process-restarts", "holds", "audience-ramp", "restart-10x", "replay", "fight-night", "storm-100g"} {
 		if !names[want] {
 			t.Errorf("the library has no %s", want)
 		}

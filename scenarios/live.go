@@ -48,6 +48,14 @@ func (s Scenario) Needs() Needs {
 // Live returns why one machine with so many bytes of memory to spare cannot carry s in a live run, an error of type *Error
 // that names the bound, or nil.
 func (s Scenario) Live(available cost.Bytes) error {
+	if a := s.Audience; a != nil {
+		return &Error{Field: "audience", Hint: fmt.Sprintf("use simulate %s, or capacity %[1]s", s.Name),
+			Msg: fmt.Sprintf("%v viewers behind %d fillers in each of %d regions: one machine is neither a CDN nor an origin of that size", a.Viewers, a.Fillers, a.Regions)}
+	}
+	if s.Deployment != nil {
+		return &Error{Field: "deployment", Hint: fmt.Sprintf("use simulate %s, or leave the deployment out", s.Name),
+			Msg: "these nodes are many machines; a live run starts its processes on this one"}
+	}
 	for i, f := range s.Faults {
 		if k, _ := f.Kind(); slices.Contains(k.Simulated, f.To.What) {
 			return &Error{Field: fmt.Sprintf("faults[%d].%s", i, f.Do), Hint: "use simulate, or leave it out with --set faults=[]",

@@ -119,6 +119,21 @@ func TestRefused(t *testing.T) {
 		{"a threshold on a phase that does not come", "name: x\nwindows: {quiet: 0s}\nthresholds: [quiet publish errors == 0]"},
 		{"a threshold on a backend that is not there", "name: x\nbackends: [embedded+cache]\nthresholds: [\"embedded+cash: segments lost == 0\"]"},
 		{"no driver", "name: x\ndrivers: 0"},
+		{"an audience of nobody", "name: x\naudience: {viewers: 0}"},
+		{"an audience that does not say how many", "name: x\naudience: {fillers: 10}"},
+		{"an audience in words", "name: x\naudience: {viewers: everybody}"},
+		{"more than there are people", "name: x\naudience: {viewers: 20G}"},
+		{"more fillers than viewers", "name: x\naudience: {viewers: 50, fillers: 100}"},
+		{"more fillers than edges", "name: x\naudience: {viewers: 65M, edges: 60, fillers: 50}"},
+		{"a mean above all renditions", "name: x\naudience: {viewers: 65M, bit-rate: 50Mbit/s}"},
+		{"older segments for more than all", "name: x\naudience: {viewers: 65M, dvr: 200%}"},
+		{"fillers that keep next to nothing", "name: x\naudience: {viewers: 65M, dvr: 50%, retention: 1s}"},
+		{"viewers behind viewers", "name: x\naudience: {viewers: 65M}\nreaders: {viewers: 3}"},
+		{"nodes without processors", "name: x\ndeployment: {serve: {cores: 0}}"},
+		{"nodes without a network", "name: x\ndeployment: {serve: {link: 0bit/s}, store: {memory: 0, disk: 0}}"},
+		{"fewer nodes than replicas", "name: x\ndeployment: {store: {nodes: 2}}"},
+		{"spare processors that nobody published", "name: x\ndeployment: {queued: 10%}"},
+		{"prices of nothing in particular", "name: x\ndeployment: {prices: {serve: -1}}"},
 	}
 	var got strings.Builder
 	for _, c := range cases {

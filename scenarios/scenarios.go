@@ -41,6 +41,11 @@ type Scenario struct {
 	// Drivers is over how many processes the requests are spread. Of two or more, the first has the packagers and the others share
 	// the readers.
 	Drivers int `yaml:"drivers"`
+	// Audience is who watches at event scale, and through which CDN; left out: readers say what reaches the origin. No one machine can
+	// run it live: it is for simulate and capacity.
+	Audience *Audience `yaml:"audience,omitempty"`
+	// Deployment is what the origin runs on at event scale; left out: one machine.
+	Deployment *Deployment `yaml:"deployment,omitempty"`
 }
 
 // Event is the shape of the live events: Count of them run at once, their clocks shifted by equal parts of a segment.

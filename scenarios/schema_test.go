@@ -64,6 +64,8 @@ func generate(t *testing.T) []byte {
 				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{
 					{Type: "number", Minimum: "0"}, text(`^[0-9.]+ ?%$`, ""),
 				}}
+			case reflect.TypeFor[scenarios.Count]():
+				return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0"}, text(`^[0-9.]+ ?[kMG]?$`, "")}}
 			case reflect.TypeFor[scenarios.Mix]():
 				shares := jsonschema.NewProperties()
 				for _, n := range scenarios.Clients() {

@@ -60,6 +60,7 @@ func (s Scenario) problems() []Error {
 	c.event(s.Event)
 	c.readers(s.Readers, s.Event.Segment)
 	c.replay(s)
+	c.scale(s)
 	c.windows(s)
 	c.origin("origin", s.Origin)
 	c.backends(s)
@@ -190,7 +191,7 @@ func (c *checker) backends(s Scenario) {
 		if b.HitRatio != nil {
 			c.that(*b.HitRatio >= 0 && *b.HitRatio <= 1, at+".hit-ratio", "%v: must be 0 to 1", float64(*b.HitRatio))
 		}
-		c.profile(at+".profile", b)
+		c.profile(at+".profile", b, s.Audience != nil)
 		c.cores(at+".cores", b, s.Drivers)
 		edges := []string{Nginx, Varnish}
 		c.hinted(b.Edge == "" || slices.Contains(edges, b.Edge), at+".edge", hint(b.Edge, edges), "no edge is called %q", b.Edge)
@@ -212,12 +213,13 @@ func (c *checker) cores(at string, b Backend, drivers int) {
 	}
 }
 
-// profile checks that b's profile can be had, and that there is something that can have it.
-func (c *checker) profile(at string, b Backend) {
+// profile checks that b's profile can be had, and that there is something that can have it: a real store takes the time it takes, but
+// where all is simulated there is none.
+func (c *checker) profile(at string, b Backend, simulated bool) {
 	if b.Profile == "" || b.Profile == NoProfile {
 		return
 	}
-	if b.Store == Cassandra {
+	if b.Store == Cassandra && !simulated {
 		c.hinted(false, at, "leave it out, or let the store be embedded", "Cassandra takes the time it takes; %q cannot be laid on it", b.Profile)
 		return
 	}
