@@ -18,6 +18,8 @@ import (
 var (
 	// errAbsent: the deadline passed, and the store said after the segment was due that there is no copy; or the event has ended.
 	errAbsent = errors.New("origin: not published by its deadline")
+	// errUnheard: the deadline passed before the store had as long to answer as it may take.
+	errUnheard = errors.New("origin: the store had no time to answer before the deadline")
 	// errHoldsFull: as many requests are held as the node allows, or as it allows this event.
 	errHoldsFull = errors.New("origin: too many requests held")
 	// errHoldTime: the request was held for as long as the node holds one; whether the segment will be published is still open.
@@ -84,7 +86,8 @@ func newHub(loader *loader, c hubConfig) *hub {
 // Wait returns the copy of segment id as soon as its first bytes are there. Each poll asks pipelines, which does not wait, whose copies count
 // at the moment, and whether the segment is still to come at all: masks and ends reach requests that are held already. Else Wait
 // returns errAbsent once the deadline has passed, or with the next poll if it is not to come; errHoldTime when its time is over;
-// errHoldsFull at once; ctx's error when ctx is done; and another error if the deadline passed while the store could not be asked.
+// errHoldsFull at once; ctx's error when ctx is done; and if the deadline passed before the store was heard, errUnheard or why it could not be
+// asked.
 // The caller has made sure that id is to be held: polls begin when it is next.
 func (h *hub) Wait(ctx context.Context, r policy.Rendition, id segment.ID, pipelines func() (names []string, coming bool)) (*segmentCopy, error) {
 	if !h.enter(id.Event) {

@@ -333,6 +333,8 @@ func (s *Serve) hold(ctx context.Context, ev *event, id segment.ID) (served, err
 	case errors.Is(err, errAbsent):
 		s.pages[ev.name].missed(id, now)
 		return served{}, refusalOf(ev.Decide(now, id.Number, policy.Absent, policy.Load{}), id, now)
+	case errors.Is(err, errUnheard):
+		return s.read(ctx, ev, id, "", nil) // as for who asks after the deadline
 	case errors.Is(err, errHoldTime):
 		// Not a 503: nothing is wrong with this node. What NotYet says is still true, and may be asked again at once.
 		f := refuse(http.StatusNotFound, "%v is not published yet", id)

@@ -2,6 +2,7 @@ package origin_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ import (
 	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/origintest"
 	"origin-storm/origin/policy"
+	"origin-storm/origin/segment"
 )
 
 // at sleeps until d after start, in a bubble.
@@ -504,6 +506,62 @@ func TestLostBeforeItsDeadline(t *testing.T) {
 			t.Errorf("GET of what was lost took %v, want 1s", a.took)
 		}
 	})
+}
+
+// TestAskedJustBeforeTheDeadline: who asks so late that the store can not answer before the deadline is told what the store says, all the
+// same: what is published is served, and what is not is gone. A store that does not answer then has had its time.
+func TestAskedJustBeforeTheDeadline(t *testing.T) {
+	const late = 4*time.Second - 5*time.Millisecond // segment 0 was due at 2 s
+	for _, tt := range []struct {
+		name      string
+		asked     time.Duration // since the start
+		takes     time.Duration // the store, for a read
+		fails     error         // what it says instead of the bytes, and of a read that is cut off; nil: the bytes, and the context's error
+		published bool
+		status    int
+		most      time.Duration // until the answer
+	}{
+		{"published", late, 50 * time.Millisecond, nil, true, 200, 55 * time.Millisecond},
+		{"never published", late, 50 * time.Millisecond, nil, false, 410, 55 * time.Millisecond},
+		{"a store that hangs", late, time.Hour, nil, true, 504, segment.Budget + 5*time.Millisecond},
+		{"a store that hangs, and has had its time", 1500 * time.Millisecond, time.Hour, nil, true, 504, 2500 * time.Millisecond},
+		{"a store that fails", late, time.Millisecond, errors.New("connection refused"), true, 503, 5 * time.Millisecond},
+		{"a store that fails later", late, 50 * time.Millisecond, errors.New("connection refused"), true, 503, 55 * time.Millisecond},
+	} {
+		for _, cached := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, cached=%v", tt.name, cached), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					start := time.Now()
+					cfg := origintest.Config{Commits: kv.Inject(&mem.Store{}, func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
+						if op.Write {
+							return do(ctx)
+						}
+						wait := time.NewTimer(tt.takes)
+						defer wait.Stop()
+						select {
+						case <-wait.C:
+							return cmp.Or(tt.fails, do(ctx))
+						case <-ctx.Done():
+							return cmp.Or(tt.fails, ctx.Err())
+						}
+					})}
+					if cached { // and it has lost what was published
+						cfg.Zones = []kv.Store{kv.Inject(&mem.Store{}, func(context.Context, kv.Op, func(context.Context) error) error { return kv.ErrNotFound })}
+					}
+					o := origintest.Start(t, cfg)
+					if tt.published {
+						put(t, o, "/ev/a/v1/0.m4s", []byte("a"))
+					}
+					at(start, tt.asked)
+					a := get(t, o, "/ev/v1/0.m4s")
+					wantStatus(t, "GET", a, tt.status)
+					if a.took > tt.most {
+						t.Errorf("GET took %v, want %v at most", a.took, tt.most)
+					}
+				})
+			})
+		}
+	}
 }
 
 func TestRangesAndConditions(t *testing.T) {

@@ -23,12 +23,13 @@ type wait struct {
 	seen      chan []*storage.Commit // what a poll found, if there is something to serve; the first find waits here
 	looked    chan struct{}          // closed when the cache was asked for the first time, and has nothing
 	ended     chan struct{}          // closed when it is no longer to come
+	began     time.Time              // when run began
 	end       sync.Once              // closes ended
 	peeked    time.Time              // when the last poll of the cache began; guarded by the hub's mu
 
 	mu        sync.Mutex // guards the following
 	heard     heard
-	lastError error // of the last poll of the store; nil if it was answered
+	lastError error // of the last poll of the store; nil if it was answered, or if none has ended
 }
 
 // fetchAgain is how long to wait before bytes are fetched again that could not be: longer than a poll's distance, so that a
@@ -48,6 +49,7 @@ type heard struct {
 
 // run gives fl the segment, or returns why there is none.
 func (w *wait) run(ctx context.Context, fl *flight[segment.ID, *segmentCopy]) error {
+	w.began = time.Now()
 	polling, cancel := context.WithDeadline(ctx, w.r.Template.Deadline(w.id.Number))
 	var pollers sync.WaitGroup
 	found := false
@@ -158,6 +160,9 @@ func (w *wait) poll(ctx context.Context, source policy.Source) {
 		w.begin(began)
 		found, err := w.hub.segments.Candidates(ctx, w.id, w.candidates())
 		there := w.offer(found)
+		if err != nil && ctx.Err() != nil {
+			return // it was cut off, which says nothing of the store
+		}
 		w.note(began, there, err)
 		if there && !sleep(ctx, fetchAgain) { // being read, it needs no second look: a poll of small segments reads all of them
 			return
@@ -194,8 +199,11 @@ func (w *wait) note(began time.Time, found bool, err error) {
 func (w *wait) verdict() error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.heard.asked {
+	switch {
+	case w.heard.asked:
 		return errAbsent
+	case w.lastError == nil && w.r.Template.Deadline(w.id.Number).Sub(w.began) < segment.Budget:
+		return errUnheard
 	}
 	return fmt.Errorf("origin: %v: the store was not heard before the deadline: %w", w.id, cmp.Or(w.lastError, context.DeadlineExceeded))
 }

@@ -42,10 +42,9 @@ func startLogging(t *testing.T, n config.Node, log *slog.Logger) (ready config.R
 	return ready, func() error { cancel(); return <-ended }
 }
 
-// events are an event that has been on for a while, and now is the number of its segment that is just due: it can be published and read
-// for two seconds before its deadline passes, when a node that has not heard of it yet would say so.
+// events are an event whose segments are numbered from the epoch, and now is the number of one that is due.
 func events() (all []config.Event, now int64) {
-	t := segment.Template{Start: time.Now().Add(-2_000_000 * time.Second).Truncate(time.Millisecond).UTC(), Ticks: 2, Timescale: 1}
+	t := segment.Template{Start: time.Unix(0, 0).UTC(), Ticks: 2, Timescale: 1}
 	return []config.Event{{Name: "ev", Pipelines: []string{"a", "b"}, Renditions: config.Renditions("v"), Template: t}}, t.Next(time.Now()) - 1
 }
 
