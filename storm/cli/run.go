@@ -319,7 +319,7 @@ func say(out io.Writer, asJSON bool, dir string, results record.Results) error {
 	if asJSON {
 		return writeJSON(out, results)
 	}
-	_, err := fmt.Fprintf(out, "%s\n\n%s\nreport: %s\n", results.Sentence, reports.Table(results), filepath.Join(dir, reports.Page))
+	_, err := fmt.Fprintf(out, "%s\n\n%s%s\nreport: %s\n", results.Sentence, reports.Table(results), basis(results), filepath.Join(dir, reports.Page))
 	return err
 }
 

@@ -3,6 +3,7 @@ package record
 import (
 	"bufio"
 	"fmt"
+	"maps"
 	"os"
 	"runtime"
 	"runtime/debug"
@@ -13,7 +14,7 @@ import (
 // be told is left out. defaults, such as the settings of drivers, are added to it.
 func Environment(defaults map[string]string) map[string]string {
 	env := map[string]string{
-		"os": runtime.GOOS, "architecture": runtime.GOARCH, "go": runtime.Version(),
+		"os": runtime.GOOS, "architecture": runtime.GOARCH,
 		"cores": fmt.Sprint(runtime.NumCPU()), "gomaxprocs": fmt.Sprint(runtime.GOMAXPROCS(0)),
 	}
 	set := func(name, value string) {
@@ -27,20 +28,28 @@ func Environment(defaults map[string]string) map[string]string {
 	set("kernel", firstLine("/proc/sys/kernel/osrelease", ""))
 	set("cpu", firstLine("/proc/cpuinfo", "model name"))
 	set("memory", firstLine("/proc/meminfo", "MemTotal"))
+	maps.Copy(env, Build(defaults))
+	return env
+}
+
+// Build tells how this program was built, and nothing of the machine: what a simulation depends on. What cannot be told is left out;
+// defaults are added to it.
+func Build(defaults map[string]string) map[string]string {
+	env := map[string]string{"go": runtime.Version()}
 	if info, ok := debug.ReadBuildInfo(); ok {
-		set("version", info.Main.Version)
+		if info.Main.Version != "" {
+			env["version"] = info.Main.Version
+		}
 		for _, s := range info.Settings {
 			switch s.Key {
 			case "vcs.revision":
-				set("revision", s.Value)
+				env["revision"] = s.Value
 			case "vcs.modified":
-				set("modified", s.Value)
+				env["modified"] = s.Value
 			}
 		}
 	}
-	for name, value := range defaults {
-		env[name] = value
-	}
+	maps.Copy(env, defaults)
 	return env
 }
 

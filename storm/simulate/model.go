@@ -28,7 +28,8 @@ type model struct {
 	store      string // the published profile that the store's costs are of; empty: the calibrated ones
 	costs      sim.Costs
 	topology   sim.Topology
-	assumed    []string
+	assumed    []string // what the calibrated costs do not cover
+	notes      []string // for the report
 
 	plan      storm.Plan
 	executor  *sim.Executor
@@ -53,8 +54,8 @@ func (c Config) model(b scenarios.Backend) (model, error) {
 			return m, refusef("%s: backend %s: %w", c.Scenario.Name, b.Name, err)
 		}
 		m.store, m.costs.Store = published.Name, published
-		m.assumed = append(m.assumed, fmt.Sprintf("The store's costs are those of the profile %s (%s); what the host adds is of %s.",
-			published.Name, strings.Join(strings.Fields(published.Source), " "), c.Profile.Name))
+		m.assumed = append(m.assumed, fmt.Sprintf("The store's costs are those of the published profile %s; what the host adds is of %s.", published.Name, c.Profile.Name))
+		m.notes = append(m.notes, "Profile "+published.Name+": "+strings.Join(strings.Fields(published.Source), " "))
 	}
 	m.topology = c.topology(b)
 	return m, c.prepare(&m)
@@ -139,7 +140,7 @@ const replicas = 3
 // facts are what is known of a backend before it is simulated.
 func (m model) facts() record.Backend {
 	f := record.Backend{
-		Provenance: "simulated", Profile: m.profile.Name, Published: entry.Published(m.backend), Servers: []string{m.layout()},
+		Provenance: "simulated", Profile: m.profile.Name, Published: entry.Published(m.backend), Servers: []string{m.layout()}, Notes: m.notes,
 		Simulation: &record.Simulation{
 			Profile: m.profile.Name, Source: strings.Join(strings.Fields(m.profile.Source), " "), Machine: m.profile.Machine, Program: m.profile.Program,
 			Stated: append(stated(m.calibrated.HeldOut, true), stated(m.calibrated.Fitted, false)...), Assumed: append([]string{}, m.assumed...),
