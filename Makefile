@@ -6,7 +6,7 @@ DEPS       ?= yes
 RUN        ?= comparison
 TEST_FLAGS ?= -race -timeout 40m
 
-.PHONY: build run test bench accuracy accuracy-gate fuzz check clean help
+.PHONY: build run test bench accuracy agreement accuracy-gate fuzz check clean help
 
 ## build: the binary, into bin/
 build:
@@ -34,6 +34,11 @@ accuracy-gate:
 ## accuracy: this driver, vegeta and k6 (installed into bin/accuracy) on a target that stands still, into docs/accuracy.md (about 4 minutes)
 accuracy:
 	$(GO) run ./deploy/accuracy
+
+## agreement: the simulator against live runs of deploy/agreement: fits a profile to some, predicts the others, into docs/accuracy.md (about 45 minutes, and a quiet machine; folders in runs/agreement are used again)
+agreement: build
+	DEPS=$(DEPS) deploy/deps
+	$(GO) run ./deploy/agreement
 
 ## fuzz: every fuzz target for FUZZ_TIME each (default 10s)
 fuzz:

@@ -1,4 +1,4 @@
-// Package cli holds the commands that storm an origin: run, simulate, gate, compare, report, scenarios, and help on exit codes. It turns
+// Package cli holds the commands that storm an origin: run, simulate, calibrate, gate, compare, report, scenarios, and help on exit codes. It turns
 // flags into calls and results into text; the work is done in the packages it calls.
 package cli
 
@@ -18,7 +18,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{runCommand(), simulateCommand(), compareCommand(), gateCommand(), trialsCommand(), driveCommand(), nullCommand(), reportCommand(), scenariosCommand(), exitCodes()}
+	return []*cobra.Command{runCommand(), simulateCommand(), calibrateCommand(), compareCommand(), gateCommand(), trialsCommand(), driveCommand(), nullCommand(), reportCommand(), scenariosCommand(), exitCodes()}
 }
 
 // exitCodes is a help topic: a command that does nothing but explain.

@@ -261,6 +261,9 @@ func (t *try) works(done time.Duration, size int64) {
 	st := m.store
 	o := t.o
 	work := m.c.Costs.StoreWork.Work(size)
+	if d := &m.c.Costs.StoreWork.Latency; !d.IsZero() { // the way to the store and back, which holds none of its servers
+		done += d.Quantile(cost.Draw(o.c.seed, "way", o.key(), t.attempt+2*t.n))
+	}
 	n, quorum := 1, 1
 	if r := m.c.Topology.Replicas; r > 1 {
 		n, quorum = r, r/2+1

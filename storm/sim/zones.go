@@ -194,6 +194,9 @@ func (o *zoneOp) toll() {
 		o.w.Size = int(o.size)
 	}
 	done, _ := o.z.meter.Arrive(m.engine.Now(), o.w)
+	if d := &m.c.Costs.CacheWork.Latency; !d.IsZero() { // the way to the zone and back, which holds none of its servers
+		done += d.Quantile(cost.Draw(m.c.Seed, "way", o.w.Key, o.w.Attempt))
+	}
 	link := o.n.out
 	if o.write {
 		link = o.n.in

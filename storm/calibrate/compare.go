@@ -1,0 +1,65 @@
+package calibrate
+
+import (
+	"math"
+	"strings"
+
+	"origin-storm/scenarios"
+	"origin-storm/storm"
+	"origin-storm/storm/record"
+	"origin-storm/storm/sim"
+)
+
+// What is compared of each run: the figures that a report shows of the storm, and of publishing in quiet.
+var compared = []struct {
+	phase string
+	class storm.Class
+}{
+	{scenarios.QuietPhase, storm.Publish},
+	{scenarios.StormPhase, storm.Publish},
+	{scenarios.StormPhase, storm.StoreWrite},
+	{scenarios.StormPhase, storm.LiveEdge},
+	{scenarios.StormPhase, storm.DVR},
+}
+
+// Compare returns the figures of a measured backend beside the simulated ones; run says in words what was measured. Figures that are
+// null on either side, since they cannot be relied on, are left out.
+func Compare(run string, measured, simulated record.Backend) (all []sim.Error) {
+	for _, c := range compared {
+		m, ok := operation(&measured, c.phase, c.class)
+		s, also := operation(&simulated, c.phase, c.class)
+		if !ok || !also {
+			continue
+		}
+		add := func(p string, m, s *float64, ci *[2]float64) {
+			if m != nil && s != nil && *m > 0 {
+				all = append(all, sim.Error{Run: run, Figure: c.phase + " " + c.class.String() + " response " + p, Measured: *m, CI: ci, Simulated: *s, Unit: "ms"})
+			}
+		}
+		add("p50", m.Response.P50, s.Response.P50, m.Response.P50CI)
+		add("p99", m.Response.P99, s.Response.P99, m.Response.P99CI)
+	}
+	for _, p := range measured.Phases {
+		for _, q := range simulated.Phases {
+			if p.Name == q.Name && p.Holds.P50 != nil && q.Holds.P50 != nil && *p.Holds.P50 > 0 && p.Name == scenarios.StormPhase {
+				all = append(all, sim.Error{Run: run, Figure: p.Name + " holds p50", Measured: *p.Holds.P50, CI: p.Holds.P50CI, Simulated: *q.Holds.P50, Unit: "ms"})
+			}
+		}
+	}
+	if m, s := measured.Cache.HitRatio, simulated.Cache.HitRatio; m != nil && s != nil && *m > 0 {
+		all = append(all, sim.Error{Run: run, Figure: "cache hit-ratio", Measured: 100 * *m, Simulated: 100 * *s, Unit: "%"})
+	}
+	return all
+}
+
+// Aim is by which part of the measured figure a simulated one may be off at most, to be called right: a tenth of a median and a quarter of a
+// p99, whose own 95 % interval is seldom narrower; a tenth of all else.
+func Aim(figure string) float64 {
+	if strings.HasSuffix(figure, " p99") {
+		return 0.25
+	}
+	return 0.1
+}
+
+// Within reports whether e is as near as Aim says.
+func Within(e sim.Error) bool { return math.Abs(e.Relative()) <= Aim(e.Figure) }

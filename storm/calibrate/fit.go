@@ -1,0 +1,416 @@
+package calibrate
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"origin-storm/origin/cost"
+	"origin-storm/origin/cost/profiles"
+	"origin-storm/scenarios"
+	"origin-storm/storm"
+	"origin-storm/storm/record"
+	"origin-storm/storm/sim"
+)
+
+// Config says what to fit, and on what.
+type Config struct {
+	Name  string // of the profile
+	About string // what it describes; empty: what can be told from the runs
+	// Runs are those to fit on; HeldOut others, of which only the error is stated.
+	Runs, HeldOut []*record.Run
+	// Rounds is how often the runs are simulated and the costs corrected by the difference; 0 means 8.
+	Rounds int
+	// Progress is told what is being done; nil for nobody.
+	Progress func(text string)
+
+	simulate simulator // nil: package simulate
+}
+
+// simulator simulates what was measured with what a backend costs, replications times, and returns the figures of all together.
+type simulator func(ctx context.Context, m measured, p *sim.Profile, replications int) (record.Backend, error)
+
+// replications are how often a run is simulated to state the error: the simulated figure is then several times as certain as the
+// measured one.
+const replications = 5
+
+// Fit makes a profile of measured runs: what their backends cost, between which loads that holds, and how far off the simulation is on
+// the runs it was fitted on and on those held out. warnings say what makes the profile worth less than it could be. Runs that cannot be
+// used are an error that names each of them. ctx ends the fit.
+func Fit(ctx context.Context, c Config) (p sim.Profile, warnings []string, err error) {
+	if c.simulate == nil {
+		c.simulate = simulated
+	}
+	if c.Progress == nil {
+		c.Progress = func(string) {}
+	}
+	if len(c.Runs) == 0 {
+		return p, nil, errors.New("calibrate: no runs: name at least one run folder to fit on")
+	}
+	all, warnings, err := take(slices.Concat(c.Runs, c.HeldOut))
+	if err != nil {
+		return p, warnings, err
+	}
+	byName := map[string]*group{}
+	for _, m := range all {
+		g := byName[m.backend.Name]
+		if g == nil {
+			g = &group{name: m.backend.Name}
+			byName[m.backend.Name] = g
+		}
+		if slices.Contains(c.Runs, m.run) {
+			g.fitted = append(g.fitted, m)
+		} else {
+			g.heldOut = append(g.heldOut, m)
+		}
+	}
+	p = describe(c)
+	// The store alone comes before the store behind a cache, whose costs are taken from it.
+	for _, name := range slices.SortedFunc(maps.Keys(byName), func(a, b string) int {
+		return cmp.Or(cmp.Compare(strings.Count(a, scenarios.WithCache), strings.Count(b, scenarios.WithCache)), strings.Compare(a, b))
+	}) {
+		g := byName[name]
+		if len(g.fitted) == 0 {
+			warnings = append(warnings, fmt.Sprintf("backend %s is in none of the runs to fit on: nothing is known of its costs, and its runs are left out", name))
+			continue
+		}
+		said, err := g.fit(ctx, c, &p)
+		warnings = append(warnings, said...)
+		if err != nil {
+			return p, warnings, err
+		}
+	}
+	return p, warnings, p.Validate()
+}
+
+// describe says of the profile what is known before anything was fitted.
+func describe(c Config) sim.Profile {
+	first := c.Runs[0]
+	p := sim.Profile{
+		Name: cmp.Or(c.Name, "calibrated"), About: c.About, Machine: machine(first.Environment), Program: program(first.Environment),
+		Backends: map[string]sim.Calibrated{},
+	}
+	if p.About == "" {
+		p.About = "What this program's origin costs where driver, origin and stores share one machine, as in a live run there."
+	}
+	fmt.Sscan(first.Environment["cores"], &p.Cores)
+	names := func(runs []*record.Run) string {
+		var all []string
+		for _, r := range runs {
+			all = append(all, r.Results.Scenario)
+			if day := r.Results.Started.UTC().Truncate(24 * time.Hour); day.After(p.Made) {
+				p.Made = day
+			}
+		}
+		return strings.Join(all, ", ")
+	}
+	p.Source = "Fitted by origin-storm calibrate on live runs of the scenarios " + names(c.Runs) + "."
+	if len(c.HeldOut) > 0 {
+		p.Source += " Held out: " + names(c.HeldOut) + "."
+	}
+	return p
+}
+
+// group is the runs of one backend.
+type group struct {
+	name            string
+	fitted, heldOut []measured
+}
+
+// fit adds the group's backend to p.
+func (g *group) fit(ctx context.Context, c Config, p *sim.Profile) (warnings []string, err error) {
+	costs, warnings, err := g.start(p)
+	if err != nil {
+		return warnings, err
+	}
+	parts := g.parts()
+	g.begin(&costs, parts)
+	best, least := costs, math.Inf(1)
+	for round := range cmp.Or(c.Rounds, 8) + 1 {
+		p.Backends[g.name] = sim.Calibrated{Costs: costs, Valid: valid(g.fitted)}
+		found := make([]record.Backend, len(g.fitted))
+		for i, m := range g.fitted {
+			if found[i], err = c.simulate(ctx, m, p, 1); err != nil {
+				return warnings, fmt.Errorf("calibrate: simulating run %s: %w", filepath.Base(m.run.Dir), err)
+			}
+		}
+		off := g.off(found)
+		c.Progress(fmt.Sprintf("%s: round %d: p50, p90 and p99 are off by %.1f %% on average", g.name, round, 100*off))
+		if off < least {
+			best, least = clone(costs), off
+		}
+		costs = clone(costs)
+		for _, part := range parts {
+			g.correct(part, &costs, found)
+		}
+	}
+	done := sim.Calibrated{Costs: best, Valid: valid(g.fitted)}
+	p.Backends[g.name] = done
+	state := func(runs []measured) (all []sim.Error, err error) {
+		for _, m := range runs {
+			found, err := c.simulate(ctx, m, p, replications)
+			if err != nil {
+				return nil, fmt.Errorf("calibrate: simulating run %s: %w", filepath.Base(m.run.Dir), err)
+			}
+			errs := Compare(m.name(), m.backend, found)
+			c.Progress(fmt.Sprintf("%s: %s: %d of %d figures are as near as they should be", g.name, m.run.Results.Scenario, count(errs), len(errs)))
+			all = append(all, errs...)
+		}
+		return all, nil
+	}
+	if done.Fitted, err = state(g.fitted); err != nil {
+		return warnings, err
+	}
+	if done.HeldOut, err = state(g.heldOut); err != nil {
+		return warnings, err
+	}
+	p.Backends[g.name] = done
+	return warnings, nil
+}
+
+// count is how many of errs are as near as they should be.
+func count(errs []sim.Error) (n int) {
+	for _, e := range errs {
+		if Within(e) {
+			n++
+		}
+	}
+	return n
+}
+
+// start returns the costs with which the trials begin: work, and what is known beforehand.
+func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error) {
+	for _, w := range []struct {
+		kind string
+		d    *sim.Demand
+	}{{driverWork, &c.Driver}, {publishWork, &c.Publish}, {serveWork, &c.Serve}, {storeWork, &c.StoreWork}, {cacheWork, &c.CacheWork}} {
+		var loads []load
+		for _, m := range g.fitted {
+			if l, ok := m.work(w.kind); ok {
+				loads = append(loads, l)
+			}
+		}
+		var left float64
+		*w.d, left = demand(loads)
+		const much = 0.01 // a tenth of the processor time, squared
+		switch {
+		case len(loads) == 1 || len(loads) == 2:
+			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, which is too few to tell requests, bytes and polls apart: fit on runs with other edges and sizes, too", g.name, len(loads), w.kind))
+		case left > much:
+			warnings = append(warnings, fmt.Sprintf("backend %s: what %s took of the processors is off by %.0f %% in the fit", g.name, w.kind, 100*math.Sqrt(left)))
+		}
+	}
+	b := g.fitted[0].scenario.Backends[0]
+	for _, m := range g.fitted {
+		if o := m.scenario.Backends[0]; o.Profile != b.Profile || o.Store != b.Store || o.Cache != b.Cache {
+			return c, warnings, fmt.Errorf("calibrate: backend %s is not the same thing in runs %s and %s: fit them apart, or give them different names",
+				g.name, filepath.Base(g.fitted[0].run.Dir), filepath.Base(m.run.Dir))
+		}
+	}
+	switch plain, ok := p.Backends[strings.TrimSuffix(g.name, scenarios.WithCache)]; {
+	case g.modelled():
+		if c.Store, err = profiles.Load(b.Profile); err != nil {
+			return c, warnings, fmt.Errorf("calibrate: backend %s: %w", g.name, err)
+		}
+	case g.cached() && ok:
+		c.Store = plain.Costs.Store
+		if c.StoreWork.PerRequest+c.StoreWork.PerMiB == 0 || len(g.fitted) < 3 {
+			c.StoreWork = plain.Costs.StoreWork
+		}
+	case g.cached():
+		return c, warnings, fmt.Errorf("calibrate: backend %s: behind a cache too few reads come to the store to tell what they take: fit it together with runs of %s",
+			g.name, strings.TrimSuffix(g.name, scenarios.WithCache))
+	default:
+		c.Store = cost.Profile{Name: g.name + " store", About: "One operation of the store, as the origin's node sees it.", Source: "as the profile's"}
+	}
+	if g.cached() {
+		c.Cache = cost.Profile{Name: g.name + " zone", About: "One operation of one cache zone, as the origin's node sees it.", Source: "as the profile's"}
+	}
+	return c, warnings, nil
+}
+
+func (g *group) cached() bool { return g.fitted[0].scenario.Backends[0].Cache }
+
+// modelled reports whether the group's store stands behind a profile, which is known.
+func (g *group) modelled() bool {
+	return g.fitted[0].scenario.Backends[0].Profile != scenarios.NoProfile
+}
+
+// part is a distribution that is found by trial.
+type part struct {
+	dist func(c *sim.Costs) *cost.Dist
+	// shown are the classes that show it, in storms; less those that show what else is in it: quantile for quantile it is taken off, as the
+	// two go up and down together and a small part of a long time is told from what it adds only.
+	shown, less []storm.Class
+}
+
+// parts returns what is to be found by trial of the group's backend.
+func (g *group) parts() []part {
+	reads := []storm.Class{storm.LiveEdge, storm.DVR}
+	first := func(costs *[]cost.Cost) *cost.Dist {
+		if len(*costs) == 0 {
+			*costs = []cost.Cost{{}}
+		}
+		return &(*costs)[0].Dist
+	}
+	all := []part{
+		{func(c *sim.Costs) *cost.Dist { return &c.Serve.Latency }, []storm.Class{storm.Missing}, nil},
+		{func(c *sim.Costs) *cost.Dist { return &c.Publish.Latency }, []storm.Class{storm.Publish}, []storm.Class{storm.StoreWrite}},
+	}
+	switch {
+	case g.cached():
+		all = append(all,
+			part{func(c *sim.Costs) *cost.Dist { return first(&c.Cache.Read) }, reads, nil},
+			part{func(c *sim.Costs) *cost.Dist { return first(&c.Cache.Write) }, []storm.Class{storm.StoreWrite}, nil})
+		if g.modelled() {
+			// What lies between node and store shows in what a write takes more than the profile says.
+			all = append(all, part{func(c *sim.Costs) *cost.Dist { return &c.StoreWork.Latency }, []storm.Class{storm.StoreWrite}, nil})
+		}
+	case g.modelled():
+		all = append(all, part{func(c *sim.Costs) *cost.Dist { return &c.StoreWork.Latency }, append(reads, storm.StoreWrite), nil})
+	default:
+		all = append(all,
+			part{func(c *sim.Costs) *cost.Dist { return first(&c.Store.Read) }, reads, nil},
+			part{func(c *sim.Costs) *cost.Dist { return first(&c.Store.Write) }, []storm.Class{storm.StoreWrite}, nil})
+	}
+	return all
+}
+
+// shares are the quantiles that a part's distribution has: those of record.Latency.Points, a few to a halving of what lies beyond.
+func shares() (all []float64) {
+	for _, k := range []int{1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40} {
+		all = append(all, 1-math.Exp2(-float64(k)/4))
+	}
+	return all
+}
+
+// beyond is how many values must lie beyond a quantile that counts.
+const beyond = 3
+
+// quantile returns l's value at a share, in ms; ok is false where too few values lie beyond it.
+func quantile(l record.Latency, share float64) (v float64, ok bool) {
+	if (1-share)*float64(l.Count) < beyond {
+		return 0, false
+	}
+	i := slices.IndexFunc(l.Points, func(p [2]float64) bool { return math.Abs(p[0]-share) < 1e-9 })
+	if i < 0 {
+		return 0, false
+	}
+	return l.Points[i][1], true
+}
+
+// least is the shortest that a distribution may say.
+const least = time.Microsecond
+
+// shows returns what b shows of p at a share of the requests of a class, in ms, and how many there are.
+func (p part) shows(b *record.Backend, class storm.Class, share float64) (v float64, n int64, ok bool) {
+	o, _ := operation(b, scenarios.StormPhase, class)
+	if v, ok = quantile(o.Service, share); !ok {
+		return 0, 0, false
+	}
+	for _, less := range p.less {
+		o, _ := operation(b, scenarios.StormPhase, less)
+		w, ok := quantile(o.Service, share)
+		if !ok {
+			return 0, 0, false
+		}
+		v -= w
+	}
+	return v, o.Count, true
+}
+
+// begin fills in the distributions of parts for the first trial: half of what the measured runs show.
+func (g *group) begin(c *sim.Costs, parts []part) {
+	for _, p := range parts {
+		var q cost.Quantiles
+		for _, share := range shares() {
+			sum, n := 0.0, 0.0
+			for i := range g.fitted {
+				for _, class := range p.shown {
+					if v, _, ok := p.shows(&g.fitted[i].backend, class, share); ok {
+						sum, n = sum+v, n+1
+					}
+				}
+			}
+			if n > 0 {
+				q = append(q, cost.Quantile{P: share, Value: time.Duration(sum / n / 2 * float64(time.Millisecond))})
+			}
+		}
+		if len(q) > 0 { // else nothing shows it
+			*p.dist(c) = cost.Dist{Quantiles: rising(q)}
+		}
+	}
+}
+
+// rising makes q's values rise, and long enough.
+func rising(q cost.Quantiles) cost.Quantiles {
+	last := least
+	for i := range q {
+		q[i].Value = max(q[i].Value, last).Round(100 * time.Nanosecond)
+		last = q[i].Value
+	}
+	return q
+}
+
+// correct moves the quantiles of p's distribution by what the simulated runs show less of it than the measured ones, on average.
+func (g *group) correct(p part, c *sim.Costs, found []record.Backend) {
+	const damped = 0.8 // all of the difference would overshoot where two parts share it
+	d := p.dist(c)
+	for i, q := range d.Quantiles {
+		sum, weight := 0.0, 0.0
+		for r := range g.fitted {
+			for _, class := range p.shown {
+				want, n, ok := p.shows(&g.fitted[r].backend, class, q.P)
+				have, _, also := p.shows(&found[r], class, q.P)
+				if ok && also {
+					sum, weight = sum+float64(n)*(want-have), weight+float64(n)
+				}
+			}
+		}
+		if weight > 0 {
+			d.Quantiles[i].Value += time.Duration(damped * sum / weight * float64(time.Millisecond))
+		}
+	}
+	d.Quantiles = rising(d.Quantiles)
+}
+
+// off is by how much the simulated p50, p90 and p99 of all that is compared are off on average, as logarithms.
+func (g *group) off(found []record.Backend) float64 {
+	sum, n := 0.0, 0.0
+	for i, m := range g.fitted {
+		for _, c := range compared {
+			want, _ := operation(&m.backend, c.phase, c.class)
+			have, _ := operation(&found[i], c.phase, c.class)
+			for _, p := range [][2]*float64{{want.Response.P50, have.Response.P50}, {want.Response.P90, have.Response.P90}, {want.Response.P99, have.Response.P99}} {
+				if p[0] != nil && p[1] != nil && *p[0] > 0 && *p[1] > 0 {
+					sum, n = sum+math.Abs(math.Log(*p[1] / *p[0])), n+1
+				}
+			}
+		}
+	}
+	if n == 0 {
+		return math.Inf(1)
+	}
+	return sum / n
+}
+
+// clone returns c with distributions of its own.
+func clone(c sim.Costs) sim.Costs {
+	for _, costs := range []*[]cost.Cost{&c.Store.Write, &c.Store.Read, &c.Cache.Write, &c.Cache.Read} {
+		*costs = slices.Clone(*costs)
+		for i := range *costs {
+			(*costs)[i].Quantiles = slices.Clone((*costs)[i].Quantiles)
+		}
+	}
+	for _, d := range []*sim.Demand{&c.Publish, &c.Serve, &c.Driver, &c.StoreWork, &c.CacheWork} {
+		d.Latency.Quantiles = slices.Clone(d.Latency.Quantiles)
+	}
+	return c
+}

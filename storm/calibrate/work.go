@@ -1,0 +1,199 @@
+package calibrate
+
+import (
+	"cmp"
+	"math"
+	"time"
+
+	"origin-storm/origin/storage"
+	"origin-storm/storm"
+	"origin-storm/storm/sim"
+)
+
+// The kinds of processes, as cpu_seconds of a run names them.
+const (
+	driverWork  = "driver"
+	publishWork = "publish"
+	serveWork   = "serve"
+	storeWork   = "store"
+	cacheWork   = "cache"
+)
+
+// load is what the processes of one kind had to do in one run.
+type load struct {
+	seconds  float64 // of a processor, that they took
+	requests float64
+	mib      float64
+	unasked  float64 // what they did without being asked to: polls
+}
+
+// work returns what m's processes of a kind had to do, ok being false where that is not known.
+func (m measured) work(kind string) (l load, ok bool) {
+	l.seconds, ok = m.backend.CPUSeconds[kind]
+	if !ok || l.seconds <= 0 {
+		return l, false
+	}
+	const mib = 1 << 20
+	reads := m.count(storm.LiveEdge) + m.count(storm.Early) + m.count(storm.DVR) + m.count(storm.Probe)
+	readBytes := m.bytes(storm.LiveEdge) + m.bytes(storm.Early) + m.bytes(storm.DVR) + m.bytes(storm.Probe)
+	missing := m.count(storm.Missing)
+	// Publishes go on between windows, too, as processor time does.
+	publishes, publishBytes := m.published()
+	c := m.backend.Cache
+	switch kind {
+	case driverWork:
+		l.requests, l.mib = publishes+float64(reads+missing), publishBytes/mib+float64(readBytes)/mib
+	case publishWork:
+		l.requests, l.mib = publishes, publishBytes/mib
+	case serveWork:
+		l.requests, l.mib, l.unasked = float64(reads+missing), float64(readBytes)/mib, float64(c.PollKeys)
+	case storeWork:
+		stored := 0.0
+		if c.StoreBytes != nil {
+			stored = *c.StoreBytes * publishBytes
+		}
+		// Each candidate that is looked for is an operation, found or not; what is behind a cache sees those that it did not have.
+		l.requests, l.mib = m.operations()+float64(c.PollKeys)+m.chunks()*float64(reads), (publishBytes+stored)/mib
+		if m.scenario.Backends[0].Cache {
+			l.requests = m.operations() + float64(c.StoreReads+c.StorePolls*int64(m.scenario.Event.Pipelines))
+		}
+	case cacheWork:
+		zones := float64(m.scenario.Backends[0].Zones)
+		l.requests, l.mib = zones*m.operations()+float64(c.Reads), (zones*publishBytes+float64(readBytes))/mib
+		l.unasked = float64(c.PollKeys)
+	}
+	return l, true
+}
+
+// published is how many copies were published in all of m's measured part, and their bytes.
+func (m measured) published() (n, bytes float64) {
+	inWindows := float64(m.count(storm.Publish))
+	for _, c := range m.run.Copies {
+		if c.Backend == m.backend.Name && c.Sent != nil && c.Number >= 0 {
+			n++
+		}
+	}
+	if n == 0 {
+		n = inWindows
+	}
+	return n, float64(m.bytes(storm.Publish)) * n / inWindows
+}
+
+// operations is how many values the published copies are kept in: chunks and commits.
+func (m measured) operations() float64 {
+	n, _ := m.published()
+	return n * (1 + m.chunks())
+}
+
+// chunks is how many chunks a segment is kept in beside its commit, on average over the renditions.
+func (m measured) chunks() (mean float64) {
+	for _, r := range m.scenario.Event.Renditions {
+		size := float64(r.Rate) / 8 * m.scenario.Event.Segment.Duration().Seconds()
+		if most := float64(cmp.Or(m.scenario.Backends[0].ChunkSize(), storage.DefaultChunkSize)); most > 0 && size > most {
+			mean += math.Ceil(size/most) / float64(len(m.scenario.Event.Renditions))
+		}
+	}
+	return mean
+}
+
+// demand fits what a request takes of a processor to loads, and returns the part of the squared relative error that is left: 0 is a perfect
+// fit. With fewer loads than unknowns, what is done unasked and then the size is left out.
+func demand(loads []load) (d sim.Demand, left float64) {
+	if len(loads) == 0 {
+		return d, 0
+	}
+	rows, y := make([][]float64, len(loads)), make([]float64, len(loads))
+	unknowns := min(3, len(loads))
+	for i, l := range loads {
+		rows[i], y[i] = []float64{l.requests / l.seconds, l.mib / l.seconds, l.unasked / l.seconds}[:unknowns], 1
+	}
+	x, left := nonNegative(rows, y)
+	x = append(x, 0, 0)
+	seconds := func(v float64) time.Duration {
+		return time.Duration(v * float64(time.Second)).Round(100 * time.Nanosecond)
+	}
+	return sim.Demand{PerRequest: seconds(x[0]), PerMiB: seconds(x[1])}, left / float64(len(loads))
+}
+
+// nonNegative returns the x without negative numbers for which the sum of the squares of rows·x − y is least, and that sum. There are
+// few unknowns, so all sets of them are tried: the least one lies inside the set of its positive numbers, where it is the ordinary least.
+func nonNegative(rows [][]float64, y []float64) (x []float64, least float64) {
+	n := len(rows[0])
+	x = make([]float64, n)
+	for _, v := range y {
+		least += v * v
+	}
+	for set := 1; set < 1<<n; set++ {
+		var of []int
+		for i := range n {
+			if set&(1<<i) != 0 {
+				of = append(of, i)
+			}
+		}
+		some, ok := leastSquares(rows, y, of)
+		if !ok {
+			continue
+		}
+		try := make([]float64, n)
+		for k, i := range of {
+			if some[k] < 0 {
+				ok = false
+			}
+			try[i] = some[k]
+		}
+		if !ok {
+			continue
+		}
+		sum := 0.0
+		for r, row := range rows {
+			d := -y[r]
+			for i, v := range try {
+				d += row[i] * v
+			}
+			sum += d * d
+		}
+		if sum < least*(1-1e-9) {
+			x, least = try, sum
+		}
+	}
+	return x, least
+}
+
+// leastSquares solves the normal equations of the columns of, by Gauss and Jordan; ok is false where they do not tell the columns apart.
+func leastSquares(rows [][]float64, y []float64, of []int) (x []float64, ok bool) {
+	n := len(of)
+	a := make([][]float64, n)
+	for i := range a {
+		a[i] = make([]float64, n+1)
+		for r, row := range rows {
+			for j := range of {
+				a[i][j] += row[of[i]] * row[of[j]]
+			}
+			a[i][n] += row[of[i]] * y[r]
+		}
+	}
+	scale := make([]float64, n) // of the diagonal, before anything is taken off it
+	for i := range a {
+		scale[i] = a[i][i]
+	}
+	for i := range a {
+		const apart = 1e-9
+		if a[i][i] <= apart*scale[i] || scale[i] == 0 {
+			return nil, false
+		}
+		for j := range a {
+			if j == i {
+				continue
+			}
+			f := a[j][i] / a[i][i]
+			for k := range a[j] {
+				a[j][k] -= f * a[i][k]
+			}
+		}
+	}
+	x = make([]float64, n)
+	for i := range x {
+		x[i] = a[i][n] / a[i][i]
+	}
+	return x, true
+}
