@@ -143,6 +143,8 @@ func gateMetrics(res gate.Results) grid {
 			change = say(v)
 			if f.CI != nil {
 				change += fmt.Sprintf(" [%s, %s]", say(f.CI[0]), say(f.CI[1]))
+			} else {
+				change += " [" + unknown + "]" + noteMark(&g.Notes, fmt.Sprintf("an interval takes %d units (quads with samples enough)", gate.IntervalUnits))
 			}
 		}
 		p, floor := unknown, unknown
@@ -215,7 +217,11 @@ func GateTable(res gate.Results) string {
 	if len(g.Rows) == 0 {
 		return "Nothing was compared.\n"
 	}
-	return columnsOf(append([][]string{g.Heads}, g.Rows...))
+	txt := columnsOf(append([][]string{g.Heads}, g.Rows...))
+	for i, n := range g.Notes {
+		txt += fmt.Sprintf("%s %s\n", superscript(i+1), n)
+	}
+	return txt
 }
 
 // GateMarkdown is a gate for a pull request or a job's summary.

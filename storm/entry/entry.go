@@ -3,7 +3,11 @@
 package entry
 
 import (
+	"cmp"
+	"fmt"
+	"path/filepath"
 	"slices"
+	"strings"
 	"time"
 
 	"origin-storm/origin/config"
@@ -48,10 +52,54 @@ func Backend(rec *record.Recording, facts record.Backend, s scenarios.Scenario, 
 	b.Provenance, b.Profile, b.Servers, b.Published = facts.Provenance, facts.Profile, facts.Servers, facts.Published
 	b.Edge, b.Simulation = facts.Edge, facts.Simulation
 	b.Notes = append(b.Notes, facts.Notes...)
+	b.Notes = append(b.Notes, replayed(s, b)...)
 	if w := s.Windows; w.Quiet > 0 && w.Storm > 0 {
 		b.Isolation = verdict.Isolation(rec.Ticks(scenarios.QuietPhase), rec.Ticks(scenarios.StormPhase), seed)
 	}
 	return b
+}
+
+// replayed says how much of a log the readers of b played, and what of it they left out.
+func replayed(s scenarios.Scenario, b record.Backend) []string {
+	r := s.Readers.Replay
+	if r == nil || r.Found.Lines == 0 {
+		return nil
+	}
+	var played int64
+	for _, p := range b.Phases {
+		if p.Name == scenarios.WarmUpPhase {
+			continue
+		}
+		for _, op := range p.Operations {
+			switch op.Class {
+			case storm.LiveEdge.String(), storm.Early.String(), storm.DVR.String(), storm.Missing.String():
+				played += op.Count + op.Hits + op.Dropped + op.Faulted
+			}
+		}
+	}
+	found := r.Found
+	note := fmt.Sprintf("Replay of %s: %d of its %d lines can be played", filepath.Base(r.File), found.Requests-found.Late, found.Lines)
+	var out []string
+	for _, left := range []struct {
+		n   int64
+		why string
+	}{{found.Others, "ask for something else"}, {found.Unreadable, "make no sense"}, {found.Late, "are too far out of order"}} {
+		if left.n > 0 {
+			out = append(out, fmt.Sprintf("%d %s", left.n, left.why))
+		}
+	}
+	if len(out) > 0 {
+		note += " (" + strings.Join(out, ", ") + ")"
+	}
+	note += fmt.Sprintf("; %d requests were made of them in the windows", played)
+	if rate := cmp.Or(r.Rate, 1); rate != 1 {
+		note += fmt.Sprintf(", each line played %v times on average", rate)
+	}
+	lasts := time.Duration(float64(found.Length-r.Skip) / cmp.Or(r.Speed, 1))
+	if w := s.Length(s.Windows.Storm); w > 0 && w < lasts {
+		note += fmt.Sprintf("; a storm window plays the first %v of the %v that the log lasts", w, lasts.Round(time.Second))
+	}
+	return []string{note + "."}
 }
 
 // Published returns published write figures of the kind of store that b has, for comparison: read off a chart in "Netflix Live

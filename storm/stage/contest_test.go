@@ -162,7 +162,7 @@ func TestContest(t *testing.T) {
 		"base serves what it must not": {base: fake{serve: spoilt}, want: gate.Damaged, says: "on base"},
 		"head dies":                    {head: fake{dies: 20 * time.Second}, want: gate.Invalid, says: "the store process died"},
 		"base dies in the warm-up":     {base: fake{dies: 500 * time.Millisecond}, want: gate.Invalid, says: "the store process died"},
-		"between two looks":            {change: func(c *GateConfig) { c.Rules.Looks = []int{2} }, want: "inconclusive", says: "neither equal nor worse beyond doubt"},
+		"between two looks":            {change: func(c *GateConfig) { c.Rules.Looks = []int{2} }, want: "inconclusive", says: "2 quads were looked at, which is too few to tell anything: a metric takes at least 6"},
 		"recorded":                     {change: func(c *GateConfig) { c.Record = 11 }, want: gate.Recorded, quads: 11},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -250,6 +250,9 @@ func TestContestInterrupted(t *testing.T) {
 		res, quads, err := hold(t, ctx, fake{}, fake{}, func(c *GateConfig) { c.Rules.Looks = []int{4, 100} })
 		if res.Outcome != gate.Interrupted || len(quads) != 4 {
 			t.Errorf("outcome %s with %d quads, %v; want interrupted with the 4 before", res.Outcome, len(quads), err)
+		}
+		if want := "4 quads are kept; what was measured since then would have counted at the look after 100"; !strings.Contains(res.Sentence, want) {
+			t.Errorf("it says %q, want %q in it", res.Sentence, want)
 		}
 	})
 }

@@ -9,6 +9,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -472,7 +473,14 @@ func (c *contest) conclude(ctx context.Context, g *rig) gate.Results {
 	d := c.decision
 	switch {
 	case ctx.Err() != nil:
-		res.Outcome, res.Sentence = gate.Interrupted, fmt.Sprintf("Interrupted after %d quads: nothing was decided.", len(c.quads))
+		next := c.looks()[len(c.looks())-1]
+		for _, n := range slices.Backward(c.looks()) {
+			if n > len(c.quads) {
+				next = n
+			}
+		}
+		res.Outcome = gate.Interrupted
+		res.Sentence = fmt.Sprintf("Interrupted: nothing was decided. %d quads are kept; what was measured since then would have counted at the look after %d.", len(c.quads), next)
 	case c.judged == verdict.Damaged:
 		res.Outcome, res.Sentence = gate.Damaged, "Damaged: "+c.reasons[0]+more+"."
 	case c.judged == verdict.Invalid:
@@ -490,8 +498,23 @@ func (c *contest) conclude(ctx context.Context, g *rig) gate.Results {
 	return res
 }
 
+// fewest is how many units the metric that has fewest of them has, of those that have to be cleared.
+func (c *contest) fewest() int {
+	n := len(c.quads)
+	for _, f := range c.decision.Metrics {
+		if !f.Metric.Optional {
+			n = min(n, f.Units)
+		}
+	}
+	return n
+}
+
 // more says what it would take to decide.
 func (c *contest) more(quads *int) string {
+	if n := c.fewest(); n < gate.IntervalUnits {
+		return fmt.Sprintf("%d quads were looked at, which is too few to tell anything: a metric takes at least %d; leave --looks out and it looks after %s.",
+			len(c.quads), gate.IntervalUnits, strings.Join(strings.Fields(strings.Trim(fmt.Sprint(gate.DefaultLooks()), "[]")), ", "))
+	}
 	if quads == nil {
 		return "No number of blocks can be named that would decide: the difference is too near what matters, or the machine too noisy."
 	}

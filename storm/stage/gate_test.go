@@ -1,7 +1,11 @@
 package stage_test
 
 import (
+	"bufio"
+	"errors"
+	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -138,5 +142,40 @@ func TestGateWhoseServerIsKilled(t *testing.T) {
 				t.Errorf("outcome %s: %s; want invalid, since a server died", res.Outcome, res.Sentence)
 			}
 		})
+	}
+}
+
+// Ctrl-C ends a gate of processes gracefully: its folder is whole and says that it was interrupted, and nothing is left running.
+func TestGateInterrupted(t *testing.T) {
+	tmp, cwd := t.TempDir(), t.TempDir()
+	cmd := exec.Command(program, "gate", "--head-set", "origin.hot=1MB", "--out", "out")
+	cmd.Dir, cmd.Env = cwd, append(os.Environ(), "TMPDIR="+tmp)
+	progress, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	lines := bufio.NewScanner(progress)
+	for lines.Scan() && !strings.Contains(lines.Text(), "quad 1") {
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	io.Copy(io.Discard, progress)
+	var ended *exec.ExitError
+	if err := cmd.Wait(); !errors.As(err, &ended) || ended.ExitCode() != 105 {
+		t.Errorf("the gate ended with %v, want exit code 105", err)
+	}
+	if left := processes(t, tmp); len(left) > 0 {
+		t.Errorf("it left %v running", left)
+	}
+	for file, want := range map[string]string{
+		gate.ResultsFile: `"outcome": "interrupted"`, "report.html": "Interrupted: nothing was decided.", "summary.md": "Interrupted: nothing was decided.", "junit.xml": "<error",
+	} {
+		if got, err := os.ReadFile(filepath.Join(cwd, "out", file)); err != nil || !strings.Contains(string(got), want) {
+			t.Errorf("%s (%v) lacks %q:\n%.500s", file, err, want, got)
+		}
 	}
 }

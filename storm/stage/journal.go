@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"origin-storm/origin/config"
@@ -123,5 +124,22 @@ func Recover(dir string) (res record.Results, err error) {
 		return res, fmt.Errorf("stage: run folder %s: %w: nothing was recorded", dir, record.ErrRun)
 	}
 	verdict.Judge(&res, verdict.Conditions{Thresholds: s.Thresholds, Copies: copies, Events: left.Events, Interrupted: true})
+	res.Sentence = died(s, res, recordings)
 	return res, errors.Join(left.Folder.Events(left.Events), left.Folder.Recordings(res.Started, recordings...), left.Folder.Results(&res))
+}
+
+// died says that a run's process died, when, and what of the run is missing for it.
+func died(s scenarios.Scenario, res record.Results, recordings []*record.Recording) string {
+	last := res.Backends[len(res.Backends)-1]
+	until := 0.0
+	for _, i := range recordings[len(recordings)-1].Intervals() {
+		if i.Reads+i.Writes+i.Errors > 0 {
+			until = max(until, i.At+i.Seconds)
+		}
+	}
+	missing := []string{"whatever came after that", "the origin's own counts (cache and store reads)"}
+	for _, b := range s.Backends[min(len(res.Backends), len(s.Backends)):] {
+		missing = append(missing, "all of "+b.Name)
+	}
+	return fmt.Sprintf("Died: the run's process ended unasked, %.0f s into %s; what was recorded until then is here, missing are %s.", until, last.Name, strings.Join(missing, ", "))
 }

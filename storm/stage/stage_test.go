@@ -459,6 +459,9 @@ func TestNothingOutlivesTheRun(t *testing.T) {
 	if got := run.Results; got.Verdict != "interrupted" || len(got.Backends) != 1 || got.Backends[0].Segments.Acknowledged == 0 || got.Backends[0].Segments.Lost > 0 {
 		t.Errorf("what was recorded until kill -9 gives %s with %+v, want it interrupted with acknowledged segments", got.Verdict, got.Backends)
 	}
+	if got := run.Results.Sentence; !strings.HasPrefix(got, "Died: the run's process ended unasked, ") || !strings.Contains(got, "missing are ") {
+		t.Errorf("the report begins with %q, want that the process died, and what is missing", got)
+	}
 	if len(run.Events) == 0 || len(run.Copies) == 0 || len(run.Intervals) == 0 || len(run.Histograms) == 0 {
 		t.Errorf("of kill -9 are left %d events, %d copies, %d intervals, %d histograms, want some of each", len(run.Events), len(run.Copies), len(run.Intervals), len(run.Histograms))
 	}

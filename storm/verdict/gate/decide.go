@@ -247,6 +247,8 @@ func (e estimate) finding(holm float64, d Decision) Finding {
 		f.Reason = "worse beyond doubt, but by " + e.said(e.center) + e.between() + ", which is near the " + e.said(e.threshold()) + " that matter"
 	case holm <= d.AlphaNow:
 		f.Reason = "worse by " + e.said(e.center) + ", but base differs from itself by " + e.said(e.floor)
+	case !e.bounded:
+		f.Reason = fmt.Sprintf("too few to tell: %d units, of %d that an interval takes", len(e.units), IntervalUnits)
 	default:
 		f.Reason = "neither equal nor worse beyond doubt: " + e.moved() + e.between()
 	}
@@ -263,8 +265,11 @@ func (e estimate) said(effect float64) string {
 
 // moved says which way the estimate went.
 func (e estimate) moved() string {
-	if e.center < 0 {
+	switch {
+	case e.center < 0 && e.Absolute:
 		return "better by " + e.said(-e.center)
+	case e.center < 0: // as a part of base, as the table has it: an effect turned over would be a part of head
+		return fmt.Sprintf("better by %.1f %%", -100*e.worse(e.center))
 	}
 	return "worse by " + e.said(e.center)
 }
@@ -276,6 +281,10 @@ func (e estimate) between() string {
 	}
 	return " (95 % interval " + e.said(e.low) + " to " + e.said(e.high) + ")"
 }
+
+// IntervalUnits is from how many units on a metric has a 95 % interval: that of the signed-rank test of n units is not wider than all of
+// its line from 2·2^-n < 0.05 on.
+const IntervalUnits = 6
 
 // planned is what the last look spends, for the estimate of how many more quads it takes.
 type planned struct {
