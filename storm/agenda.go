@@ -2,33 +2,76 @@ package storm
 
 import (
 	"container/heap"
-	"iter"
+	"sync"
 	"time"
 )
 
 // Agenda merges a plan's requests with what clients put off, and keeps the clients: the one queue of every executor. It is
-// not safe for concurrent use.
+// not safe for concurrent use. The plan's requests are made in a goroutine of its own, a little ahead.
 type Agenda struct {
-	next    func() (Request, bool)
-	stop    func()
-	head    Request
-	more    bool
+	made    chan []Request // batches, in order
+	spent   chan []Request // to be filled again
+	stopped chan struct{}
+	maker   sync.WaitGroup
+	batch   []Request // which comes next; none at the plan's end
+	popped  int       // of batch
 	later   waits
 	seq     uint64
 	clients map[string]Client
 	make    func(string) Client
 }
 
+// How far ahead requests are made: enough that taking one does not mean waiting for another goroutine, and so few that they stay in
+// a processor's cache.
+const (
+	batchOf = 128
+	ahead   = 2
+)
+
 // NewAgenda begins with the first request of p. Stop must be called in the end.
 func NewAgenda(p Plan) *Agenda {
-	a := &Agenda{clients: map[string]Client{}, make: p.Client}
-	a.next, a.stop = iter.Pull(p.Requests)
-	a.head, a.more = a.next()
+	a := &Agenda{
+		made: make(chan []Request, ahead), spent: make(chan []Request, ahead+2), stopped: make(chan struct{}),
+		clients: map[string]Client{}, make: p.Client,
+	}
+	a.maker.Go(func() { a.produce(p) })
+	a.batch = <-a.made
 	return a
 }
 
-// Stop ends the plan's generator.
-func (a *Agenda) Stop() { a.stop() }
+// produce makes p's requests until they end, or Stop is called.
+func (a *Agenda) produce(p Plan) {
+	defer close(a.made)
+	batch := make([]Request, 0, batchOf)
+	send := func() bool {
+		select {
+		case a.made <- batch:
+		case <-a.stopped:
+			return false
+		}
+		select {
+		case batch = <-a.spent:
+			batch = batch[:0]
+		default:
+			batch = make([]Request, 0, batchOf)
+		}
+		return true
+	}
+	for r := range p.Requests {
+		if batch = append(batch, r); len(batch) == batchOf && !send() {
+			return
+		}
+	}
+	if len(batch) > 0 {
+		send()
+	}
+}
+
+// Stop ends the plan's generator, and returns when it has ended.
+func (a *Agenda) Stop() {
+	close(a.stopped)
+	a.maker.Wait()
+}
 
 // Push puts r off to r.At.
 func (a *Agenda) Push(r Request) {
@@ -51,8 +94,8 @@ func (a *Agenda) Peek() (at time.Duration, ok bool) {
 	switch {
 	case a.laterFirst():
 		return a.later[0].At, true
-	case a.more:
-		return a.head.At, true
+	case len(a.batch) > 0:
+		return a.batch[a.popped].At, true
 	}
 	return 0, false
 }
@@ -63,13 +106,16 @@ func (a *Agenda) Pop() (r Request) {
 	if a.laterFirst() {
 		return heap.Pop(&a.later).(wait).Request
 	}
-	r = a.head
-	a.head, a.more = a.next()
+	r = a.batch[a.popped]
+	if a.popped++; a.popped == len(a.batch) {
+		a.spent <- a.batch
+		a.batch, a.popped = <-a.made, 0
+	}
 	return r
 }
 
 func (a *Agenda) laterFirst() bool {
-	return len(a.later) > 0 && (!a.more || a.later[0].At < a.head.At)
+	return len(a.later) > 0 && (len(a.batch) == 0 || a.later[0].At < a.batch[a.popped].At)
 }
 
 type wait struct {

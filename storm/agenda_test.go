@@ -27,7 +27,7 @@ func TestAgendaOrder(t *testing.T) {
 		rng := rand.New(rand.NewPCG(seed, 1))
 		var planned []storm.Request
 		at := time.Duration(0)
-		for n := range int64(40) {
+		for n := range int64(400) { // several batches
 			at += time.Duration(rng.IntN(3))
 			planned = append(planned, request(at, n))
 		}

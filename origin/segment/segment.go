@@ -185,6 +185,9 @@ func (t Template) Duration() time.Duration {
 // span is n segments' length in seconds and nanoseconds, in integers so that number 10⁹ is as exact as number 1.
 func (t Template) span(n int64) (sec, nsec int64) {
 	ticks, scale := t.Rate()
+	if scale == 1 { // the usual segments: what is asked millions of times a simulated hour spares four divisions
+		return n * ticks, 0
+	}
 	whole, part := n/scale*ticks, n%scale*ticks // part < maxTimescale·3600·maxTimescale, far from overflow
 	return whole + part/scale, part % scale * int64(time.Second) / scale
 }

@@ -32,7 +32,8 @@ func (x *Executor) Figures() Figures { return x.figures }
 
 // Execute carries p out: it returns when everything that was sent has been answered and nothing is left to do, with p.Err's error if the
 // requests ended early. Faults that the model cannot carry out are refused before anything is. When ctx ends it returns its cause, within
-// about a thousand events; the samples that were not recorded by then are not recorded at all.
+// about a thousand events; the samples that were not recorded by then are not recorded at all. Record is called in a goroutine of its own,
+// one call at a time, and not any more when Execute has returned.
 //
 // The same plan and Config give the same samples in the same order.
 func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder) error {
@@ -40,9 +41,11 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 	if err := Refusals(p, x.c); err != nil {
 		return err
 	}
-	r := newRun(x.c, p, rec)
+	r := newRun(x.c, p)
 	defer r.agenda.Stop()
+	r.tape = newTape(rec)
 	err := r.execute(ctx)
+	r.tape.end()
 	x.figures = r.settle()
 	if err == nil && p.Err != nil {
 		err = p.Err()
@@ -54,7 +57,7 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 type run struct {
 	c      Config
 	plan   storm.Plan
-	rec    storm.Recorder
+	tape   *tape
 	engine engine.Engine
 
 	agenda *storm.Agenda
@@ -79,8 +82,8 @@ type run struct {
 	gauges []*gauge
 }
 
-func newRun(c Config, p storm.Plan, rec storm.Recorder) *run {
-	r := &run{c: c, plan: p, rec: rec, agenda: storm.NewAgenda(p)}
+func newRun(c Config, p storm.Plan) *run {
+	r := &run{c: c, plan: p, agenda: storm.NewAgenda(p)}
 	r.build()
 	for _, f := range p.Faults {
 		r.scheduleFault(f)
@@ -134,9 +137,7 @@ func (r *run) carry() {
 			for _, q := range out.Waits {
 				r.agenda.Push(q)
 			}
-			for _, s := range out.Samples {
-				r.rec.Record(s)
-			}
+			r.tape.record(out.Samples)
 			for _, q := range out.Sends {
 				r.send(q)
 			}

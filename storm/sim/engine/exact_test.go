@@ -227,7 +227,7 @@ func TestForkJoin(t *testing.T) {
 	}{
 		// The greatest of n exponentials is the n-th harmonic number, where nobody waits.
 		{"2 at rest", 2, stationOf(engine.NoBound), 0.7, harmonic(2)},
-		{"16 at rest", 16, stationOf(engine.NoBound), 0.7, harmonic(16)},
+		{"8 at rest", 8, stationOf(engine.NoBound), 0.7, harmonic(8)},
 		// Two queues that the same arrivals join (Flatto and Hahn, SIAM J. Appl. Math. 44, 1984).
 		{"2 queues at 0.5", 2, stationOf(1), 0.5, (12 - 0.5) / 8 / (1 - 0.5)},
 		{"2 queues at 0.7", 2, stationOf(1), 0.7, (12 - 0.7) / 8 / (1 - 0.7)},

@@ -293,27 +293,27 @@ func TestShareRemoveAtItsEnd(t *testing.T) {
 	}
 }
 
-// TestShareKeepsPrecision: a share that is never idle for a virtual month still tells ends to the nanosecond.
+// TestShareKeepsPrecision: a share that is never idle for a virtual days still tells ends to the nanosecond.
 func TestShareKeepsPrecision(t *testing.T) {
 	var e engine.Engine
 	const (
-		month    = 30 * 24 * time.Hour
+		days     = 3 * 24 * time.Hour
 		capacity = 1.2345678901234e10
 	)
 	s := engine.NewShare(&e, capacity, math.Inf(1))
-	s.Add(capacity*month.Seconds()/2, func() {
+	s.Add(capacity*days.Seconds()/2, func() {
 		// The other half went, a second at a time, to those below: one ends every second, all the time.
-		if want := month; e.Now() < want-time.Second || e.Now() > want+time.Second {
+		if want := days; e.Now() < want-time.Second || e.Now() > want+time.Second {
 			t.Errorf("ended at %v, want %v", e.Now(), want)
 		}
 	})
 	var began time.Duration
 	var again func()
 	again = func() {
-		if took := e.Now() - began; e.Now() > 0 && e.Now() < month-time.Second && took != time.Second {
+		if took := e.Now() - began; e.Now() > 0 && e.Now() < days-time.Second && took != time.Second {
 			t.Fatalf("at %v: half of the capacity for 1 s was %v", e.Now(), took)
 		}
-		if began = e.Now(); e.Now() < month {
+		if began = e.Now(); e.Now() < days {
 			s.Add(capacity/2, again)
 		}
 	}
