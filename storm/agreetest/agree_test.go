@@ -313,3 +313,23 @@ func TestOriginRepeats(t *testing.T) {
 		})
 	}
 }
+
+// TestAgreement: the simulator answers every request as the origin does.
+func TestAgreement(t *testing.T) {
+	for i, tt := range table {
+		if i%every != 0 {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := base(1)
+			tt.is(&c)
+			real, simulated := onOrigin(t, c), onSimulator(t, c)
+			equal, diffs := differences(real, simulated)
+			t.Logf("%d samples, %d equal", len(real), equal)
+			for _, d := range diffs[:min(len(diffs), 5)] {
+				t.Errorf("%v", d)
+			}
+		})
+	}
+}

@@ -363,9 +363,23 @@ func (d *deployment) around(process string) func(http.Handler) http.Handler {
 	}
 }
 
-// simulated is what the simulator is told of c.
-func (c configuration) simulated(p plan.Config) sim.Config {
-	return sim.Config{
-		Start: p.Start(), Events: p.Events, SameBytes: c.scenario.Event.Identical, Topology: c.topology, Costs: c.costs, Seed: c.seed,
-	}
+// onSimulator carries c out in the simulator, and returns all samples.
+func onSimulator(t *testing.T, c configuration) (all []storm.Sample) {
+	t.Helper()
+	synctest.Test(t, func(t *testing.T) { // for the clock by which the plan is made
+		expanded, p := expand(t, c.scenario, c.seed)
+		x, err := sim.New(sim.Config{
+			Start: expanded.Start(), Events: expanded.Events, SameBytes: c.scenario.Event.Identical,
+			Topology: c.topology, Costs: c.costs, Seed: c.seed,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec samples
+		if err := x.Execute(t.Context(), p, &rec); err != nil {
+			t.Fatal(err)
+		}
+		all = rec.all
+	})
+	return all
 }
