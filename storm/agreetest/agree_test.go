@@ -302,9 +302,7 @@ func TestOriginRepeats(t *testing.T) {
 			a, b := onOrigin(t, c), onOrigin(t, c)
 			equal, diffs := differences(a, b)
 			t.Logf("%d samples, %d equal", len(a), equal)
-			for _, d := range diffs[:min(len(diffs), 5)] {
-				t.Errorf("%v", d)
-			}
+			report(t, diffs)
 			for _, p := range tt.has {
 				if !slices.ContainsFunc(a, p.is) {
 					t.Errorf("no sample is %s: the configuration does not do what it is there for", p.name)
@@ -327,9 +325,7 @@ func TestAgreement(t *testing.T) {
 			real, simulated := onOrigin(t, c), onSimulator(t, c)
 			equal, diffs := differences(real, simulated)
 			t.Logf("%d samples, %d equal", len(real), equal)
-			for _, d := range diffs[:min(len(diffs), 5)] {
-				t.Errorf("%v", d)
-			}
+			report(t, diffs)
 		})
 	}
 }

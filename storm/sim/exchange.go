@@ -206,8 +206,11 @@ func (x *exchange) partDone() {
 	if x.parts--; x.parts > 0 || x.over || x.node.lost(x) {
 		return
 	}
-	if x.body != nil {
+	switch {
+	case x.body != nil:
 		x.s.Bytes = x.wire
+	case x.s.Put && x.s.Twist.Do != storm.Deletes:
+		x.s.Bytes = bytesOf(&x.s.Request)
 	}
 	x.end()
 }
