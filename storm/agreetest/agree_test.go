@@ -289,30 +289,7 @@ var (
 
 func has(all ...property) []property { return all }
 
-// TestOriginRepeats: the real origin answers one plan twice alike, so that what differs from the simulator is not the origin's own chance.
-func TestOriginRepeats(t *testing.T) {
-	for i, tt := range table {
-		if i%every != 0 {
-			continue
-		}
-		t.Run(tt.name, func(t *testing.T) {
-			t.Parallel()
-			c := base(1)
-			tt.is(&c)
-			a, b := onOrigin(t, c), onOrigin(t, c)
-			equal, diffs := differences(a, b)
-			t.Logf("%d samples, %d equal", len(a), equal)
-			report(t, diffs)
-			for _, p := range tt.has {
-				if !slices.ContainsFunc(a, p.is) {
-					t.Errorf("no sample is %s: the configuration does not do what it is there for", p.name)
-				}
-			}
-		})
-	}
-}
-
-// TestAgreement: the simulator answers every request as the origin does.
+// TestAgreement: the simulator answers every request as the origin does, to the nanosecond.
 func TestAgreement(t *testing.T) {
 	for i, tt := range table {
 		if i%every != 0 {
@@ -322,9 +299,41 @@ func TestAgreement(t *testing.T) {
 			t.Parallel()
 			c := base(1)
 			tt.is(&c)
+			if !c.simulable() {
+				t.Skip("the simulator does not carry these faults out")
+			}
 			real, simulated := onOrigin(t, c), onSimulator(t, c)
+			for _, p := range tt.has {
+				if !slices.ContainsFunc(real, p.is) {
+					t.Errorf("no sample is %s: the configuration does not do what it is there for", p.name)
+				}
+			}
 			equal, diffs := differences(real, simulated)
 			t.Logf("%d samples, %d equal", len(real), equal)
+			report(t, diffs)
+		})
+	}
+}
+
+// simulable reports whether the simulator carries c's faults out.
+func (c configuration) simulable() bool {
+	return !slices.ContainsFunc(c.scenario.Faults, func(f scenarios.Fault) bool {
+		k, _ := f.Kind()
+		return k.Place == scenarios.AtStore || k.Place == scenarios.AtProcess
+	})
+}
+
+// TestOriginRepeats: the real origin answers one plan twice alike, so that what differs from the simulator is not the origin's own chance.
+func TestOriginRepeats(t *testing.T) {
+	for i, tt := range table {
+		if i%(7*every) != 0 {
+			continue
+		}
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := base(1)
+			tt.is(&c)
+			_, diffs := differences(onOrigin(t, c), onOrigin(t, c))
 			report(t, diffs)
 		})
 	}

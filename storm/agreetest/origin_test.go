@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -105,9 +106,9 @@ func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 	t.Helper()
 	d := &deployment{hosts: map[string]*kv.Faults{}, down: map[string]int{}, halts: map[string]chan struct{}{}, conns: map[net.Conn]string{}}
 	keys := chunkKeys(t, c, p)
-	// host returns the two tables of a store that costs what the profile says, with the faults that befall it outside of the costs, as the
+	// host returns the tables of a store that costs what the profile says, with the faults that befall it outside of the costs, as the
 	// process that hosts a store has them.
-	host := func(name string, profile cost.Profile, seed uint64, limit int64) (commits, chunks kv.Store) {
+	host := func(name string, profile cost.Profile, seed uint64, limit int64) hosted {
 		toll := kv.NewToll(profile.Meter(seed), func(k kv.Key) string {
 			event, _, _ := strings.Cut(k.Part, "/")
 			return event
@@ -119,28 +120,32 @@ func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 			}
 		})
 		d.hosts[name] = faults
-		table := func(i int) kv.Store {
-			return kv.Inject(tables[i], faults.Around, toll.Intercept(i == 0))
+		h := hosted{charge: toll.Intercept(false), faults: faults.Around}
+		for i, s := range tables {
+			h.bare[i] = s
+			h.tables[i] = kv.Inject(s, faults.Around, toll.Intercept(i == 0))
 		}
-		return table(0), table(1)
+		return h
 	}
-	commits, chunks := host(scenarios.OfStore, c.costs.Store, c.seed, 0)
+	durable := host(scenarios.OfStore, c.costs.Store, c.seed, 0)
+	commits, chunks := durable.tables[0], durable.tables[1]
 	var zones []kv.Store
 	for i := range c.topology.Zones {
-		a, b := host(scenarios.Target{What: scenarios.OfCache, Nth: i + 1}.String(), c.costs.Cache, zoneSeed(c.seed, i), int64(c.topology.ZoneMemory))
-		zone := kv.Store(renamed{tables{a, b}, keys})
-		if c.topology.MissRatio > 0 {
-			zone = kv.Inject(zone, misses(c.seed, c.topology.MissRatio))
-		}
-		zones = append(zones, zone)
+		zones = append(zones, zone{
+			Store:  host(scenarios.Target{What: scenarios.OfCache, Nth: i + 1}.String(), c.costs.Cache, zoneSeed(c.seed, i), int64(c.topology.ZoneMemory)),
+			misses: c.topology.MissRatio, seed: c.seed, start: p.Start(),
+		})
 	}
 	node := func(kind string, nth int) *origintest.Origin {
 		name := nodeName(kind, nth)
 		cfg := origintest.Config{
-			Events: p.Events, Network: &d.network, Node: name, Zones: zones, ChunkSize: c.topology.ChunkSize,
+			Events: p.Events, Network: &d.network, Node: name, ChunkSize: c.topology.ChunkSize,
 			Serving: config.Serving{Hot: int64(c.topology.Hot), Collapse: c.topology.Collapse},
 			Commits: commits, Chunks: chunks,
 			AroundPublish: d.around(scenarios.OfPublish + "." + name), AroundServe: d.around(scenarios.OfServe + "." + name),
+		}
+		for i := range zones { // the nearest first, nodes being spread over them
+			cfg.Zones = append(cfg.Zones, renamedZone{renamed{zones[(i+nth-1)%len(zones)], keys}})
 		}
 		if !c.costs.Store.Whole { // else one operation stands for a segment's, retries included
 			retry := kv.RetryConfig{Seed: retrySeed(c.seed, kind, nth-1)}
@@ -161,31 +166,84 @@ func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 // zoneSeed keys the draws of a cache zone.
 func zoneSeed(seed uint64, zone int) uint64 { return seed + uint64(zone) + 1 }
 
-// misses makes a share of a zone's reads misses, as the origin's command does.
-func misses(seed uint64, share float64) kv.Intercept {
-	return func(ctx context.Context, op kv.Op, do func(context.Context) error) error {
-		if !op.Write && cost.Draw(seed, "miss", op.Key.String(), op.Attempt) < share {
-			return kv.ErrNotFound
-		}
-		return do(ctx)
-	}
+// hosted is a store in a process: its tables, of Commits and of chunks, and without costs and faults; its costs for what is no operation of
+// one table, and its faults.
+type hosted struct {
+	tables, bare   [2]kv.Store
+	charge, faults kv.Intercept
 }
 
-// tables is a zone of two tables as one store: the names of chunks have a slash.
-type tables struct{ commits, chunks kv.Store }
-
-func (s tables) of(key kv.Key) kv.Store {
+// tableOf is which of the tables a key is of: the names of chunks have a slash.
+func tableOf(key kv.Key) int {
 	if strings.Contains(key.Name, "/") {
-		return s.chunks
+		return 1
 	}
-	return s.commits
+	return 0
 }
 
-func (s tables) Put(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
-	return s.of(key).Put(ctx, key, val, keep)
+func (h hosted) Put(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
+	return h.tables[tableOf(key)].Put(ctx, key, val, keep)
 }
 
-func (s tables) Get(ctx context.Context, key kv.Key) ([]byte, error) { return s.of(key).Get(ctx, key) }
+func (h hosted) Get(ctx context.Context, key kv.Key) ([]byte, error) {
+	return h.tables[tableOf(key)].Get(ctx, key)
+}
+
+// zone is a cache zone. As memcached does, it is asked for many keys in one exchange, which costs what one operation does. A share of the reads
+// are made misses on purpose, as the origin's command does it.
+type zone struct {
+	kv.Store // hosted
+	misses   float64
+	seed     uint64
+	start    time.Time
+}
+
+var _ kv.MultiGetter = zone{}
+
+func (z zone) missed(key kv.Key) bool {
+	return z.misses > 0 && cost.Draw(z.seed, "miss", key.String(), 0) < z.misses
+}
+
+func (z zone) Get(ctx context.Context, key kv.Key) ([]byte, error) {
+	if z.missed(key) {
+		return nil, kv.ErrNotFound
+	}
+	return z.Store.Get(ctx, key)
+}
+
+func (z zone) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
+	h := z.Store.(hosted)
+	vals := make([][]byte, len(keys))
+	first, all := "", []byte(nil)
+	for _, key := range keys {
+		if !z.missed(key) && (first == "" || key.String() < first) {
+			first = key.String()
+		}
+	}
+	if first == "" {
+		return vals, nil
+	}
+	// The draw is keyed as the simulator has it.
+	op := kv.Op{Key: kv.Key{Part: "peek", Name: first}, Val: &all, Attempt: int(time.Since(z.start) / time.Millisecond)}
+	err := h.charge(ctx, op, func(ctx context.Context) error {
+		var failed error
+		for i, key := range keys {
+			if z.missed(key) {
+				continue
+			}
+			val, err := kv.Inject(h.bare[0], h.faults).Get(ctx, key)
+			switch {
+			case err == nil:
+				vals[i] = val
+				all = append(all, val...)
+			case !errors.Is(err, kv.ErrNotFound):
+				failed = err
+			}
+		}
+		return failed
+	})
+	return vals, err
+}
 
 // renamed is a store under the names that the simulator has for keys: a chunk's key is a digest of bytes, and the simulator has none.
 type renamed struct {
@@ -206,6 +264,13 @@ func (s renamed) Put(ctx context.Context, key kv.Key, val []byte, keep time.Dura
 
 func (s renamed) Get(ctx context.Context, key kv.Key) ([]byte, error) {
 	return s.store.Get(ctx, s.name(key))
+}
+
+// renamedZone is one of several keys, all of Commits, whose names are the same here.
+type renamedZone struct{ renamed }
+
+func (s renamedZone) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
+	return s.store.(kv.MultiGetter).GetMulti(ctx, keys)
 }
 
 // chunkKeys returns what the simulator calls the keys of the chunks that are published.
@@ -249,7 +314,7 @@ func chunkKeys(t *testing.T, c configuration, p plan.Config) map[kv.Key]kv.Key {
 func chunkName(id segment.ID, i int) kv.Key {
 	return kv.Key{
 		Part: fmt.Sprintf("%s/%s/%d", id.Event, id.Rendition, id.Number),
-		Name: id.Pipeline + "/" + string(rune('0'+i%64)),
+		Name: id.Pipeline + "/" + strconv.Itoa(i),
 	}
 }
 

@@ -23,6 +23,7 @@ type event struct {
 	all       []int // 0 and on, one for each pipeline
 	tracks    map[string]*track
 	most      int64 // the largest body that is taken
+	same      bool  // the pipelines publish the same bytes
 }
 
 // track is one rendition of an event.
@@ -199,7 +200,7 @@ const defaultChunkSize = 512 << 10
 func (m *run) addEvent(c config.Event) {
 	e := &event{
 		Rendition: policy.Rendition{Template: c.Template, DVR: c.DVR}, name: c.Name, pipelines: c.Pipelines,
-		tracks: make(map[string]*track, len(c.Renditions)), most: cmp.Or(c.MaxSegment, maxSegment),
+		tracks: make(map[string]*track, len(c.Renditions)), most: cmp.Or(c.MaxSegment, maxSegment), same: m.c.SameBytes,
 	}
 	for _, r := range c.Renditions {
 		t := &track{event: e, name: r.Name, nth: len(m.tracks), segs: map[int64]*seg{}}

@@ -163,10 +163,13 @@ func (o *op) size(found *copied) int64 {
 
 // key is the key of a Commit or a chunk in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
 func key(s *slot, chunk int) []byte {
-	b := s.key(make([]byte, 0, 48))
 	if chunk == commit {
-		return b
+		return s.key(make([]byte, 0, 48))
 	}
+	if s.seg.track.event.same { // equal bytes have equal keys
+		s = &s.seg.copies[0]
+	}
+	b := s.key(make([]byte, 0, 48))
 	return strconv.AppendInt(append(b, '/'), int64(chunk), 10)
 }
 

@@ -369,14 +369,16 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 		behind()
 		return
 	}
+	if m.missesOnPurpose(string(key(s, chunk))) { // no zone is asked, as in the origin
+		h.leave()
+		behind()
+		return
+	}
 	b := &h.zones[i]
 	var found *copied
 	o := &zoneOp{z: b.z, n: b.z.node(s, chunk), w: cost.Work{Key: string(key(s, chunk))}}
 	o.do = func() (bool, int64) {
-		if found = b.z.has(s, v, chunk); found != nil && m.missesOnPurpose(o.w.Key) {
-			found = nil
-		}
-		if found == nil {
+		if found = b.z.has(s, v, chunk); found == nil {
 			return false, 0
 		}
 		return true, found.bytes(chunk)
@@ -563,7 +565,6 @@ type cachePolls struct {
 	awaited []*wait
 	event   engine.Event
 	busy    bool // an exchange is under way
-	count   int
 }
 
 // lookAtOnce is how many segments one exchange with the cache looks for, as the origin has it.
@@ -663,7 +664,6 @@ func (p *cachePolls) exchange(batch []*wait, done func()) {
 	}
 	m.stats.Polls += int64(len(batch))
 	m.stats.PollKeys += int64(keys)
-	p.count++
 	p.ask(0, m.engine.Now()+readWait, batch, done)
 }
 
@@ -680,7 +680,12 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 	}
 	b := &h.zones[i]
 	found := make([][]*copied, len(batch))
-	o := &zoneOp{z: b.z, n: b.z.nodes[0], w: cost.Work{Key: "peek", Attempt: p.count}}
+	w, some := m.peek(batch)
+	if !some {
+		done()
+		return
+	}
+	o := &zoneOp{z: b.z, n: b.z.nodes[0], w: w}
 	o.do = func() (bool, int64) {
 		var size int64
 		for k, w := range batch {
@@ -714,6 +719,21 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 		done()
 	}
 	o.run(until - now)
+}
+
+// peek is what an exchange is drawn by that asks for the Commits of batch: the first of its keys, and the millisecond, so that each poll draws
+// anew. some is false if all of them are misses on purpose.
+func (m *run) peek(batch []*wait) (w cost.Work, some bool) {
+	for _, x := range batch {
+		for i := range x.seg.copies {
+			s := &x.seg.copies[i]
+			if k := string(key(s, commit)); !m.missesOnPurpose(k) && (!some || k < w.Key) {
+				w.Key, some = k, true
+			}
+		}
+	}
+	w.Key, w.Attempt = "peek "+w.Key, int(m.engine.Now()/time.Millisecond)
+	return w, some
 }
 
 func (p *cachePolls) init(n *node) { p.n = n }
