@@ -11,20 +11,18 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"strconv"
 	"strings"
-	"syscall"
 	"testing"
 	"time"
 
 	"origin-storm/origin"
 	"origin-storm/origin/config"
+	"origin-storm/origin/processtest"
 	"origin-storm/origin/segment"
 )
 
-// binary is the program under attack, built once and without the race detector, whose own memory would be measured along.
+// binary is the program under attack, built once.
 var binary string
 
 func TestMain(m *testing.M) {
@@ -33,14 +31,10 @@ func TestMain(m *testing.M) {
 	}
 	dir, err := os.MkdirTemp("", "abusetest")
 	if err == nil {
-		binary = filepath.Join(dir, "origin-storm")
-		var out []byte
-		if out, err = exec.Command("go", "build", "-buildvcs=false", "-o", binary, "origin-storm").CombinedOutput(); err != nil {
-			err = fmt.Errorf("%w: %s", err, out)
-		}
+		binary, err = processtest.Build(dir)
 	}
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "abusetest: building the program:", err)
+		fmt.Fprintln(os.Stderr, "abusetest:", err)
 		os.Exit(1)
 	}
 	code := m.Run()
@@ -77,7 +71,7 @@ func deploy(t *testing.T, change func(publish, serve *config.Node)) *deployment 
 	// There is a past, so that some of what is asked for can wait.
 	clock := segment.Template{Start: time.Now().UTC().Add(-past * long), StartNumber: 1, Ticks: int64(long / time.Second), Timescale: 1}
 	events := []config.Event{{Name: event, Pipelines: []string{"a"}, Renditions: []config.Rendition{{Name: attacked}, {Name: steady}}, Template: clock, DVR: 24 * time.Hour}}
-	store := start(t, config.Node{Role: config.Store, Host: config.Host{Listen: "127.0.0.1:0", Stores: []config.HostedStore{
+	store := processtest.Node(t, binary, config.Node{Role: config.Store, Host: config.Host{Listen: "127.0.0.1:0", Stores: []config.HostedStore{
 		{Name: "segments", Store: config.StoreAt{Kind: "mem"}},
 	}}})
 	backend := config.Backend{Store: config.StoreAt{Kind: "remote", Addresses: []string{store.Host}, Namespace: "segments"}}
@@ -87,49 +81,11 @@ func deploy(t *testing.T, change func(publish, serve *config.Node)) *deployment 
 	if change != nil {
 		change(&publish, &serve)
 	}
-	d := &deployment{publish: start(t, publish), serve: start(t, serve), clock: clock}
-	d.serve.store, d.publish.store = store.Host, store.Host
+	start := func(n config.Node) node { return node{Ready: processtest.Node(t, binary, n), store: store.Host} }
+	d := &deployment{publish: start(publish), serve: start(serve), clock: clock}
 	d.serve.base, d.publish.base = d.serve.goroutines(t), d.publish.goroutines(t)
 	return d
 }
-
-// start runs one process until the test ends, and fails the test if that ends otherwise than asked.
-func start(t *testing.T, n config.Node) node {
-	t.Helper()
-	b, err := n.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "node.yaml")
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(binary, "origin", string(n.Role), "--config", file)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		if err := cmd.Wait(); err != nil {
-			t.Errorf("the %s node ended with %v; its log ends in:\n%s", n.Role, err, tail(log.String()))
-		}
-	})
-	var ready config.Ready
-	if err := json.NewDecoder(out).Decode(&ready); err != nil {
-		t.Fatalf("the %s node did not start: %v\n%s", n.Role, err, tail(log.String()))
-	}
-	go io.Copy(io.Discard, out) // ends with the process
-	return node{Ready: ready}
-}
-
-func tail(s string) string { return s[max(0, len(s)-2000):] }
 
 // stats returns the node's counts.
 func (n node) stats(t *testing.T) (s origin.Stats) {

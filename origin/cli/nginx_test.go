@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -20,6 +19,7 @@ import (
 	"origin-storm/origin/config"
 	"origin-storm/origin/kv/kvtest"
 	"origin-storm/origin/pairtest"
+	"origin-storm/origin/processtest"
 )
 
 // The benchmarks in this file compare a serving node with nginx, each as a process of its own that is alone on one core; wrk, and
@@ -98,9 +98,9 @@ func newAgainst(b *testing.B, segments int) *against {
 		kvtest.Need(b, program, err)
 	}
 	a := &against{B: b, dir: b.TempDir(), bodies: make(map[string][]byte)}
-	a.program = filepath.Join(a.dir, "origin-storm")
-	if out, err := exec.Command("go", "build", "-o", a.program, "origin-storm").CombinedOutput(); err != nil {
-		b.Fatalf("go build: %v\n%s", err, out)
+	var err error
+	if a.program, err = processtest.Build(a.dir); err != nil {
+		b.Fatal(err)
 	}
 	for i := range segments {
 		body := bytes.Repeat([]byte(fmt.Sprintf("segment %7d.", i)), againstSize/16)
@@ -118,30 +118,13 @@ func (a *against) origin(role string, args ...string) config.Ready {
 	return a.start(role, append(args, "--event", "ev", "--pipelines", "a", "--renditions", strings.Join(renditions, ","))...)
 }
 
-func (a *against) start(role string, args ...string) (ready config.Ready) {
-	out, _ := a.pinned(serverCore, a.program, append([]string{"origin", role}, args...)...)
-	if err := json.NewDecoder(out).Decode(&ready); err != nil {
-		a.Fatalf("origin %s: its first line: %v", role, err)
-	}
-	return ready
+func (a *against) start(role string, args ...string) config.Ready {
+	return processtest.Ready(a, on(serverCore, a.program, append([]string{"origin", role}, args...)...))
 }
 
-// pinned starts a program that is stopped when the benchmark ends, and returns its output and its process, which was taskset's.
-func (a *against) pinned(core, program string, args ...string) (io.Reader, int) {
-	cmd := exec.Command("taskset", append([]string{"-c", core, program}, args...)...)
-	cmd.Stderr = os.Stderr
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		a.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		a.Fatal(err)
-	}
-	a.Cleanup(func() {
-		cmd.Process.Kill()
-		cmd.Wait()
-	})
-	return out, cmd.Process.Pid
+// on is a command that runs a program on one core, in the process that was taskset's.
+func on(core, program string, args ...string) *exec.Cmd {
+	return exec.Command("taskset", append([]string{"-c", core, program}, args...)...)
 }
 
 // free returns an address that nobody listens at, and waits in ready until somebody does.
@@ -169,7 +152,7 @@ func (a *against) free() (addr string, ready func()) {
 func (a *against) memcached() (addr string) {
 	addr, ready := a.free()
 	_, port, _ := net.SplitHostPort(addr)
-	a.pinned(clientCore, "memcached", "-U", "0", "-l", "127.0.0.1", "-p", port, "-m", "1024", "-I", "8m", "-t", "1", "-u", "root")
+	processtest.Start(a, on(clientCore, "memcached", "-U", "0", "-l", "127.0.0.1", "-p", port, "-m", "1024", "-I", "8m", "-t", "1", "-u", "root"))
 	ready()
 	return addr
 }
@@ -189,9 +172,10 @@ http {
 	if err := os.WriteFile(conf, []byte(text), 0o666); err != nil {
 		a.Fatal(err)
 	}
-	_, pid := a.pinned(serverCore, "nginx", "-c", conf)
+	cmd := on(serverCore, "nginx", "-c", conf)
+	processtest.Start(a, cmd)
 	ready()
-	return node{addr, pid}
+	return node{addr, cmd.Process.Pid}
 }
 
 func (a *against) put(addr, path string, body []byte) {

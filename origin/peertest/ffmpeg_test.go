@@ -1,22 +1,20 @@
 package peertest_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
 	"origin-storm/origin"
 	"origin-storm/origin/config"
+	"origin-storm/origin/processtest"
 	"origin-storm/origin/segment"
 )
 
@@ -139,11 +137,11 @@ type process struct{ config.Ready }
 func deploy(t *testing.T, ev config.Event) *deployment {
 	t.Helper()
 	dir := t.TempDir()
-	binary := filepath.Join(dir, "origin-storm")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", binary, "origin-storm").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	binary, err := processtest.Build(dir)
+	if err != nil {
+		t.Fatal(err)
 	}
-	store := startProcess(t, binary, config.Node{Role: config.Store, Name: "store", Host: config.Host{Listen: "127.0.0.1:0", Stores: []config.HostedStore{
+	store := processtest.Node(t, binary, config.Node{Role: config.Store, Name: "store", Host: config.Host{Listen: "127.0.0.1:0", Stores: []config.HostedStore{
 		{Name: "segments", Store: config.StoreAt{Kind: "pebble", Dir: filepath.Join(dir, "pebble")}},
 	}}})
 	d := &deployment{event: ev}
@@ -153,52 +151,13 @@ func deploy(t *testing.T, ev config.Event) *deployment {
 	}
 	for _, name := range []string{"p1", "p2"} {
 		node.Role, node.Name = config.Publish, name
-		d.publish = append(d.publish, startProcess(t, binary, node))
+		d.publish = append(d.publish, process{processtest.Node(t, binary, node)})
 	}
 	for _, name := range []string{"s1", "s2"} {
 		node.Role, node.Name = config.Serve, name
-		d.serve = append(d.serve, startProcess(t, binary, node))
+		d.serve = append(d.serve, process{processtest.Node(t, binary, node)})
 	}
 	return d
-}
-
-// startProcess runs one process until the test ends.
-func startProcess(t *testing.T, binary string, n config.Node) process {
-	t.Helper()
-	b, err := n.Marshal()
-	if err != nil {
-		t.Fatal(err)
-	}
-	file := filepath.Join(t.TempDir(), "node.yaml")
-	if err := os.WriteFile(file, b, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	cmd := exec.Command(binary, "origin", string(n.Role), "--config", file)
-	var log bytes.Buffer
-	cmd.Stderr = &log
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	var drained sync.WaitGroup
-	t.Cleanup(func() {
-		killer := time.AfterFunc(20*time.Second, func() { _ = cmd.Process.Kill() })
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		drained.Wait()
-		if err := cmd.Wait(); err != nil || t.Failed() {
-			t.Logf("%s ended with %v; its log:\n%.4000s", n.Name, err, log.String())
-		}
-		killer.Stop()
-	})
-	var ready config.Ready
-	if err := json.NewDecoder(out).Decode(&ready); err != nil {
-		t.Fatalf("%s did not start: %v\n%s", n.Name, err, log.String())
-	}
-	drained.Go(func() { _, _ = io.Copy(io.Discard, out) }) // to its end
-	return process{ready}
 }
 
 func (p process) stats(t *testing.T) (s origin.Stats) {
