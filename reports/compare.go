@@ -49,7 +49,7 @@ func CompareTable(c verdict.Comparison) string {
 		if l.Unit == "Gbit/s" {
 			var scale float64
 			scale, l.Unit = rateUnit(max(old, now))
-			l.Old, l.New, l.OldCI, l.NewCI = times(l.Old, scale), times(l.New, scale), timesCI(l.OldCI, scale), timesCI(l.NewCI, scale)
+			l.Old, l.New, l.OldCI, l.NewCI = inUnit(l.Old, scale), inUnit(l.New, scale), inUnitCI(l.OldCI, scale), inUnitCI(l.NewCI, scale)
 		}
 		name := "    " + l.Figure
 		if l.Unit != "" {
@@ -99,15 +99,15 @@ func CompareTable(c verdict.Comparison) string {
 	return b.String()
 }
 
-// times and timesCI are a figure and an interval in another unit.
-func times(v *float64, by float64) *float64 {
+// inUnit and inUnitCI are a figure and an interval in another unit.
+func inUnit(v *float64, by float64) *float64 {
 	if v == nil {
 		return nil
 	}
 	return new(*v * by)
 }
 
-func timesCI(ci *[2]float64, by float64) *[2]float64 {
+func inUnitCI(ci *[2]float64, by float64) *[2]float64 {
 	if ci == nil {
 		return nil
 	}

@@ -395,6 +395,15 @@ func (logTicks) Ticks(lo, hi float64) []plot.Tick {
 			ticks = append(ticks, t)
 		}
 	}
+	labels := 0
+	for _, t := range ticks {
+		if t.Label != "" {
+			labels++
+		}
+	}
+	if labels < 3 && hi/lo < 10 { // less than a decade: round values in even steps say more
+		return evenTicks{5}.Ticks(lo, hi)
+	}
 	return ticks
 }
 

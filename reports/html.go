@@ -16,6 +16,8 @@ var (
 	gateSource string
 	//go:embed search.html.tmpl
 	searchSource string
+	//go:embed capacity.html.tmpl
+	capacitySource string
 	//go:embed shared.html.tmpl
 	sharedSource string
 )

@@ -39,15 +39,7 @@ func Write(dir string, run Run) error {
 		}
 		files = append(files, file{"plots/" + fig.name + ".png", data})
 	}
-	if err := os.MkdirAll(filepath.Join(dir, "plots"), 0o777); err != nil {
-		return fmt.Errorf("reports: the folder for plots: %w", err)
-	}
-	for _, f := range files {
-		if err := replace(filepath.Join(dir, f.name), f.data); err != nil {
-			return fmt.Errorf("reports: writing %s: %w", f.name, err)
-		}
-	}
-	return nil
+	return place(dir, files)
 }
 
 // file is one file of the report, named from the run folder.

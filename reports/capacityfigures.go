@@ -1,0 +1,660 @@
+package reports
+
+import (
+	"cmp"
+	"fmt"
+	"image/color"
+	"math"
+	"slices"
+	"strings"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"origin-storm/storm/capacity"
+)
+
+// capacityFigures are the plots of a capacity report, in the order in which a team asks.
+func capacityFigures(r capacity.Report) []figure {
+	return []figure{capacityFrontier(r), capacityTick(r), capacityUse(r), capacityBreaks(r), capacityLosses(r)}
+}
+
+// simulatedBy is the sentence that every plot of simulated figures carries.
+func simulatedBy(profile string) string {
+	return fmt.Sprintf("Every figure is simulated, with the costs of the profile %s; nothing here was measured.", cmp.Or(profile, "that the report names"))
+}
+
+// chosen is the backend that the verdict is about: the one that is marked, or else the first.
+func chosen(r capacity.Report) capacity.Backend {
+	for _, b := range r.Backends {
+		if b.Chosen {
+			return b
+		}
+	}
+	if len(r.Backends) > 0 {
+		return r.Backends[0]
+	}
+	return capacity.Backend{}
+}
+
+// people writes a number of viewers as it is said.
+func people(n int64) string {
+	switch v := float64(n); {
+	case v >= 1e9:
+		return number(v/1e9) + " billion"
+	case v >= 1e6:
+		return number(v/1e6) + " million"
+	}
+	return count(n)
+}
+
+// endless is what stands for a percentile that grows as long as the storm lasts, or that could not be told for another reason.
+func endless(l capacity.Latency) string {
+	if l.Count > 0 && strings.Contains(l.Note, "overload") {
+		return "without end"
+	}
+	return "not told"
+}
+
+// writeTail is a write p99 in words.
+func writeTail(l capacity.Latency) string {
+	if v, ok := value(l.P99); ok {
+		return duration(v)
+	}
+	return endless(l)
+}
+
+// reach adds the figures of a latency to the range of an axis.
+func reach(lo, hi *float64, l capacity.Latency) {
+	see := func(p *float64) {
+		if v, ok := positive(p); ok {
+			*lo, *hi = min(*lo, v), max(*hi, v)
+		}
+	}
+	see(l.P99)
+	if l.P99CI != nil {
+		see(&l.P99CI[0])
+		see(&l.P99CI[1])
+	}
+}
+
+// beyondMark points upwards: the figure lies beyond the axis.
+func beyondMark(c draw.Canvas, col color.Color, at vg.Point) {
+	var p vg.Path
+	p.Move(vg.Point{X: at.X - 4.5, Y: at.Y - 3.5})
+	p.Line(vg.Point{X: at.X, Y: at.Y + 4.5})
+	p.Line(vg.Point{X: at.X + 4.5, Y: at.Y - 3.5})
+	p.Close()
+	c.SetColor(col)
+	c.Fill(p)
+}
+
+// upright is a vertical whisker: an interval of what the vertical axis has.
+func upright(c draw.Canvas, col color.Color, x, from, to vg.Length) {
+	sty := draw.LineStyle{Color: col, Width: 1.1}
+	c.StrokeLine2(sty, x, from, x, to)
+	c.StrokeLine2(sty, x-3, from, x+3, from)
+	c.StrokeLine2(sty, x-3, to, x+3, to)
+}
+
+// capacityFrontier shows the write p99 over viewers, a panel for each bit rate and a line for each backend.
+func capacityFrontier(r capacity.Report) figure {
+	f := figure{name: "frontier"}
+	var rates []float64
+	var viewers []int64
+	lo, hi := math.Inf(1), math.Inf(-1)
+	missed, breaks, beyond := false, false, false
+	for _, b := range r.Backends {
+		for _, p := range b.Frontier {
+			rates, viewers = append(rates, p.BitRate), append(viewers, p.Viewers)
+			reach(&lo, &hi, p.Write)
+			missed, breaks = missed || p.Missed > 0, breaks || !p.Holds
+			_, told := value(p.Write.P99)
+			beyond = beyond || !told
+		}
+	}
+	slices.Sort(rates)
+	slices.Sort(viewers)
+	rates, viewers = slices.Compact(rates), slices.Compact(viewers)
+	f.title = frontierFinding(r)
+	if len(viewers) == 0 {
+		f.panels = []panel{{plot: nothing("no frontier was simulated"), height: 120}}
+		f.caption = simulatedBy(r.Profile.Name)
+		return f
+	}
+	if lo > hi {
+		lo, hi = 1, 1000
+	}
+	rail := hi * 1.6 // where what lies beyond the axis is marked
+	asked := chosen(r).Asked
+	for k, rate := range rates {
+		p := newPlot(true, true)
+		p.X.Min, p.X.Max = float64(viewers[0])/1.15, float64(viewers[len(viewers)-1])*1.15
+		p.X.Scale, p.X.Tick.Marker = plot.LogScale{}, viewerTicks(viewers)
+		p.Y.Min, p.Y.Max, p.Y.Scale, p.Y.Tick.Marker = lo/1.25, rail*1.25, plot.LogScale{}, logTicks{}
+		if k < len(rates)-1 {
+			p.X.Tick.Label.Font.Size, p.X.Tick.Label.Color = 1, color.Transparent // the panel at the bottom carries the numbers
+		}
+		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+			trX, trY := p.Transforms(&c)
+			if rate == asked.BitRate && asked.Viewers > 0 {
+				if x := trX(float64(asked.Viewers)); c.ContainsX(x) {
+					c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.3}, x, c.Min.Y, x, c.Max.Y)
+					say(c, sans(captionSize, true, black), vg.Point{X: x, Y: c.Max.Y + 2}, draw.XCenter, draw.YBottom, "the event")
+				}
+			}
+			for i, b := range r.Backends {
+				lk := lookOf(i)
+				var path []vg.Point
+				var row []capacity.Point
+				for _, pt := range b.Frontier {
+					if pt.BitRate == rate {
+						row = append(row, pt)
+					}
+				}
+				slices.SortStableFunc(row, func(a, b capacity.Point) int { return cmp.Compare(a.Viewers, b.Viewers) })
+				// Backends stand beside one another where their marks would hide each other.
+				off := 7 * (vg.Length(i) - vg.Length(len(r.Backends)-1)/2)
+				for _, pt := range row {
+					if v, ok := positive(pt.Write.P99); ok {
+						path = append(path, vg.Point{X: trX(float64(pt.Viewers)) + off, Y: trY(v)})
+					}
+				}
+				if len(path) > 1 {
+					c.StrokeLines(draw.LineStyle{Color: lk.color, Width: 1.6, Dashes: lk.dashes}, path)
+				}
+				for _, pt := range row {
+					at := vg.Point{X: trX(float64(pt.Viewers)) + off, Y: trY(rail)}
+					v, ok := positive(pt.Write.P99)
+					if ok {
+						at.Y = trY(v)
+						if ci := pt.Write.P99CI; ci != nil {
+							from, _ := positive(&ci[0])
+							to, _ := positive(&ci[1])
+							upright(c, lk.color, at.X, trY(from), trY(to))
+						}
+						glyph(c, lk.glyph, lk.color, 4, at)
+						if !pt.Holds {
+							glyph(c, draw.CircleGlyph{}, white, 1.8, at)
+						}
+					} else {
+						beyondMark(c, lk.color, at)
+					}
+					if pt.Missed > 0 {
+						missedMark(c, vg.Point{X: at.X, Y: at.Y - 11})
+					}
+				}
+			}
+		}))
+		pn := panel{plot: p, head: number(rate) + " Mbit/s a viewer", y: "write p99, ms (log)", above: 26, height: 26 + 128}
+		if k == len(rates)-1 {
+			pn.x, pn.height = "viewers (logarithmic)", pn.height+axisName+12
+		}
+		f.panels = append(f.panels, pn)
+	}
+	for i, b := range r.Backends {
+		f.legend = append(f.legend, lineKey(b.Name+" (simulated)", lookOf(i), 1.6, true))
+	}
+	f.legend = append(f.legend, key{"95 % interval", func(c draw.Canvas, at vg.Point) { upright(c, ink, at.X, at.Y-6, at.Y+6) }})
+	if breaks {
+		f.legend = append(f.legend, key{"a threshold or a limit is broken", func(c draw.Canvas, at vg.Point) {
+			glyph(c, draw.CircleGlyph{}, ink, 4, at)
+			glyph(c, draw.CircleGlyph{}, white, 1.8, at)
+		}})
+	}
+	if beyond {
+		f.legend = append(f.legend, key{"without end, or not told", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
+	}
+	if missed {
+		f.legend = append(f.legend, key{"segments missed", missedMark})
+	}
+	f.caption = "Each mark is a storm with so many viewers; the CDN, and with it what the origin is asked for, grows with them. Marks of one column stand side by side for the same number of viewers. " +
+		simulatedBy(r.Profile.Name)
+	return f
+}
+
+// viewerTicks marks numbers of viewers, as far as they find room on a logarithmic axis.
+func viewerTicks(viewers []int64) plot.ConstantTicks {
+	var ticks plot.ConstantTicks
+	span := math.Log(float64(viewers[len(viewers)-1])/float64(viewers[0])) + 0.3
+	last := math.Inf(-1)
+	for _, n := range viewers {
+		t := plot.Tick{Value: float64(n)}
+		if at := math.Log(float64(n)); at-last >= 0.13*span {
+			t.Label, last = people(n), at
+		}
+		ticks = append(ticks, t)
+	}
+	return ticks
+}
+
+// frontierFinding says what writes take for the event itself, on each backend.
+func frontierFinding(r capacity.Report) string {
+	var parts []string
+	for _, b := range r.Backends {
+		if b.Asked.Viewers > 0 {
+			parts = append(parts, fmt.Sprintf("%s on %s", writeTail(b.Asked.Write), b.Name))
+		}
+	}
+	if len(parts) == 0 {
+		return "Write p99 over viewers and bit rates"
+	}
+	a := chosen(r).Asked
+	return fmt.Sprintf("%s viewers at %s Mbit/s: the storm's write p99 is %s (simulated)", capital(people(a.Viewers)), number(a.BitRate), strings.Join(parts, ", "))
+}
+
+// capacityTick shows how the tiers of the chosen backend fill when segments are due.
+func capacityTick(r capacity.Report) figure {
+	b := chosen(r)
+	var tiers []tickOf
+	for _, t := range b.Tick {
+		tiers = append(tiers, tickOf{t.Tier, t.Used})
+	}
+	f := tickFigure(tiers, 0, b.Name+" (simulated)")
+	f.name = "storm-at-the-tick"
+	f.caption += fmt.Sprintf("The load is the %s Gbit/s that the origin of one region is sized for. ", number(r.TargetGbit)) + simulatedBy(r.Profile.Name)
+	return f
+}
+
+// averageLine marks an average over what moves around it.
+var averageLine = draw.LineStyle{Color: ink, Width: 0.9, Dashes: []vg.Length{2, 2}}
+
+// tickOf is how busy one tier is over a segment's time.
+type tickOf struct {
+	name string
+	used []float64
+}
+
+// mean and peak are of what is used.
+func (t tickOf) mean() (sum float64) {
+	for _, v := range t.used {
+		sum += v
+	}
+	return sum / float64(max(1, len(t.used)))
+}
+
+func (t tickOf) peak() float64 {
+	if len(t.used) == 0 {
+		return 0
+	}
+	return slices.Max(t.used)
+}
+
+// tickFigure draws tiers over a segment's time, the fullest first; segment is that time in ms, or 0 if it is not known.
+func tickFigure(tiers []tickOf, segmentMS float64, whose string) figure {
+	const most = 6
+	tiers = slices.Clone(tiers)
+	slices.SortStableFunc(tiers, func(a, b tickOf) int { return cmp.Compare(b.peak(), a.peak()) })
+	tiers = slices.DeleteFunc(tiers, func(t tickOf) bool { return len(t.used) == 0 })
+	f := figure{}
+	if len(tiers) == 0 {
+		f.title = "Nothing is known of the tick"
+		f.panels = []panel{{plot: nothing("no tier was busy"), height: 120}}
+		return f
+	}
+	idle := tiers[min(most, len(tiers)):]
+	tiers = tiers[:min(most, len(tiers))]
+	first := tiers[0]
+	f.title = fmt.Sprintf("When segments are due, the %s of %s reach %s; over a segment's time they are used to %s", first.name, whose, percent(first.peak()), percent(first.mean()))
+	for k, t := range tiers {
+		p := newPlot(false, true)
+		end, x := 100.0, "per cent of a segment's time since segments were due"
+		if segmentMS > 0 {
+			end, x = segmentMS, "ms since segments were due"
+		}
+		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, end, evenTicks{10}
+		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, 108, plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 50, Label: "50"}, {Value: 100, Label: "100"}}
+		if k < len(tiers)-1 {
+			p.X.Tick.Label.Font.Size, p.X.Tick.Label.Color = 1, color.Transparent
+		}
+		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+			trX, trY := p.Transforms(&c)
+			area := vg.Path{}
+			area.Move(vg.Point{X: trX(0), Y: trY(0)})
+			var line []vg.Point
+			for i, v := range t.used {
+				y := trY(100 * min(v, 1))
+				for _, at := range []float64{float64(i), float64(i + 1)} {
+					pt := vg.Point{X: trX(at * end / float64(len(t.used))), Y: y}
+					area.Line(pt)
+					line = append(line, pt)
+				}
+			}
+			area.Line(vg.Point{X: trX(end), Y: trY(0)})
+			area.Close()
+			c.SetColor(estimateShade)
+			c.Fill(area)
+			c.StrokeLines(draw.LineStyle{Color: blue, Width: 1.6}, line)
+			c.StrokeLine2(averageLine, c.Min.X, trY(100*t.mean()), c.Max.X, trY(100*t.mean()))
+		}))
+		pn := panel{plot: p, head: fmt.Sprintf("%s: %s at most, %s on average", t.name, percent(t.peak()), percent(t.mean())), above: 24, height: 24 + 62, y: "% used"}
+		if k == len(tiers)-1 {
+			pn.x, pn.height = x, pn.height+axisName+12
+		}
+		f.panels = append(f.panels, pn)
+	}
+	f.legend = []key{lineKey("part of the capacity in use", look{color: blue}, 1.6, false), {"its average", func(c draw.Canvas, at vg.Point) {
+		c.StrokeLine2(averageLine, at.X-keyWidth/2, at.Y, at.X+keyWidth/2, at.Y)
+	}}}
+	f.caption = "All segments' time laid over one another, all nodes of a tier together, the fullest tier first. "
+	if len(idle) > 0 {
+		var names []string
+		for _, t := range idle {
+			names = append(names, fmt.Sprintf("%s (%s at most)", t.name, percent(t.peak())))
+		}
+		f.caption += "Not drawn: " + strings.Join(names, ", ") + ". "
+	}
+	return f
+}
+
+// useRow is one row of a plot of utilisation.
+type useRow struct {
+	name       string
+	part, peak float64 // peak below 0: not known
+	limit      float64 // 0: none is known
+	other      float64 // a second part, drawn hollow; below 0: none
+}
+
+// usePanel draws rows of utilisation: a bar for the average, a diamond for the peak, an upright line for the limit.
+func usePanel(head string, rows []useRow) panel {
+	const row = vg.Length(19)
+	p := newPlot(true, false)
+	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, 112, plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 20, Label: "20"}, {Value: 40, Label: "40"}, {Value: 60, Label: "60"}, {Value: 80, Label: "80"}, {Value: 100, Label: "100"}}
+	p.Y.Min, p.Y.Max = -float64(max(1, len(rows))), 0
+	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+	var ticks plot.ConstantTicks
+	for i, u := range rows {
+		ticks = append(ticks, plot.Tick{Value: -float64(i) - 0.5, Label: plain(u.name)})
+	}
+	if len(ticks) == 0 {
+		ticks = plot.ConstantTicks{{Value: -0.5, Label: " "}}
+	}
+	p.Y.Tick.Marker = ticks
+	p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+		if len(rows) == 0 {
+			saySomething(c, "nothing is known of how busy it was")
+		}
+		trX, trY := p.Transforms(&c)
+		for i, u := range rows {
+			y := trY(-float64(i) - 0.5)
+			bar := vg.Rectangle{Min: vg.Point{X: trX(0), Y: y - 5}, Max: vg.Point{X: trX(100 * min(u.part, 1.01)), Y: y + 5}}
+			c.SetColor(blue)
+			c.Fill(bar.Path())
+			end := bar.Max.X
+			if u.other >= 0 {
+				x := trX(100 * min(u.other, 1.01))
+				c.StrokeLine2(draw.LineStyle{Color: ink, Width: 2.2}, x, y-5, x, y+5)
+				end = max(end, x)
+			}
+			if u.limit > 0 {
+				x := trX(100 * u.limit)
+				c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 1.6}, x, y-8, x, y+8)
+			}
+			if u.peak >= 0 {
+				x := trX(100 * min(u.peak, 1.01))
+				glyph(c, diamondGlyph{}, black, 4.5, vg.Point{X: x, Y: y})
+				glyph(c, diamondGlyph{}, yellow, 3, vg.Point{X: x, Y: y})
+			}
+			// The figure stands to the right of its bar, unless a mark is in its way.
+			txt, sty := percent(u.part), sans(captionSize, true, ink)
+			w := sty.Width(txt)
+			at := end + 4
+			blocked := func(v float64) bool { x := trX(100 * v); return v > 0 && at-6 < x && x < at+w+6 }
+			for range 3 {
+				if blocked(u.limit) {
+					at = trX(100*u.limit) + 6
+				}
+				if u.peak >= 0 && blocked(min(u.peak, 1.01)) {
+					at = trX(100*min(u.peak, 1.01)) + 8
+				}
+			}
+			say(c, sty, vg.Point{X: at, Y: y}, draw.XLeft, draw.YCenter, txt)
+		}
+	}))
+	return panel{plot: p, head: head, above: 24, height: 24 + 14 + row*vg.Length(max(2, len(rows)))}
+}
+
+// capacityUse shows for each backend which part of each tier the target takes.
+func capacityUse(r capacity.Report) figure {
+	f := figure{name: "utilisation"}
+	for _, b := range r.Backends {
+		asked := map[string]float64{}
+		for _, u := range b.Asked.Used {
+			asked[u.Tier] = u.Part
+		}
+		var rows []useRow
+		for _, u := range b.Target.Used {
+			other, ok := asked[u.Tier]
+			if !ok {
+				other = -1
+			}
+			rows = append(rows, useRow{name: u.Tier, part: u.Part, peak: u.Peak, limit: u.Limit, other: other})
+		}
+		f.panels = append(f.panels, usePanel(b.Name+" (simulated)", rows))
+	}
+	if len(f.panels) == 0 {
+		f.panels = []panel{{plot: nothing("no backend was simulated"), height: 120}}
+	} else {
+		last := &f.panels[len(f.panels)-1]
+		last.x, last.height = "% of a tier's capacity, all its nodes together", last.height+axisName
+	}
+	f.legend = []key{
+		shadeKey(fmt.Sprintf("used at %s Gbit/s, on average", number(r.TargetGbit)), blue),
+		{fmt.Sprintf("at the %s Gbit/s that are asked for", number(r.AskedGbit)), func(c draw.Canvas, at vg.Point) {
+			c.StrokeLine2(draw.LineStyle{Color: ink, Width: 2.2}, at.X, at.Y-6, at.X, at.Y+6)
+		}},
+		{"busiest hundredth of a segment's time", func(c draw.Canvas, at vg.Point) {
+			glyph(c, diamondGlyph{}, black, 4.5, at)
+			glyph(c, diamondGlyph{}, yellow, 3, at)
+		}},
+		{"limit for the average", func(c draw.Canvas, at vg.Point) {
+			c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 1.6}, at.X, at.Y-8, at.X, at.Y+8)
+		}},
+	}
+	f.title = "How busy each tier is"
+	fullest, share := capacity.Used{}, 0.0
+	for _, u := range chosen(r).Target.Used {
+		if u.Limit > 0 && u.Part/u.Limit > share {
+			fullest, share = u, u.Part/u.Limit
+		}
+	}
+	if share > 0 {
+		f.title = fmt.Sprintf("At %s Gbit/s the %s of %s are the fullest (simulated): %s on average, where %s may be",
+			number(r.TargetGbit), fullest.Tier, chosen(r).Name, percent(fullest.Part), percent(fullest.Limit))
+	}
+	f.caption = "A bar is a storm window's average; at a tick a tier may be full for a moment (diamond) and still have time to spare. Memory and disk are in the table of nodes. " + simulatedBy(r.Profile.Name)
+	return f
+}
+
+// capacityBreaks shows at which multiple of the target each thing gives way.
+func capacityBreaks(r capacity.Report) figure {
+	const row = vg.Length(34)
+	f := figure{name: "what-breaks-first", title: "Nothing was found to give way"}
+	most := 1.0
+	for _, b := range r.Backends {
+		for _, k := range b.Breaks {
+			most = max(most, k.Breaks, k.Holds)
+		}
+	}
+	for _, b := range r.Backends {
+		if len(b.Breaks) == 0 {
+			continue
+		}
+		p := newPlot(true, false)
+		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, most*1.08, evenTicks{10}
+		p.Y.Min, p.Y.Max = -float64(len(b.Breaks)), 0
+		p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+		var ticks plot.ConstantTicks
+		for j, k := range b.Breaks {
+			ticks = append(ticks, plot.Tick{Value: -float64(j) - 0.3, Label: fmt.Sprintf("%d. %s", k.Order, plain(short(k.Tier, 28)))})
+		}
+		p.Y.Tick.Marker = ticks
+		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+			trX, trY := p.Transforms(&c)
+			for j, k := range b.Breaks {
+				y := trY(-float64(j) - 0.3)
+				c.StrokeLine2(draw.LineStyle{Color: blue, Width: 7}, trX(0), y, trX(k.Holds), y)
+				c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.6}, trX(1), y-7, trX(1), y+7)
+				c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 7}, trX(k.Holds), y, trX(max(k.Breaks, k.Holds)), y)
+				txt := fmt.Sprintf("at %s times, %s Gbit/s: %s", number(k.Breaks), number(k.ReadGbit), k.Why)
+				sty := sans(captionSize, false, ink)
+				for len([]rune(txt)) > 20 && sty.Width(plain(txt)) > c.Max.X-c.Min.X-8 {
+					txt = short(txt, len([]rune(txt))-4)
+				}
+				say(c, sty, vg.Point{X: c.Min.X + 4, Y: y - 15}, draw.XLeft, draw.YCenter, txt)
+			}
+		}))
+		f.panels = append(f.panels, panel{plot: p, head: b.Name + " (simulated)", above: 24, height: 24 + 16 + row*vg.Length(len(b.Breaks))})
+	}
+	if len(f.panels) == 0 {
+		f.panels = []panel{{plot: nothing("nothing gave way within the loads that were tried"), height: 120}}
+		f.caption = simulatedBy(r.Profile.Name)
+		return f
+	}
+	last := &f.panels[len(f.panels)-1]
+	last.x, last.height = fmt.Sprintf("times the target of %s Gbit/s", number(r.TargetGbit)), last.height+axisName
+	f.legend = []key{
+		{"holds up to here", func(c draw.Canvas, at vg.Point) {
+			c.StrokeLine2(draw.LineStyle{Color: blue, Width: 7}, at.X-keyWidth/2, at.Y, at.X+keyWidth/2, at.Y)
+		}},
+		{"gives way in between", func(c draw.Canvas, at vg.Point) {
+			c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 7}, at.X-keyWidth/2, at.Y, at.X+keyWidth/2, at.Y)
+		}},
+		{"the target", func(c draw.Canvas, at vg.Point) {
+			c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.6}, at.X, at.Y-7, at.X, at.Y+7)
+		}},
+	}
+	if all := chosen(r).Breaks; len(all) > 0 {
+		f.title = fmt.Sprintf("First to give way on %s (simulated): the %s, at %s times the target (%s Gbit/s)", chosen(r).Name, all[0].Tier, number(all[0].Breaks), number(all[0].ReadGbit))
+		if len(all) > 1 {
+			f.title += fmt.Sprintf("; then the %s, at %s times", all[1].Tier, number(all[1].Breaks))
+		}
+	}
+	f.caption = "Each is found with all that gave way before it doubled. " + simulatedBy(r.Profile.Name)
+	return f
+}
+
+// capacityLosses shows what losing something at the target does to writes.
+func capacityLosses(r capacity.Report) figure {
+	const row = vg.Length(36)
+	f := figure{name: "losses", title: "What losing something at the peak does to writes"}
+	lo, hi := math.Inf(1), math.Inf(-1)
+	var worst capacity.Loss
+	ratio := 0.0
+	for _, b := range r.Backends {
+		for _, l := range b.Losses {
+			reach(&lo, &hi, l.Before.Write)
+			reach(&lo, &hi, l.During.Write)
+			before, ok := value(l.Before.Write.P99)
+			during, told := value(l.During.Write.P99)
+			if b.Chosen && ok && before > 0 {
+				if x := during / before; told && x > ratio || !told && ratio < math.Inf(1) {
+					worst, ratio = l, x
+					if !told {
+						ratio = math.Inf(1)
+					}
+				}
+			}
+		}
+	}
+	if lo > hi {
+		lo, hi = 1, 1000
+	}
+	beyond, missed := false, false
+	rail := hi * math.Pow(hi/lo, 0.12)
+	for i, b := range r.Backends {
+		if len(b.Losses) == 0 {
+			continue
+		}
+		lk := lookOf(i)
+		p := newPlot(true, false)
+		p.X.Min, p.X.Max, p.X.Scale, p.X.Tick.Marker = lo/1.2, rail*1.2, plot.LogScale{}, logTicks{}
+		p.Y.Min, p.Y.Max = -float64(len(b.Losses)), 0
+		p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
+		var ticks plot.ConstantTicks
+		for j, l := range b.Losses {
+			ticks = append(ticks, plot.Tick{Value: -float64(j) - 0.3, Label: plain(short(l.What, 30))})
+			_, told := value(l.During.Write.P99)
+			beyond, missed = beyond || !told, missed || l.During.Missed > 0
+		}
+		p.Y.Tick.Marker = ticks
+		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
+			trX, trY := p.Transforms(&c)
+			for j, l := range b.Losses {
+				y := trY(-float64(j) - 0.3)
+				place := func(w capacity.Latency) (vg.Length, bool) {
+					v, ok := positive(w.P99)
+					if !ok {
+						return trX(rail), false
+					}
+					return trX(v), true
+				}
+				from, okFrom := place(l.Before.Write)
+				to, okTo := place(l.During.Write)
+				c.StrokeLine2(draw.LineStyle{Color: pale, Width: 3}, from, y, to, y)
+				for k, w := range []capacity.Latency{l.Before.Write, l.During.Write} {
+					if ci := w.P99CI; ci != nil {
+						a, _ := positive(&ci[0])
+						z, _ := positive(&ci[1])
+						whisker(c, lk.color, trX(a), trX(z), y+5*(0.5-vg.Length(k)))
+					}
+				}
+				if okFrom {
+					mark(c, draw.CircleGlyph{}, draw.RingGlyph{}, true, lk, 4.2, vg.Point{X: from, Y: y})
+				}
+				if okTo {
+					mark(c, draw.CircleGlyph{}, draw.RingGlyph{}, false, lk, 4.2, vg.Point{X: to, Y: y})
+				} else {
+					beyondMark(c, lk.color, vg.Point{X: to, Y: y})
+				}
+				txt := fmt.Sprintf("%s before, %s during; ", writeTail(l.Before.Write), writeTail(l.During.Write))
+				if l.During.Missed > 0 {
+					txt += fmt.Sprintf("%s of %s segments missed; ", count(l.During.Missed), count(l.During.Segments))
+					missedMark(c, vg.Point{X: to + 12, Y: y})
+				} else {
+					txt += "nothing missed; "
+				}
+				txt += fmt.Sprintf("room %s before, %s during", times(l.HeadroomBefore), times(l.HeadroomDuring))
+				if l.Tightest != "" {
+					txt += " (" + l.Tightest + ")"
+				}
+				say(c, sans(captionSize, false, ink), vg.Point{X: c.Min.X + 4, Y: y - 16}, draw.XLeft, draw.YCenter, short(txt, 110))
+			}
+		}))
+		f.panels = append(f.panels, panel{plot: p, head: b.Name + " (simulated)", above: 24, height: 24 + 16 + row*vg.Length(len(b.Losses))})
+	}
+	if len(f.panels) == 0 {
+		f.panels = []panel{{plot: nothing("no loss was simulated"), height: 120}}
+		f.caption = simulatedBy(r.Profile.Name)
+		return f
+	}
+	last := &f.panels[len(f.panels)-1]
+	last.x, last.height = "write p99 in the storm, ms (logarithmic)", last.height+axisName
+	f.legend = []key{
+		{"before", func(c draw.Canvas, at vg.Point) {
+			mark(c, draw.CircleGlyph{}, draw.RingGlyph{}, true, look{color: ink}, 4.2, at)
+		}},
+		{"during the loss", func(c draw.Canvas, at vg.Point) {
+			mark(c, draw.CircleGlyph{}, draw.RingGlyph{}, false, look{color: ink}, 4.2, at)
+		}},
+		{"95 % interval", func(c draw.Canvas, at vg.Point) { whisker(c, ink, at.X-10, at.X+10, at.Y) }},
+	}
+	if beyond {
+		f.legend = append(f.legend, key{"without end, or not told", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
+	}
+	if missed {
+		f.legend = append(f.legend, key{"segments missed", missedMark})
+	}
+	if worst.What != "" {
+		f.title = fmt.Sprintf("Losing %s at the peak takes the write p99 of %s from %s to %s (simulated)", worst.What, chosen(r).Name, writeTail(worst.Before.Write), writeTail(worst.During.Write))
+		switch {
+		case math.IsInf(ratio, 1):
+			f.title = fmt.Sprintf("Losing %s at the peak leaves the write p99 of %s %s, from %s before (simulated)", worst.What, chosen(r).Name, endless(worst.During.Write), writeTail(worst.Before.Write))
+		case ratio < 1.05:
+			f.title = fmt.Sprintf("No loss at the peak makes the write p99 of %s worse by more than 5 %% (simulated)", chosen(r).Name)
+		}
+	}
+	f.caption = fmt.Sprintf("Each at the %s Gbit/s that the origin of one region is sized for. “Room” is how many times as much load the tightest tier could take. ", number(r.TargetGbit)) + simulatedBy(r.Profile.Name)
+	return f
+}
