@@ -14,19 +14,28 @@ import (
 type batches struct {
 	Shift uint               `json:"shift,omitempty"` // a batch is 2^Shift ticks
 	Of    map[int64]spectrum `json:"of,omitempty"`
+
+	last spectrum // Of[key], which most values that come one after the other go into; nil: none
+	key  int64
 }
 
 // mostBatches is enough to tell how much batches differ: with so many, that is known within 15 %.
 const mostBatches = 128
 
 func (b *batches) add(tick int64, d time.Duration) {
-	if b.Of == nil {
-		b.Of = map[int64]spectrum{}
+	key := tick >> b.Shift
+	if b.last == nil || b.key != key {
+		if b.Of == nil {
+			b.Of = map[int64]spectrum{}
+		}
+		if b.Of[key] == nil {
+			b.Of[key] = spectrum{}
+			b.bound()
+			key = tick >> b.Shift
+		}
+		b.last, b.key = b.Of[key], key
 	}
-	s := b.Of[tick>>b.Shift]
-	s.add(d)
-	b.Of[tick>>b.Shift] = s
-	b.bound()
+	b.last.add(d)
 }
 
 // bound makes batches longer until there are few enough.
@@ -44,7 +53,7 @@ func (b *batches) lengthen(shift uint) {
 		sum.merge(s)
 		of[k] = sum
 	}
-	b.Shift, b.Of = shift, of
+	b.Shift, b.Of, b.last = shift, of, nil
 }
 
 // merge adds what o counted. Parts that are merged in any order are what the whole would be.
@@ -55,6 +64,7 @@ func (b *batches) merge(o batches) {
 	if b.Shift < o.Shift {
 		b.lengthen(o.Shift)
 	}
+	b.last = nil
 	for k, s := range o.Of {
 		k >>= b.Shift - o.Shift
 		sum := b.Of[k]
@@ -78,7 +88,7 @@ func (b *batches) effect(v time.Duration) (factor float64, ok bool) {
 	}
 	cut := bandOf(v)
 	factor = 1
-	for _, cut := range [...]int16{cut - 1, cut} { // both ends of v's own band, as it may hold much of all there is
+	for _, cut := range [...]int32{cut - 1, cut} { // both ends of v's own band, as it may hold much of all there is
 		var n, k []float64
 		var sum, below float64
 		for _, s := range b.Of {

@@ -20,10 +20,12 @@ import (
 type fates struct {
 	names  []segment.ID // without Number
 	number map[segment.ID]int32
-	of     map[place]fate // those that were learned of since the last were packed
-	packed [][]byte       // see pack
-	most   int            // how many are kept in of
-	words  []string       // outcomes of failures, and names of readers
+	parts  [][]part        // by name: what the copies of one without pipeline are called
+	of     map[place]*fate // those that were learned of since the last were packed
+	fresh  []fate          // where the next ones are put
+	packed [][]byte        // see pack
+	most   int             // how many are kept in of
+	words  []string        // outcomes of failures, and names of readers
 	known  map[string]int32
 
 	order     *order // goes on when a part of a recording ends
@@ -33,6 +35,12 @@ type fates struct {
 type place struct {
 	name   int32
 	number int64
+}
+
+// part is a copy's name, beside what is asked for.
+type part struct {
+	pipeline string
+	name     int32
 }
 
 // fate is what is known of one copy (sent, acknowledged, read back) or segment (awaited, readable).
@@ -106,15 +114,12 @@ func (f offenders) accuse(o Offender) {
 
 // found accuses the copy of id for what s shows.
 func (f *fates) found(s *storm.Sample, kind string, id segment.ID, is mark, what string) {
-	p := f.place(id)
-	c := f.of[p]
-	c.is |= is
-	f.of[p] = c
+	f.at(f.place(id)).is |= is
 	f.offenders.accuse(Offender{Kind: kind, Segment: id.String(), Pipeline: id.Pipeline, Reader: s.From, At: seconds(s.Done), What: what})
 }
 
 func newFates() fates {
-	return fates{most: mostFates, number: map[segment.ID]int32{}, of: map[place]fate{}, words: []string{""}, known: map[string]int32{"": 0},
+	return fates{most: mostFates, number: map[segment.ID]int32{}, of: map[place]*fate{}, words: []string{""}, known: map[string]int32{"": 0},
 		order: newOrder(), offenders: offenders{}}
 }
 
@@ -123,10 +128,39 @@ func (f *fates) name(id segment.ID) int32 {
 	n, ok := f.number[id]
 	if !ok {
 		n = int32(len(f.names))
-		f.names = append(f.names, id)
+		f.names, f.parts = append(f.names, id), append(f.parts, nil)
 		f.number[id] = n
 	}
 	return n
+}
+
+// part is the name of pipeline's copies of what is called asked.
+func (f *fates) part(asked int32, pipeline string) int32 {
+	if pipeline == "" {
+		return asked
+	}
+	for _, p := range f.parts[asked] {
+		if p.pipeline == pipeline {
+			return p.name
+		}
+	}
+	n := f.name(f.names[asked].Candidate(pipeline))
+	f.parts[asked] = append(f.parts[asked], part{pipeline, n})
+	return n
+}
+
+// at is what is known of p, to be added to.
+func (f *fates) at(p place) *fate {
+	c, ok := f.of[p]
+	if !ok {
+		if len(f.fresh) == 0 {
+			f.fresh = make([]fate, 64)
+		}
+		c = &f.fresh[0]
+		f.fresh = f.fresh[1:]
+		f.of[p] = c
+	}
+	return c
 }
 
 func (f *fates) place(id segment.ID) place { return place{f.name(id), id.Number} }
@@ -150,33 +184,31 @@ func (f *fates) record(s *storm.Sample, phase int, gone time.Duration) {
 	case s.Via != storm.Wire || s.Class == storm.Missing:
 	case s.Class == storm.Probe && s.ID.Pipeline != "":
 		f.readBack(s)
-		f.readOf(s)
+		f.readOf(s, f.place(s.ID.Asked()), tagOf(s.ETag))
 	default:
-		p := f.place(s.ID.Asked())
-		c := f.of[p]
+		p, tag := f.place(s.ID.Asked()), tagOf(cmp.Or(s.ETag, s.Pipeline))
+		c := f.at(p)
 		if s.Class == storm.Probe {
 			c.is |= awaited
 			if s.OK() && s.First > 0 && (c.is&probed == 0 || s.First < c.probe[1]) {
 				c.is |= probed
-				c.probe, c.probed = [2]time.Duration{s.Sent, s.First}, f.name(s.ID.Asked().Candidate(s.Pipeline))
+				c.probe, c.probed = [2]time.Duration{s.Sent, s.First}, f.part(p.name, s.Pipeline)
 			}
 		} else {
 			c.is |= asked
 		}
-		f.of[p] = c
-		f.readOf(s)
+		f.readOf(s, p, tag)
 		if s.Match != "" {
 			return
 		}
-		if what := f.order.answered(s, s.Done < gone); what != "" {
+		if what := f.order.answered(s, tag, s.Done < gone); what != "" {
 			f.found(s, OutcomeOutOfOrder, s.ID.Asked(), disordered, what)
 		}
 	}
 }
 
 func (f *fates) published(s *storm.Sample, phase int) {
-	p := f.place(s.ID)
-	c := f.of[p]
+	c := f.at(f.place(s.ID))
 	if c.is&published == 0 {
 		c.phase = int16(phase)
 	}
@@ -199,7 +231,6 @@ func (f *fates) published(s *storm.Sample, phase int) {
 		c.is |= failed
 		c.failure = f.word(Outcome(*s))
 	}
-	f.of[p] = c
 }
 
 // readBack notes whether an acknowledged copy was there when it was asked for by its ETag. A try that was followed by another,
@@ -209,10 +240,7 @@ func (f *fates) readBack(s *storm.Sample) {
 		return
 	}
 	what := "read back: " + Outcome(*s)
-	p := f.place(s.ID)
-	c := f.of[p]
-	c.failure = f.word(what)
-	f.of[p] = c
+	f.at(f.place(s.ID)).failure = f.word(what)
 	f.found(s, OutcomeLost, s.ID, lost, what)
 }
 
@@ -229,6 +257,16 @@ func (c *fate) acknowledge(tag uint32) {
 	}
 }
 
+// news reports whether see would note anything of a sighting.
+func (c *fate) news(tag uint32, at time.Duration) bool {
+	for _, old := range c.seen {
+		if old.Tag == 0 || old.Tag == tag {
+			return old.Tag == 0 || at < old.At
+		}
+	}
+	return false
+}
+
 // see notes an ETag under which a copy was served.
 func (c *fate) see(s sighting) {
 	for i := range c.seen {
@@ -242,39 +280,36 @@ func (c *fate) see(s sighting) {
 	}
 }
 
-// readOf notes what an answer says about the segment it holds.
-func (f *fates) readOf(s *storm.Sample) {
-	of := s.ID.Asked().Candidate(s.Pipeline)
+// readOf notes what an answer says about the segment it holds, which is p without a pipeline. tag is its ETag's.
+func (f *fates) readOf(s *storm.Sample, p place, tag uint32) {
 	if s.Damage != storm.None { // of the segment itself, where the answer names no pipeline
 		is := [...]mark{storm.Torn: torn, storm.Wrong: wrong, storm.Stale: stale, storm.Cross: crossed}[s.Damage]
-		f.found(s, s.Damage.String(), of, is, s.Flaw)
+		f.found(s, s.Damage.String(), s.ID.Asked().Candidate(s.Pipeline), is, s.Flaw)
 		return
 	}
 	if !s.OK() {
 		return
 	}
-	if of.Pipeline != "" && s.ETag != "" {
-		p := f.place(of)
-		c := f.of[p]
-		c.see(sighting{tagOf(s.ETag), f.word(s.From), s.Done})
-		f.of[p] = c
+	of := f.part(p.name, s.Pipeline)
+	if s.Pipeline != "" && s.ETag != "" {
+		if c := f.at(place{of, p.number}); c.news(tag, s.Done) {
+			c.see(sighting{tag, f.word(s.From), s.Done})
+		}
 	}
 	at := s.First
 	if at == 0 {
 		at = s.Done
 	}
-	p := f.place(s.ID.Asked())
-	c := f.of[p]
-	if c.is&readable == 0 || at < c.readable {
+	if c := f.at(p); c.is&readable == 0 || at < c.readable {
 		c.is |= readable
-		c.readable, c.sent, c.served, c.by = at, s.Began, f.name(of), f.word(s.From)
-		f.of[p] = c
+		c.readable, c.sent, c.served, c.by = at, s.Began, of, f.word(s.From)
 	}
 }
 
 // merge adds what o knows.
 func (f *fates) merge(o *fates) {
-	for q, d := range o.all() {
+	for q, c := range o.all() {
+		d := *c
 		id := o.names[q.name]
 		id.Number = q.number
 		d.served, d.probed = f.name(o.names[d.served]), f.name(o.names[d.probed])
@@ -282,8 +317,8 @@ func (f *fates) merge(o *fates) {
 		for i := range d.seen {
 			d.seen[i].By = f.word(o.words[d.seen[i].By])
 		}
-		p := f.place(id)
-		f.of[p] = f.of[p].and(d)
+		into := f.at(f.place(id))
+		*into = into.and(d)
 	}
 	for _, all := range o.offenders {
 		for _, a := range all {
@@ -348,26 +383,33 @@ func (f *fates) pack() {
 	}
 	f.packed = append(f.packed, bytes.Clone(b.Bytes()))
 	clear(f.of)
+	f.fresh = nil
 }
 
-// all returns every fate, the packed ones too.
-func (f *fates) all() map[place]fate {
+// all returns every fate, the packed ones too. They are not to be changed.
+func (f *fates) all() map[place]*fate {
 	if len(f.packed) == 0 {
 		return f.of
 	}
-	all := map[place]fate{}
+	all := map[place]*fate{}
+	add := func(p place, c fate) {
+		if known := all[p]; known != nil {
+			*known = known.and(c)
+		} else {
+			all[p] = &c
+		}
+	}
 	for _, b := range f.packed {
 		var lines []fateLine
 		if err := gob.NewDecoder(bytes.NewReader(b)).Decode(&lines); err != nil {
 			panic("record: fates cannot be unpacked: " + err.Error()) // as in pack
 		}
 		for _, l := range lines {
-			p, c := l.fate()
-			all[p] = all[p].and(c)
+			add(l.fate())
 		}
 	}
 	for p, c := range f.of {
-		all[p] = all[p].and(c)
+		add(p, *c)
 	}
 	return all
 }
@@ -379,7 +421,7 @@ func (r *Recording) settle() ([]Copy, []Offender) {
 	for p, c := range f.all() {
 		id := f.names[p.name]
 		id.Number = p.number
-		groups[id.Asked()] = append(groups[id.Asked()], settled{id, c})
+		groups[id.Asked()] = append(groups[id.Asked()], settled{id, *c})
 	}
 	ids := slices.SortedFunc(maps.Keys(groups), func(a, b segment.ID) int {
 		return cmp.Or(cmp.Compare(a.Number, b.Number), cmp.Compare(a.Event, b.Event), cmp.Compare(a.Rendition, b.Rendition))

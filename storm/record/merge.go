@@ -116,12 +116,12 @@ type tickLine struct {
 }
 
 type timeLine struct {
-	N       int64           `json:"n"`
-	Reads   int64           `json:"reads"`
-	Bytes   int64           `json:"bytes"`
-	Errors  int64           `json:"errors"`
-	ReadMax time.Duration   `json:"read_max_ns"`
-	Waits   map[int16]int32 `json:"waits,omitempty"`
+	N       int64         `json:"n"`
+	Reads   int64         `json:"reads"`
+	Bytes   int64         `json:"bytes"`
+	Errors  int64         `json:"errors"`
+	ReadMax time.Duration `json:"read_max_ns"`
+	Waits   spectrum      `json:"waits,omitempty"`
 }
 
 type nameLine struct {
@@ -295,8 +295,7 @@ func (r *Recording) apply(e entry) error {
 		}
 		r.times[i.N] = &interval{i.Reads, i.Bytes, i.Errors, i.ReadMax, i.Waits}
 	case e.Name != nil:
-		r.fates.names = append(r.fates.names, segment.ID{Event: e.Name.Event, Pipeline: e.Name.Pipeline, Rendition: e.Name.Rendition})
-		r.fates.number[r.fates.names[len(r.fates.names)-1]] = int32(len(r.fates.names) - 1)
+		r.fates.name(segment.ID{Event: e.Name.Event, Pipeline: e.Name.Pipeline, Rendition: e.Name.Rendition})
 	case e.Word != nil:
 		r.fates.word(*e.Word)
 	case e.Fate != nil:
@@ -311,7 +310,7 @@ func (r *Recording) apply(e entry) error {
 			return errRange
 		}
 		p, c := f.fate()
-		r.fates.of[p] = c
+		*r.fates.at(p) = c
 	case e.Offender != nil:
 		r.fates.offenders.accuse(*e.Offender)
 	}

@@ -1,9 +1,7 @@
 package record
 
 import (
-	"cmp"
 	"fmt"
-	"hash/fnv"
 	"hash/maphash"
 	"strings"
 	"time"
@@ -21,12 +19,12 @@ import (
 // together: a step back behind them is not seen.
 type order struct {
 	seed maphash.Seed
-	of   map[reading]*served
-	ring []reading // the keys of of, in order of arrival
-	next int       // the oldest, once ring is full
+	of   map[reading]int32 // where in ring
+	ring []served          // in order of arrival
+	next int               // the oldest, once ring is full
 }
 
-func newOrder() *order { return &order{seed: maphash.MakeSeed(), of: map[reading]*served{}} }
+func newOrder() *order { return &order{seed: maphash.MakeSeed(), of: map[reading]int32{}} }
 
 // remembered is how many answers an order remembers: a few MB.
 const remembered = 1 << 16
@@ -43,16 +41,21 @@ func (o *order) reading(s *storm.Sample) reading {
 
 // served is what a reader was given under a name.
 type served struct {
+	reading
 	tag  uint32        // of the copy
 	left [2]uint32     // copies that had been given before it, the last first; 0 for none
 	done time.Duration // when it was first given
 }
 
-// answered notes the answer s and returns how it took its reader back; empty if it did not. kept says that the segment must still
+// answered notes the answer s, whose copy tag stands for, and returns how it took its reader back; empty if it did not. kept says that the segment must still
 // be there.
-func (o *order) answered(s *storm.Sample, kept bool) string {
-	r, tag := o.reading(s), tagOf(cmp.Or(s.ETag, s.Pipeline))
-	was, known := o.of[r]
+func (o *order) answered(s *storm.Sample, tag uint32, kept bool) string {
+	r := o.reading(s)
+	nth, known := o.of[r]
+	var was *served
+	if known {
+		was = &o.ring[nth]
+	}
 	switch {
 	case known && s.Sent < was.done:
 		return ""
@@ -62,7 +65,7 @@ func (o *order) answered(s *storm.Sample, kept bool) string {
 		}
 	case !s.OK():
 	case !known:
-		o.remember(r, &served{tag: tag, done: s.Done})
+		o.remember(served{reading: r, tag: tag, done: s.Done})
 	case tag != was.tag:
 		back := tag == was.left[0] || tag == was.left[1]
 		was.left = [2]uint32{was.tag, was.left[0]}
@@ -74,20 +77,24 @@ func (o *order) answered(s *storm.Sample, kept bool) string {
 	return ""
 }
 
-func (o *order) remember(r reading, s *served) {
+func (o *order) remember(s served) {
 	if len(o.ring) < remembered {
-		o.ring = append(o.ring, r)
-	} else {
-		delete(o.of, o.ring[o.next])
-		o.ring[o.next] = r
-		o.next = (o.next + 1) % remembered
+		o.of[s.reading] = int32(len(o.ring))
+		o.ring = append(o.ring, s)
+		return
 	}
-	o.of[r] = s
+	delete(o.of, o.ring[o.next].reading)
+	o.of[s.reading] = int32(o.next)
+	o.ring[o.next] = s
+	o.next = (o.next + 1) % remembered
 }
 
 // tagOf names an ETag by a number that is the same in every process and never 0; one that a cache made weak is the same copy's.
 func tagOf(etag string) uint32 {
-	h := fnv.New32a()
-	h.Write([]byte(strings.TrimPrefix(etag, "W/")))
-	return h.Sum32() | 1
+	etag = strings.TrimPrefix(etag, "W/")
+	h := uint32(2166136261) // FNV-1a
+	for i := range len(etag) {
+		h = (h ^ uint32(etag[i])) * 16777619
+	}
+	return h | 1
 }

@@ -42,8 +42,11 @@ type Recording struct {
 
 	mu     sync.Mutex // guards what follows
 	phases []*phase
+	in     []int               // the number of each window's phase
 	ticks  map[tick][]float32  // publish responses in ms, by the instant at which they were meant to start
 	times  map[int64]*interval // by number
+	latest *interval           // times[nth], which was looked for last
+	nth    int64
 	fates  fates
 	end    time.Duration // the latest Done
 	read   int64
@@ -96,6 +99,7 @@ func New(c Config) *Recording {
 		if r.phase(w.Name) < 0 {
 			r.phases = append(r.phases, &phase{name: w.Name})
 		}
+		r.in = append(r.in, r.phase(w.Name))
 	}
 	return r
 }
@@ -116,16 +120,20 @@ func (r *Recording) during(at time.Duration) int {
 	if i < 0 || at >= r.c.Windows[i].To {
 		return -1
 	}
-	return r.phase(r.c.Windows[i].Name)
+	return r.in[i]
 }
 
 func (r *Recording) interval(at time.Duration) *interval {
 	n := int64(at / r.c.Interval)
+	if r.latest != nil && r.nth == n {
+		return r.latest
+	}
 	i, ok := r.times[n]
 	if !ok {
 		i = &interval{}
 		r.times[n] = i
 	}
+	r.latest, r.nth = i, n
 	return i
 }
 
@@ -138,7 +146,8 @@ func (r *Recording) Record(s storm.Sample) {
 	if due := r.c.Due(s.ID); r.c.Keep > 0 && s.ID.Number != segment.Init && due < forever-r.c.Keep {
 		gone = due + r.c.Keep
 	}
-	r.fates.record(&s, r.during(s.Began), gone)
+	p := r.during(s.Began)
+	r.fates.record(&s, p, gone)
 	r.fates.pack()
 	if s.Via == storm.Wire && !s.Put && s.Status == 200 && s.Class != storm.Missing {
 		r.read++
@@ -155,7 +164,6 @@ func (r *Recording) Record(s storm.Sample) {
 	if s.Via <= storm.Dropped && !s.Retried && !s.OK() && s.Class != storm.Probe && !errors.Is(s.Err, storm.ErrFault) {
 		r.interval(s.Began).errors++
 	}
-	p := r.during(s.Began)
 	if p < 0 {
 		return
 	}
