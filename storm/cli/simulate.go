@@ -43,12 +43,7 @@ model of an origin, whose parts cost what a profile says. It writes a run folder
 "simulated", and how far off the profile was found. The same scenario, profile and seed give the same bytes.
 
 Cassandra and memcached are simulated as such; nothing stands in for them. With --sweep it does so at many values of a field of one scenario.`,
-		Args: func(c *cobra.Command, args []string) error {
-			if f.resume == "" || len(args) > 0 {
-				return cobra.MinimumNArgs(1)(c, args)
-			}
-			return nil
-		},
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error { return simulateAll(c, f, args) },
 	}
 	s := c.Flags()
@@ -58,6 +53,9 @@ Cassandra and memcached are simulated as such; nothing stands in for them. With 
 	s.Uint64Var(&f.seed, "seed", 1, "seed of all draws; the same seed gives the same bytes")
 	s.StringVar(&f.out, "out", "", "folder to write (default runs/<time>-<name>)")
 	s.BoolVar(&f.json, "json", false, "print the results as JSON instead of the table")
+	s.StringArrayVar(&f.sweep, "sweep", nil, "simulate at many values of a field, such as readers.edges=20..400:8 or readers.edges=20,40,80; given twice: at all pairs of two fields'")
+	s.IntVar(&f.replications, "replications", 0, "with --sweep: how often, with different seeds, each point is simulated (default: as often as a p99 of writes needs)")
+	s.StringVar(&f.resume, "resume", "", "go on with the sweep in this folder, which was interrupted")
 	s.BoolVar(&f.strict, "strict", false, "exit with 95 where a threshold holds, but its limit lies in the figure's interval")
 	for _, name := range []string{"servers", "target", "cassandra", "memcached", "s3", "drivers", "search"} {
 		f.live[name] = s.String(name, "", "")
@@ -89,6 +87,12 @@ func simulateAll(c *cobra.Command, f simulateFlags, names []string) error {
 	profile, err := f.load()
 	if err != nil {
 		return err
+	}
+	if len(f.sweep) > 0 || f.resume != "" {
+		return simulateSweep(c, f, names, profile)
+	}
+	if c.Flags().Changed("replications") {
+		return usagef("--replications goes with --sweep; a single run has one seed, which --seed changes")
 	}
 	all := make([]scenarios.Scenario, len(names))
 	for i, name := range names { // all of them are checked before the first begins
@@ -132,16 +136,18 @@ func (f simulateFlags) scenario(name string, set ...string) (s scenarios.Scenari
 			return s, usagef("--backend: %w", err)
 		}
 	}
-	if err := simulate.Check(s); err != nil {
-		return s, err
-	}
-	return s, nil
+	return s, simulate.Check(s)
 }
 
 // simulateOne simulates one scenario, draws its report and says what came of it.
 func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Scenario, profile *sim.Profile) error {
 	for _, text := range s.Warnings() {
 		fmt.Fprintln(c.ErrOrStderr(), "warning:", text)
+	}
+	if memory := stage.Memory(); memory > 0 {
+		if err := simulate.Fits(s, 1, memory); err != nil {
+			return err
+		}
 	}
 	folder, err := record.Create(cmp.Or(f.out, runFolder(s.Name)))
 	if err != nil {

@@ -62,6 +62,19 @@ func Create(dir string) (*Folder, error) {
 	return &Folder{dir: dir, temporary: temporary}, nil
 }
 
+// Reopen opens the folder at dir, which has a file of that name, to write into it again, in place: one file after the other is whole, and
+// the folder is never absent. Abort would remove it.
+func Reopen(dir, file string) (*Folder, error) {
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return nil, fmt.Errorf("record: folder %s: %w", dir, err)
+	}
+	if _, err := os.Stat(filepath.Join(dir, file)); err != nil {
+		return nil, fmt.Errorf("record: folder %s: it has no %s: %w", dir, file, err)
+	}
+	return &Folder{dir: dir, temporary: dir}, nil
+}
+
 // Dir is where the folder's files are until Commit: where reports are drawn.
 func (f *Folder) Dir() string { return f.temporary }
 

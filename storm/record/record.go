@@ -52,6 +52,7 @@ type Recording struct {
 	read   int64
 	right  int64
 	flawed int64
+	pooled []pooled // by phase; nil unless it is of replications
 }
 
 // phase is all windows of one name.
@@ -386,22 +387,13 @@ func (r *Recording) Backend() Backend {
 	b.Offenders = append(b.Offenders, offenders...)
 	b.Segments, _ = Tally(copies, seconds(r.c.Interval))
 	b.Segments.Read, b.Segments.Verified, b.Segments.Flawed = r.read, r.right, r.flawed
-	holds := make(map[string]*histogram, len(r.phases))
-	for _, p := range r.phases {
-		holds[p.name] = &histogram{}
-	}
-	for _, c := range copies {
-		if h := holds[c.Phase]; h != nil && c.Held != nil {
-			h.add(time.Duration(*c.Held*float64(time.Second)), int64(c.Due*float64(time.Second))/int64(r.c.Interval))
+	holds := r.holds(copies)
+	for i, p := range r.phases {
+		out := Phase{Name: p.name, Operations: []Operation{}, Seconds: r.seconds(p)}
+		if r.pooled != nil {
+			out.Seconds, holds[i] = r.pooled[i].seconds, r.pooled[i].holds
 		}
-	}
-	for _, p := range r.phases {
-		out := Phase{Name: p.name, Operations: []Operation{}, Holds: holds[p.name].latency()}
-		for _, w := range r.c.Windows {
-			if w.Name == p.name {
-				out.Seconds += seconds(max(0, min(w.To, r.end)-w.From))
-			}
-		}
+		out.Holds = holds[i].latency()
 		if out.Seconds > 0 {
 			out.ReadGbit = float64(p.bytes) * 8 / 1e9 / out.Seconds
 			out.Reads = float64(p.ended) / out.Seconds
@@ -414,6 +406,27 @@ func (r *Recording) Backend() Backend {
 		b.Phases = append(b.Phases, out)
 	}
 	return b
+}
+
+// seconds is for how long a phase was recorded.
+func (r *Recording) seconds(p *phase) (sum float64) {
+	for _, w := range r.c.Windows {
+		if w.Name == p.name {
+			sum += seconds(max(0, min(w.To, r.end)-w.From))
+		}
+	}
+	return sum
+}
+
+// holds is how long who waited for a copy had it after its acknowledgement, by phase.
+func (r *Recording) holds(copies []Copy) []histogram {
+	all := make([]histogram, len(r.phases))
+	for _, c := range copies {
+		if p := r.phase(c.Phase); p >= 0 && c.Held != nil {
+			all[p].add(time.Duration(*c.Held*float64(time.Second)), int64(c.Due*float64(time.Second))/int64(r.c.Interval))
+		}
+	}
+	return all
 }
 
 func (o *operation) figures(c storm.Class) Operation {
@@ -430,10 +443,13 @@ func (o *operation) figures(c storm.Class) Operation {
 	return out
 }
 
-// Intervals returns the figures over time, without gaps from the first to the last interval.
+// Intervals returns the figures over time, without gaps from the first to the last interval; of replications there are none.
 func (r *Recording) Intervals() []Interval {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if r.pooled != nil {
+		return nil
+	}
 	writes := map[int64][]float32{}
 	last := int64(-1)
 	for t, ws := range r.ticks {

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"origin-storm/origin/cost"
 	costprofiles "origin-storm/origin/cost/profiles"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
@@ -277,12 +276,3 @@ func Quantities(s scenarios.Scenario, b record.Backend) map[string][]float64 {
 	}
 	return all
 }
-
-// Memory estimates what a simulation of s takes at a time, beside what it remembers of each segment.
-func Memory(s scenarios.Scenario) cost.Bytes {
-	n := s.Needs()
-	return cost.Bytes(n.Connections) * perRequest
-}
-
-// perRequest is what a request costs that is planned, or on its way, in a simulation.
-const perRequest = 1 << 10

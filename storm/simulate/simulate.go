@@ -67,21 +67,10 @@ const first = 3
 // is published is written through to the caches, so that they are warm from the first segment on, as a live run's are. Connections are
 // open.
 func Run(ctx context.Context, c Config) (*Outcome, error) {
-	if c.Profile == nil {
-		c.Profile = new(profiles.Default())
-	}
-	if c.Windows == nil {
-		c.Windows = plan.Windows(c.Scenario)
-	}
-	if err := Check(c.Scenario); err != nil {
+	c = c.filled()
+	models, err := c.models()
+	if err != nil {
 		return nil, err
-	}
-	models := make([]model, len(c.Scenario.Backends))
-	for i, b := range c.Scenario.Backends {
-		var err error
-		if models[i], err = c.model(b); err != nil {
-			return nil, err
-		}
 	}
 	r := &run{Config: c, out: &Outcome{Results: entry.Head(c.Scenario, c.Seed, "sim", started()), Figures: map[string]sim.Figures{}}}
 	r.out.Results.Environment = map[string]string{}
@@ -103,6 +92,48 @@ func Run(ctx context.Context, c Config) (*Outcome, error) {
 		Thresholds: c.Scenario.Thresholds, Copies: copies, Events: r.out.Events, Interrupted: ctx.Err() != nil, Aborted: r.aborted, Strict: c.Strict,
 	})
 	return r.out, nil
+}
+
+// Basis says what the figures of each backend of c will rest on, before anything is simulated: it refuses what Run refuses. How busy
+// parts are, and what is extrapolated, is not in it.
+func Basis(c Config) (map[string]record.Simulation, error) {
+	models, err := c.filled().models()
+	if err != nil {
+		return nil, err
+	}
+	all := map[string]record.Simulation{}
+	for _, m := range models {
+		s := *m.facts().Simulation
+		s.Tiers, s.Extrapolated = []record.Tier{}, []string{}
+		all[m.backend.Name] = s
+	}
+	return all, nil
+}
+
+// models are those of c's backends.
+func (c Config) models() ([]model, error) {
+	if err := Check(c.Scenario); err != nil {
+		return nil, err
+	}
+	all := make([]model, len(c.Scenario.Backends))
+	for i, b := range c.Scenario.Backends {
+		var err error
+		if all[i], err = c.model(b); err != nil {
+			return nil, err
+		}
+	}
+	return all, nil
+}
+
+// filled is c with its defaults.
+func (c Config) filled() Config {
+	if c.Profile == nil {
+		c.Profile = new(profiles.Default())
+	}
+	if c.Windows == nil {
+		c.Windows = plan.Windows(c.Scenario)
+	}
+	return c
 }
 
 // run is one call of Run.

@@ -97,6 +97,12 @@ type run struct {
 	aborted  *verdict.Abort // the threshold that stopped the run, if one did
 }
 
+// Memory is how much memory the machine has to spare; 0 where that cannot be told.
+func Memory() cost.Bytes {
+	bytes, _ := servers.AvailableMemory()
+	return cost.Bytes(bytes)
+}
+
 // Check returns why this machine cannot carry s in a live run, or nil. It is asked before anything is begun.
 func Check(s scenarios.Scenario) error {
 	memory, ok := servers.AvailableMemory()

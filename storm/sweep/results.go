@@ -4,8 +4,13 @@
 package sweep
 
 import (
+	"encoding/csv"
 	"encoding/json"
+	"fmt"
 	"io"
+	"slices"
+	"strconv"
+	"strings"
 
 	"origin-storm/storm/record"
 )
@@ -118,4 +123,58 @@ func (r Result) Encode(w io.Writer) error {
 	enc.SetIndent("", "  ")
 	enc.SetEscapeHTML(false)
 	return enc.Encode(r)
+}
+
+// Differs says what keeps r from being the same sweep as o, scenario and profile aside; empty if nothing does.
+func (r Result) Differs(o Result) string {
+	switch {
+	case r.Schema != o.Schema:
+		return fmt.Sprintf("its %s has schema %d, this program writes %d", File, o.Schema, r.Schema)
+	case r.Scenario != o.Scenario:
+		return fmt.Sprintf("its scenario is %s, not %s", o.Scenario, r.Scenario)
+	case r.Seed != o.Seed:
+		return fmt.Sprintf("its seed is %d, not %d", o.Seed, r.Seed)
+	case !slices.Equal(r.Seeds, o.Seeds):
+		return fmt.Sprintf("it has %d replications, not %d", len(o.Seeds), len(r.Seeds))
+	case len(r.Axes) != len(o.Axes):
+		return fmt.Sprintf("it is over %d fields, not %d", len(o.Axes), len(r.Axes))
+	case !slices.Equal(r.Backends, o.Backends):
+		return fmt.Sprintf("its backends are %s, not %s", strings.Join(o.Backends, ", "), strings.Join(r.Backends, ", "))
+	}
+	for i, a := range r.Axes {
+		if b := o.Axes[i]; a.Path != b.Path || !slices.Equal(a.Values, b.Values) {
+			return fmt.Sprintf("it is over %s=%s, not %s=%s", b.Path, strings.Join(b.Values, ","), a.Path, strings.Join(a.Values, ","))
+		}
+	}
+	return ""
+}
+
+// WriteCSV writes a line for each figure of each backend at each point.
+func (r Result) WriteCSV(w io.Writer) error {
+	out := csv.NewWriter(w)
+	head := []string{}
+	for _, a := range r.Axes {
+		head = append(head, a.Path)
+	}
+	lines := [][]string{append(head, "backend", "figure", "unit", "value", "ci_low", "ci_high", "count")}
+	number := func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) }
+	for _, p := range r.Points {
+		var at []string
+		for i, a := range r.Axes {
+			at = append(at, a.Values[p.At[i]])
+		}
+		for _, b := range p.Backends {
+			for _, f := range b.Figures {
+				line := append(slices.Clone(at), b.Name, f.Name, f.Unit, "", "", "", strconv.FormatInt(f.Count, 10))
+				if f.Value != nil {
+					line[len(at)+3] = number(*f.Value)
+				}
+				if f.CI != nil {
+					line[len(at)+4], line[len(at)+5] = number(f.CI[0]), number(f.CI[1])
+				}
+				lines = append(lines, line)
+			}
+		}
+	}
+	return out.WriteAll(lines)
 }
