@@ -1,5 +1,5 @@
-// Package stormtest is what the driver is tried against: targets whose every answer follows from arithmetic, so that what was
-// recorded can be held against what is true. It drives nothing and knows no origin.
+// Package stormtest is what executors are tried against: the suite that each of them passes, and targets whose every answer follows from
+// arithmetic, so that what was recorded can be held against what is true. It drives nothing and knows no origin.
 package stormtest
 
 import (
