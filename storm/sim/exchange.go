@@ -28,16 +28,21 @@ type exchange struct {
 	loose bool         // it was over while parts of it were still under way: it is not used again
 
 	// Of an answer.
-	wire    int64         // bytes of the answer's body that cross the network
-	beside  time.Duration // how long the answer takes at least from its first byte on
-	parts   int           // what the last byte waits for
-	body    *bodyOf       // what it is answered with
-	next    *exchange     // in the list of those who wait for the same
-	chosen  int           // the pipeline whose copy this node has served before; -1: none
-	decided int           // how often it was decided what to answer
+	wire   int64         // bytes of the answer's body that cross the network
+	beside time.Duration // how long the answer takes at least from its first byte on
+	parts  int           // what the last byte waits for
+	body   *bodyOf       // what it is answered with
+	next   *exchange     // in the list of those who wait for the same
+	chosen int           // the pipeline whose copy this node has served before; -1: none
+	after  *exchange     // in the list of its node's requests
+	before *exchange
+	listed bool
+	then   *exchange // whose answer comes after this one's
+	held   bool      // its answer comes after another one's
+	ready  bool      // that is all it waits for
 
-	begin, first, part, expire func()
-	put                        *publication
+	begin, first, part, ends, expire func()
+	put                              *publication
 }
 
 // exchange makes one for q, whose time has come.
@@ -48,7 +53,7 @@ func (r *run) exchange(q *storm.Request) *exchange {
 		r.idle = r.idle[:n-1]
 	} else {
 		x = &exchange{run: r}
-		x.begin, x.first, x.part, x.expire = x.begins, x.firstByte, x.partDone, x.expires
+		x.begin, x.first, x.part, x.ends, x.expire = x.begins, x.firstByte, x.partDone, x.last, x.expires
 	}
 	x.s = storm.Sample{Request: *q, Sent: r.engine.Now()}
 	r.flying++
@@ -60,7 +65,7 @@ func (r *run) recycle(x *exchange) {
 	if x.loose {
 		return
 	}
-	*x = exchange{run: x.run, begin: x.begin, first: x.first, part: x.part, expire: x.expire}
+	*x = exchange{run: x.run, begin: x.begin, first: x.first, part: x.part, ends: x.ends, expire: x.expire}
 	r.idle = append(r.idle, x)
 }
 
@@ -102,8 +107,16 @@ func (x *exchange) end() {
 	x.over = true
 	x.s.Done = r.engine.Now()
 	r.engine.Cancel(x.late)
+	if x.node != nil {
+		x.node.leaves(x)
+	}
 	r.flying--
 	r.told = append(r.told, x)
+	if then := x.then; then != nil {
+		if then.held = false; then.ready {
+			then.last()
+		}
+	}
 }
 
 // expires is when the sender of x waits no longer.
@@ -165,9 +178,10 @@ func (x *exchange) firstByte() {
 		return
 	}
 	r := x.run
-	if x.s.First = r.engine.Now(); x.node.lost(x) {
+	if x.node.park(x.first) {
 		return
 	}
+	x.s.First = r.engine.Now()
 	x.parts = 1
 	if b := x.body; b != nil {
 		x.stream(b)
@@ -203,7 +217,19 @@ func (x *exchange) stream(b *bodyOf) {
 
 // partDone is when one of the parts of the answer is done.
 func (x *exchange) partDone() {
-	if x.parts--; x.parts > 0 || x.over || x.node.lost(x) {
+	if x.parts--; x.parts > 0 || x.over {
+		return
+	}
+	x.last()
+}
+
+// last is when the answer's last byte comes.
+func (x *exchange) last() {
+	if x.over || x.node.park(x.ends) {
+		return
+	}
+	if x.held {
+		x.ready = true
 		return
 	}
 	switch {
@@ -217,7 +243,7 @@ func (x *exchange) partDone() {
 
 // begins is when x's request has come to its node.
 func (x *exchange) begins() {
-	if x.over || x.node.lost(x) {
+	if x.over || x.node.park(x.begin) {
 		return
 	}
 	if x.s.Put {

@@ -68,10 +68,14 @@ type run struct {
 	idle   []*exchange // to be used again
 	flying int         // requests on their way
 
-	events map[string]*event
-	tracks []*track
-	chunk  int64          // above which size a segment is kept in chunks; negative: never
-	silent map[string]int // how many faults keep each pipeline's publishes back
+	events       map[string]*event
+	tracks       []*track
+	chunk        int64                      // above which size a segment is kept in chunks; negative: never
+	silent       map[string]int             // how many faults keep each pipeline's publishes back
+	broken       map[string]map[*track]bool // pipelines whose connections are reset, and of which renditions once; nil: of all, again and again
+	chains       map[feedOf]*exchange       // the last publish on each connection over which they are sent without waiting for answers
+	asked        int                        // how many of the serving nodes readers ask
+	reconnecting int                        // how many faults make readers connect anew for each request
 
 	publish, serve []*node
 	store          *store

@@ -120,6 +120,10 @@ func (w *wait) ask(source policy.Source) {
 		if err == none && !offered && !began.Before(w.seg.track.event.Template.Due(w.seg.number)) {
 			h.asked = true
 		}
+		if offered { // being read, it needs no second look
+			n.m.engine.After(fetchAgain, func() { w.next(source) })
+			return
+		}
 		w.next(source)
 	})
 }

@@ -81,7 +81,8 @@ type copied struct {
 	chunks    int
 	chunk     int64 // the size of all chunks but the last
 	zoned     []chunked
-	commit    int64 // of the Commit's encoding
+	hidden    []time.Duration // of each chunk: until when the store does not show it; nil: it shows all
+	commit    int64           // of the Commit's encoding
 }
 
 func (c *copied) sound() bool { return c.flaws.Sound() }
@@ -158,7 +159,9 @@ func (m *run) build() {
 		m.addEvent(e)
 	}
 	t := c.Topology
-	m.silent = map[string]int{}
+	m.silent, m.broken = map[string]int{}, map[string]map[*track]bool{}
+	m.chains = map[feedOf]*exchange{}
+	m.asked = max(1, t.Serve)
 	m.chunk = cmp.Or(int64(t.ChunkSize), defaultChunkSize)
 	var shared *engine.Share
 	if t.Shared > 0 {
@@ -179,19 +182,19 @@ func (m *run) build() {
 		return all
 	}
 	for i := range t.Zones {
-		m.zones = append(m.zones, newZone(m, i, nodes("cache", max(1, t.CacheNodes), t.CacheCores, float64(t.CacheLink))))
+		m.zones = append(m.zones, newZone(m, i, nodes(cacheRole, max(1, t.CacheNodes), t.CacheCores, float64(t.CacheLink))))
 	}
-	m.publish = nodes("publish", t.Publish, t.PublishCores, float64(t.PublishLink))
+	m.publish = nodes(publishRole, t.Publish, t.PublishCores, float64(t.PublishLink))
 	for i, n := range m.publish {
 		n.offset = nth(c.ClockOffset.Publish, i)
 		n.publishing.init(n)
 	}
-	m.serve = nodes("serve", t.Serve, t.ServeCores, float64(t.ServeLink))
+	m.serve = nodes(serveRole, t.Serve, t.ServeCores, float64(t.ServeLink))
 	for i, n := range m.serve {
 		n.offset = nth(c.ClockOffset.Serve, i)
 		n.serving.init(n)
 	}
-	m.store = newStore(m, nodes("store", t.Store, t.StoreCores, float64(t.StoreLink)))
+	m.store = newStore(m, nodes(storeRole, t.Store, t.StoreCores, float64(t.StoreLink)))
 }
 
 // defaultChunkSize is package storage's.
@@ -277,11 +280,21 @@ type node struct {
 
 	state  state
 	began  time.Duration // when it was started
+	life   int           // how often it has died
 	parked []func()      // what goes on when it is let go on
+	flying *exchange     // requests that are on their way here, or being answered
 
 	publishing publishing
 	serving    serving
 }
+
+// What nodes do.
+const (
+	publishRole = "publish"
+	serveRole   = "serve"
+	storeRole   = "store"
+	cacheRole   = "cache"
+)
 
 type state uint8
 
@@ -303,14 +316,37 @@ func (n *node) park(do func()) bool {
 	return true
 }
 
-// lost reports whether the node that x is on has died since x came, or is dead; x has then failed.
-func (n *node) lost(x *exchange) bool {
-	if n.state != dead && x.s.Sent >= n.began {
+// arrives puts x, which has found n's address, among its requests; if nobody listens there, x has failed.
+func (n *node) arrives(x *exchange) bool {
+	x.node = n
+	if n.state == dead {
+		x.fail(errRefused)
 		return false
 	}
-	x.loose = true
-	x.fail(errReset)
+	x.after = n.flying
+	if n.flying != nil {
+		n.flying.before = x
+	}
+	n.flying = x
+	x.listed = true
+	x.patience()
 	return true
+}
+
+// leaves takes x, which has ended, from n's requests.
+func (n *node) leaves(x *exchange) {
+	if !x.listed {
+		return
+	}
+	if x.after != nil {
+		x.after.before = x.before
+	}
+	if x.before != nil {
+		x.before.after = x.after
+	} else {
+		n.flying = x.after
+	}
+	x.before, x.after, x.listed = nil, nil, false
 }
 
 // work has done called after n's processors have done the work, and then the latency has passed. Without a bound on them each request has a

@@ -14,30 +14,27 @@ import (
 type publishing struct {
 	n     *node
 	feeds map[feedOf]*feedOfNode // what was published last
-	sent  map[string]chain       // by pipeline and rendition: publishes that wait for the answer to the one before
 	db    *client
 }
 
 func (p *publishing) init(n *node) {
 	p.n = n
 	p.feeds = map[feedOf]*feedOfNode{}
-	p.sent = map[string]chain{}
 	p.db = newClient(n)
 }
 
 // publication is one publish at its node.
 type publication struct {
-	x     *exchange
-	copy  *copied
-	slot  *slot
-	keep  time.Duration
-	until time.Duration // its write budget
-	began time.Duration
-	write *write
+	x      *exchange
+	copy   *copied
+	slot   *slot
+	whole  bool // all that is to come of the body has come
+	breaks bool // its connection is reset in the midst of it
+	keep   time.Duration
+	until  time.Duration // its write budget
+	began  time.Duration
+	write  *write
 }
-
-// chain is a connection on which answers come in the order of requests.
-type chain struct{ free time.Duration }
 
 // sendPut begins a publish.
 func (r *run) sendPut(x *exchange) {
@@ -48,21 +45,32 @@ func (r *run) sendPut(x *exchange) {
 		x.drop(fmt.Errorf("sim: PUT %v: %w", q.ID, storm.ErrFault))
 		return
 	}
-	x.node = r.publish[share(q.ID.Pipeline, len(r.publish))]
 	x.put = &publication{x: x}
-	x.patience()
-	if x.node.state == dead {
-		x.fail(errRefused)
+	if !r.publish[share(q.ID.Pipeline, len(r.publish))].arrives(x) {
 		return
 	}
 	size := bytesOf(q)
-	if q.Twist.Do == storm.Deletes {
+	switch q.Twist.Do {
+	case storm.Deletes:
 		size = 0
+	case storm.Reconnected:
+		x.parts++
+		r.after(r.c.Costs.Publish.latency(x), x.put.arrived)
+	case storm.Chained:
+		r.chain(x)
+	case storm.Trickled:
+		r.trickle(x, size)
+		return
+	}
+	if r.breaks(x) {
+		size /= 2
+		x.parts++
+		x.put.breaks = true
+		r.engine.After(noticed, x.put.arrived)
 	}
 	// The body comes over the node's link, made by the packager's processor and taken in by the node's, all at once.
 	c := &r.c.Costs.Publish
-	x.parts = 1
-	x.parts++
+	x.parts += 2
 	x.node.work(c.Work(size)-c.PerRequest, 0, x.put.arrived)
 	if in := x.node.in; in != nil && size > 0 {
 		x.parts++
@@ -80,8 +88,53 @@ func (p *publication) arrived() {
 	if p.x.parts--; p.x.parts > 0 || p.x.over {
 		return
 	}
+	if p.breaks {
+		p.x.loose = true
+		p.x.fail(errReset)
+		return
+	}
+	p.whole = true
 	p.x.begins()
 }
+
+// chain has x's answer come after those of the publishes before it on its rendition's connection.
+func (r *run) chain(x *exchange) {
+	x.loose = true // the next one will refer to it
+	k := feedOf{r.find(x.s.ID), share(x.s.ID.Pipeline, 1<<16)}
+	if before := r.chains[k]; before != nil && !before.over {
+		before.then, x.held = x, true
+	}
+	r.chains[k] = x
+}
+
+// trickle sends x's body so slowly that its node has had enough before it ends, unless it is small.
+func (r *run) trickle(x *exchange, size int64) {
+	q := &x.s.Request
+	r.engine.Cancel(x.late)
+	x.late = r.engine.At(max(r.engine.Now(), q.Began+trickling), x.expire)
+	takes := time.Duration(float64(size) / float64(max(1, q.Twist.By)) * float64(time.Second))
+	most := trickling
+	if t := r.find(q.ID); t != nil {
+		most = max(leastBody, 6*t.event.Template.Duration())
+	}
+	r.engine.After(min(takes, most), func() {
+		if x.over {
+			return
+		}
+		if x.put.whole = true; takes > most {
+			x.s.Err = fmt.Errorf("sim: PUT %v, %v: %w", q.ID, q.Twist.Do, storm.ErrFault)
+			x.put.refuse(408, 0)
+			return
+		}
+		x.begins()
+	})
+}
+
+// trickling is how long a packager sends a body that never ends, and leastBody how long an origin lets any body come at least.
+const (
+	trickling = 2 * time.Minute
+	leastBody = 30 * time.Second
+)
 
 // received is when the whole of what was sent is there.
 func (p *publication) received() {
@@ -114,7 +167,7 @@ func (p *publication) received() {
 	case bytesOf(q) > e.most:
 		p.refuse(413, 0)
 		return
-	case q.Twist.Do == storm.Cut, q.Twist.Do == storm.Overstated, q.Twist.Do == storm.Trickled:
+	case q.Twist.Do == storm.Cut, q.Twist.Do == storm.Overstated:
 		x.s.Status = 400
 		x.s.Err = fmt.Errorf("sim: PUT %v, %v: %w", q.ID, q.Twist.Do, storm.ErrFault)
 		x.answer()

@@ -33,10 +33,11 @@ const unknownFor = 2 * time.Second
 
 // sendGet begins a read.
 func (r *run) sendGet(x *exchange) {
-	x.node = r.serve[share(x.s.From, len(r.serve))]
-	x.patience()
-	if x.node.state == dead {
-		x.fail(errRefused)
+	if !r.serve[share(x.s.From, r.asked)].arrives(x) {
+		return
+	}
+	if r.reconnecting > 0 && x.s.Class != storm.Probe {
+		r.after(r.c.Costs.Serve.latency(x), x.begin) // the way there and back once more
 		return
 	}
 	x.begins()
@@ -44,10 +45,6 @@ func (r *run) sendGet(x *exchange) {
 
 // decide answers x, as the origin decides.
 func (n *node) decide(x *exchange) {
-	if n.state == halted {
-		n.parked = append(n.parked, x.begin)
-		return
-	}
 	m := n.m
 	id := &x.s.ID
 	if x.track = m.find(*id); x.track == nil {

@@ -68,7 +68,7 @@ type client struct {
 }
 
 func newClient(n *node) *client {
-	c := &client{n: n, m: n.m, saved: mostHedges, serving: n.role == "serve"}
+	c := &client{n: n, m: n.m, saved: mostHedges, serving: n.role == serveRole}
 	c.seed = mix(n.m.c.Seed ^ uint64(n.nth)<<8 ^ uint64(len(n.role)))
 	if len(c.m.zones) > 0 {
 		c.commitCache, c.chunkCache = newCache(c, false), newCache(c, true)
@@ -231,6 +231,8 @@ func (t *try) toll() {
 		if now < o.slot.hidden {
 			t.found = nil
 		}
+	} else if o.copy.hidden != nil && now < o.copy.hidden[o.chunk] {
+		t.found = nil
 	}
 	size := o.size(t.found)
 	if st.whole && !(o.write && o.chunk == commit) {
@@ -312,8 +314,8 @@ func (t *try) completes() {
 		t.ends(failed)
 		return
 	}
-	if o.write && !o.ended && o.chunk == commit {
-		st.commit(t)
+	if o.write && !o.ended {
+		st.took(t)
 	}
 	if t.found == nil && !o.write {
 		t.ends(absent)
@@ -322,13 +324,23 @@ func (t *try) completes() {
 	t.ends(none)
 }
 
-// commit makes what t has written readable.
-func (st *store) commit(t *try) {
-	s := t.o.slot
-	if t.hide > 0 && s.durable == nil {
-		s.hidden = st.m.engine.Now() + t.hide
+// took makes what t has written readable.
+func (st *store) took(t *try) {
+	o := t.o
+	until := st.m.engine.Now() + t.hide
+	if o.chunk == commit {
+		if t.hide > 0 && o.slot.durable == nil {
+			o.slot.hidden = until
+		}
+		o.slot.durable = t.found
+		return
 	}
-	s.durable = t.found
+	if t.hide > 0 {
+		if o.copy.hidden == nil {
+			o.copy.hidden = make([]time.Duration, o.copy.chunks)
+		}
+		o.copy.hidden[o.chunk] = until
+	}
 }
 
 // ends is how t ended.
@@ -503,6 +515,7 @@ type write struct {
 	left  int // chunks that are not written yet
 	err   failure
 	over  bool
+	life  int // of the node that writes
 }
 
 // parallel is how many chunks of one segment are in flight at a time, as package storage has it.
@@ -510,7 +523,7 @@ const parallel = 8
 
 // put writes copy to the store: its chunks, then the Commit.
 func (c *client) put(v *copied, keep, until time.Duration, done func(failure)) *write {
-	w := &write{c: c, copy: v, keep: keep, until: until, began: c.m.engine.Now(), done: done, left: v.chunks}
+	w := &write{c: c, copy: v, keep: keep, until: until, began: c.m.engine.Now(), done: done, left: v.chunks, life: c.n.life}
 	if v.chunks == 0 {
 		w.commit()
 		return w
@@ -527,7 +540,7 @@ func (w *write) chunk() {
 	w.next++
 	w.c.put1(w.copy, i, w.began, w.until, w.keep+segment.Budget, func(err failure) {
 		switch {
-		case w.over:
+		case w.over || w.life != w.c.n.life:
 			return
 		case err != none:
 			w.over = true

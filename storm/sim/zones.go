@@ -47,7 +47,7 @@ func newZone(m *run, nth int, nodes []*node) *zone {
 	c := &m.c
 	return &zone{
 		m: m, nth: nth, nodes: nodes, meter: c.Costs.Cache.Meter(c.Seed + uint64(nth) + 1), limit: int64(c.Topology.ZoneMemory),
-		faults: faults{seed: c.Seed, name: "cache"},
+		faults: faults{seed: c.Seed},
 	}
 }
 
@@ -325,7 +325,7 @@ func newCache(c *client, chunks bool) *cache {
 // is nil, is called when no zone has it.
 func (h *cache) get(s *slot, v *copied, chunk int, uncached bool, until time.Duration, missed func(), done func(*copied, failure)) {
 	behind := func() {
-		h.c.count(false, 0)
+		h.c.count(false)
 		if missed != nil {
 			missed()
 		}
@@ -369,7 +369,7 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 		behind()
 		return
 	}
-	if m.missesOnPurpose(string(key(s, chunk))) { // no zone is asked, as in the origin
+	if m.missesOnPurpose(s, chunk) { // no zone is asked, as in the origin
 		h.leave()
 		behind()
 		return
@@ -388,7 +388,7 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 		switch err {
 		case none:
 			h.leave()
-			h.c.count(true, 0)
+			h.c.count(true)
 			done(found, none)
 		case absent:
 			h.leave()
@@ -401,9 +401,9 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 }
 
 // missesOnPurpose reports whether a read of the cache is one of those that are made misses.
-func (m *run) missesOnPurpose(key string) bool {
+func (m *run) missesOnPurpose(s *slot, chunk int) bool {
 	share := m.c.Topology.MissRatio
-	return share > 0 && cost.Draw(m.c.Seed, "miss", key, 0) < share
+	return share > 0 && cost.Draw(m.c.Seed, "miss", string(key(s, chunk)), 0) < share
 }
 
 // bytes is how long the value is that holds c's Commit, or one of its chunks.
@@ -415,7 +415,7 @@ func (c *copied) bytes(chunk int) int64 {
 }
 
 // count counts a read of the cache.
-func (c *client) count(hit bool, _ int) {
+func (c *client) count(hit bool) {
 	if !c.serving {
 		return
 	}
@@ -692,7 +692,7 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 			found[k] = make([]*copied, len(w.seg.copies))
 			for j := range w.seg.copies {
 				s := &w.seg.copies[j]
-				if c := b.z.has(s, nil, commit); c != nil && !(m.c.Topology.MissRatio > 0 && m.missesOnPurpose(string(key(s, commit)))) {
+				if c := b.z.has(s, nil, commit); c != nil && !m.missesOnPurpose(s, commit) && !(b.z.faults.some() && b.z.faults.forgets(string(key(s, commit)))) {
 					found[k][j] = c
 					size += c.commit
 				}
@@ -709,11 +709,11 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 		for k, w := range batch {
 			for _, c := range found[k] {
 				if c != nil {
-					h.c.count(true, 0)
+					h.c.count(true)
 				}
 			}
-			if !w.ended {
-				w.offer(found[k])
+			if !w.ended && w.offer(found[k]) {
+				w.peeked = p.n.clock().Add(fetchAgain) // being read, it needs no second look
 			}
 		}
 		done()
@@ -727,7 +727,7 @@ func (m *run) peek(batch []*wait) (w cost.Work, some bool) {
 	for _, x := range batch {
 		for i := range x.seg.copies {
 			s := &x.seg.copies[i]
-			if k := string(key(s, commit)); !m.missesOnPurpose(k) && (!some || k < w.Key) {
+			if k := string(key(s, commit)); !m.missesOnPurpose(s, commit) && (!some || k < w.Key) {
 				w.Key, some = k, true
 			}
 		}
