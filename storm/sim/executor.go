@@ -124,17 +124,22 @@ func (r *run) execute(ctx context.Context) error {
 			}
 			return nil
 		}
-		r.carry()
+		if err := r.carry(); err != nil {
+			return err
+		}
 	}
 }
 
 // errStuck is a mistake in the model.
 var errStuck = errors.New("the model has lost them")
 
+// mostAtOnce is how many requests can follow from one event in no time: more than any event releases.
+const mostAtOnce = 1 << 22
+
 // carry does what clients have put in out, and what follows from that at once: clients are told in the order in which their requests
 // ended.
-func (r *run) carry() {
-	for {
+func (r *run) carry() error {
+	for n := 0; ; n++ {
 		for len(r.out.Waits)+len(r.out.Samples)+len(r.out.Sends) > 0 {
 			out := r.out
 			r.out, r.spare = r.spare, storm.Out{}
@@ -150,7 +155,10 @@ func (r *run) carry() {
 		}
 		if r.hear == len(r.told) {
 			r.told, r.hear = r.told[:0], 0
-			return
+			return nil
+		}
+		if n == mostAtOnce {
+			return fmt.Errorf("sim: %s asks and is answered without end at %v, since that costs nothing; give costs.serve a latency", r.told[r.hear].s.From, r.engine.Now())
 		}
 		x := r.told[r.hear]
 		r.told[r.hear] = nil

@@ -2,6 +2,8 @@ package sim_test
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"testing"
@@ -207,4 +209,17 @@ func TestSameSeedSameSamples(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recorder is a Recorder that is one function.
+type recorder func(storm.Sample)
+
+func (r recorder) Record(s storm.Sample) { r(s) }
+
+var errEnough = errors.New("enough")
+
+func contextWithCause(t *testing.T) (context.Context, context.CancelCauseFunc) {
+	ctx, cancel := context.WithCancelCause(t.Context())
+	t.Cleanup(func() { cancel(nil) })
+	return ctx, cancel
 }

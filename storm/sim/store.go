@@ -245,8 +245,12 @@ func (t *try) toll() {
 	}
 	w := cost.Work{Write: o.write, Size: int(size), Key: o.key(), Attempt: t.attempt + 2*t.n, Event: o.slot.seg.track.event.name}
 	if r := m.c.Topology.Replicas; r > 1 {
-		place, ok := st.place(o, w)
-		if !ok {
+		place, waits := st.place(o, w)
+		switch {
+		case waits != nil:
+			waits.park(t.begins)
+			return
+		case place == 0:
 			t.ends(failed)
 			return
 		}
@@ -392,8 +396,8 @@ func (t *try) ends(err failure) {
 // place is where in the distribution of the store's latencies an operation of replicas falls: that of the last one of the quorum that it
 // waits for, among those that are up. The distribution is that of a quorum of all; what a single replica takes follows from it: if one
 // answers in time with probability F, a quorum of n does with the probability G(F) that enough of n do. So with u the draw of a replica, which
-// stands for F, G(u) is its place. ok is false where too few are up.
-func (st *store) place(o *op, w cost.Work) (place float64, ok bool) {
+// stands for F, G(u) is its place. It is 0 where too few are there. Where those that are halted would be needed, it waits for one of them.
+func (st *store) place(o *op, w cost.Work) (place float64, waits *node) {
 	n := st.m.c.Topology.Replicas
 	quorum := n/2 + 1
 	first := 0
@@ -405,18 +409,26 @@ func (st *store) place(o *op, w cost.Work) (place float64, ok bool) {
 		op = "write"
 	}
 	var draws []float64
+	var stopped []*node
 	for i := range n {
 		node := st.nodes[(first+i)%len(st.nodes)]
-		if node.state != up {
+		switch node.state {
+		case dead:
+			continue
+		case halted:
+			stopped = append(stopped, node)
 			continue
 		}
 		draws = append(draws, cost.Draw(st.m.c.Seed+uint64(i), op, w.Key, w.Attempt))
 	}
-	if len(draws) < quorum {
-		return 0, false
+	if missing := quorum - len(draws); missing > 0 {
+		if missing <= len(stopped) {
+			return 0, stopped[0]
+		}
+		return 0, nil
 	}
 	slices.Sort(draws)
-	return orderStatistic(draws[quorum-1], n, quorum), true
+	return orderStatistic(draws[quorum-1], n, quorum), nil
 }
 
 // orderStatistic is the probability that at least k of n do what each does with probability p.
