@@ -238,7 +238,7 @@ func TestNewRefuses(t *testing.T) {
 
 // TestEndOfContext: an Execute whose context has ended returns its cause.
 func TestEndOfContext(t *testing.T) {
-	p, c := planned(t, parse(t, small), 1)
+	p, c := planned(t, parse(t, small, "windows.quiet=1000s"), 1)
 	x, err := sim.New(c)
 	if err != nil {
 		t.Fatal(err)
