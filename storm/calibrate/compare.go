@@ -25,6 +25,15 @@ var compared = []struct {
 // Compare returns the figures of a measured backend beside the simulated ones; run says in words what was measured. Figures that are
 // null on either side, since they cannot be relied on, are left out.
 func Compare(run string, measured, simulated record.Backend) (all []sim.Error) {
+	defer func() { // no figure is known as exactly as a number can say it
+		for i := range all {
+			e := &all[i]
+			e.Measured, e.Simulated = digits(e.Measured, 4), digits(e.Simulated, 4)
+			if e.CI != nil {
+				e.CI = &[2]float64{digits(e.CI[0], 4), digits(e.CI[1], 4)}
+			}
+		}
+	}()
 	for _, c := range compared {
 		m, ok := operation(&measured, c.phase, c.class)
 		s, also := operation(&simulated, c.phase, c.class)

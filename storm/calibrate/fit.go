@@ -12,6 +12,8 @@ import (
 	"strings"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"origin-storm/origin/cost"
 	"origin-storm/origin/cost/profiles"
 	"origin-storm/scenarios"
@@ -187,53 +189,64 @@ func count(errs []sim.Error) (n int) {
 
 // start returns the costs with which the trials begin: work, and what is known beforehand.
 func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error) {
+	b := g.fitted[0].scenario.Backends[0]
+	for _, m := range g.fitted {
+		if o := m.scenario.Backends[0]; o.Profile != b.Profile || o.Store != b.Store || o.Cache != b.Cache {
+			return c, nil, fmt.Errorf("calibrate: backend %s is not the same thing in runs %s and %s: fit them apart, or give them different names",
+				g.name, filepath.Base(g.fitted[0].run.Dir), filepath.Base(m.run.Dir))
+		}
+	}
+	plainName := strings.TrimSuffix(g.name, scenarios.WithCache)
+	plain, ok := p.Backends[plainName]
+	ok = ok && g.cached()
 	for _, w := range []struct {
 		kind string
 		d    *sim.Demand
-	}{{driverWork, &c.Driver}, {publishWork, &c.Publish}, {serveWork, &c.Serve}, {storeWork, &c.StoreWork}, {cacheWork, &c.CacheWork}} {
+		like sim.Demand
+	}{
+		{driverWork, &c.Driver, plain.Costs.Driver}, {publishWork, &c.Publish, plain.Costs.Publish}, {serveWork, &c.Serve, plain.Costs.Serve},
+		{storeWork, &c.StoreWork, plain.Costs.StoreWork}, {cacheWork, &c.CacheWork, sim.Demand{}},
+	} {
 		var loads []load
 		for _, m := range g.fitted {
 			if l, ok := m.work(w.kind); ok {
 				loads = append(loads, l)
 			}
 		}
+		const apart = 3 // runs tell requests, bytes and polls apart
+		if ok && w.kind != cacheWork && len(loads) < apart {
+			w.like.Latency = cost.Dist{}
+			*w.d = w.like
+			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, fewer than %d: it is taken to be what it is with %s", g.name, len(loads), w.kind, apart, plainName))
+			continue
+		}
 		var left float64
 		*w.d, left = demand(loads)
 		const much = 0.01 // a tenth of the processor time, squared
 		switch {
-		case len(loads) == 1 || len(loads) == 2:
-			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, which is too few to tell requests, bytes and polls apart: fit on runs with other edges and sizes, too", g.name, len(loads), w.kind))
+		case len(loads) > 0 && len(loads) < apart:
+			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, fewer than %d, too few to tell requests, bytes and polls apart: fit on runs with other edges and sizes, too", g.name, len(loads), w.kind, apart))
 		case left > much:
 			warnings = append(warnings, fmt.Sprintf("backend %s: what %s took of the processors is off by %.0f %% in the fit", g.name, w.kind, 100*math.Sqrt(left)))
 		}
 	}
-	b := g.fitted[0].scenario.Backends[0]
-	for _, m := range g.fitted {
-		if o := m.scenario.Backends[0]; o.Profile != b.Profile || o.Store != b.Store || o.Cache != b.Cache {
-			return c, warnings, fmt.Errorf("calibrate: backend %s is not the same thing in runs %s and %s: fit them apart, or give them different names",
-				g.name, filepath.Base(g.fitted[0].run.Dir), filepath.Base(m.run.Dir))
-		}
-	}
-	switch plain, ok := p.Backends[strings.TrimSuffix(g.name, scenarios.WithCache)]; {
+	switch {
 	case g.modelled():
 		if c.Store, err = profiles.Load(b.Profile); err != nil {
 			return c, warnings, fmt.Errorf("calibrate: backend %s: %w", g.name, err)
 		}
-	case g.cached() && ok:
+		c.StoreWork.Latency = plain.Costs.StoreWork.Latency
+	case ok:
 		c.Store = plain.Costs.Store
-		if c.StoreWork.PerRequest+c.StoreWork.PerMiB == 0 || len(g.fitted) < 3 {
-			c.StoreWork = plain.Costs.StoreWork
-		}
 	case g.cached():
-		return c, warnings, fmt.Errorf("calibrate: backend %s: behind a cache too few reads come to the store to tell what they take: fit it together with runs of %s",
-			g.name, strings.TrimSuffix(g.name, scenarios.WithCache))
+		return c, warnings, fmt.Errorf("calibrate: backend %s: behind a cache too few reads come to the store to tell what they take: fit it together with runs of %s", g.name, plainName)
 	default:
 		c.Store = cost.Profile{Name: g.name + " store", About: "One operation of the store, as the origin's node sees it.", Source: "as the profile's"}
 	}
 	if g.cached() {
 		c.Cache = cost.Profile{Name: g.name + " zone", About: "One operation of one cache zone, as the origin's node sees it.", Source: "as the profile's"}
 	}
-	return c, warnings, nil
+	return clone(c), warnings, nil
 }
 
 func (g *group) cached() bool { return g.fitted[0].scenario.Backends[0].Cache }
@@ -246,6 +259,8 @@ func (g *group) modelled() bool {
 // part is a distribution that is found by trial.
 type part struct {
 	dist func(c *sim.Costs) *cost.Dist
+	// perMiB is what size adds to it; nil: nothing.
+	perMiB func(c *sim.Costs) *time.Duration
 	// shown are the classes that show it, in storms; less those that show what else is in it: quantile for quantile it is taken off, as the
 	// two go up and down together and a small part of a long time is told from what it adds only.
 	shown, less []storm.Class
@@ -254,41 +269,55 @@ type part struct {
 // parts returns what is to be found by trial of the group's backend.
 func (g *group) parts() []part {
 	reads := []storm.Class{storm.LiveEdge, storm.DVR}
-	first := func(costs *[]cost.Cost) *cost.Dist {
-		if len(*costs) == 0 {
-			*costs = []cost.Cost{{}}
+	writes := []storm.Class{storm.StoreWrite}
+	// operations is what one operation of a store or a cache takes.
+	operations := func(of func(c *sim.Costs) *[]cost.Cost, shown []storm.Class) part {
+		first := func(c *sim.Costs) *cost.Cost {
+			costs := of(c)
+			if len(*costs) == 0 {
+				*costs = []cost.Cost{{}}
+			}
+			return &(*costs)[0]
 		}
-		return &(*costs)[0].Dist
+		return part{
+			dist:   func(c *sim.Costs) *cost.Dist { return &first(c).Dist },
+			perMiB: func(c *sim.Costs) *time.Duration { return &first(c).PerMiB }, shown: shown,
+		}
 	}
 	all := []part{
-		{func(c *sim.Costs) *cost.Dist { return &c.Serve.Latency }, []storm.Class{storm.Missing}, nil},
-		{func(c *sim.Costs) *cost.Dist { return &c.Publish.Latency }, []storm.Class{storm.Publish}, []storm.Class{storm.StoreWrite}},
+		{dist: func(c *sim.Costs) *cost.Dist { return &c.Serve.Latency }, shown: []storm.Class{storm.Missing}},
+		{dist: func(c *sim.Costs) *cost.Dist { return &c.Publish.Latency }, shown: []storm.Class{storm.Publish}, less: writes},
 	}
+	way := func(c *sim.Costs) *cost.Dist { return &c.StoreWork.Latency }
 	switch {
 	case g.cached():
-		all = append(all,
-			part{func(c *sim.Costs) *cost.Dist { return first(&c.Cache.Read) }, reads, nil},
-			part{func(c *sim.Costs) *cost.Dist { return first(&c.Cache.Write) }, []storm.Class{storm.StoreWrite}, nil})
-		if g.modelled() {
-			// What lies between node and store shows in what a write takes more than the profile says.
-			all = append(all, part{func(c *sim.Costs) *cost.Dist { return &c.StoreWork.Latency }, []storm.Class{storm.StoreWrite}, nil})
-		}
+		all = append(all, operations(func(c *sim.Costs) *[]cost.Cost { return &c.Cache.Read }, reads),
+			operations(func(c *sim.Costs) *[]cost.Cost { return &c.Cache.Write }, writes))
 	case g.modelled():
-		all = append(all, part{func(c *sim.Costs) *cost.Dist { return &c.StoreWork.Latency }, append(reads, storm.StoreWrite), nil})
+		all = append(all, part{dist: way, shown: append(reads, storm.StoreWrite)})
 	default:
-		all = append(all,
-			part{func(c *sim.Costs) *cost.Dist { return first(&c.Store.Read) }, reads, nil},
-			part{func(c *sim.Costs) *cost.Dist { return first(&c.Store.Write) }, []storm.Class{storm.StoreWrite}, nil})
+		all = append(all, operations(func(c *sim.Costs) *[]cost.Cost { return &c.Store.Read }, reads),
+			operations(func(c *sim.Costs) *[]cost.Cost { return &c.Store.Write }, writes))
 	}
 	return all
 }
 
-// shares are the quantiles that a part's distribution has: those of record.Latency.Points, a few to a halving of what lies beyond.
+// shares are the quantiles that a part's distribution has: some of record.Latency.Points, where nothing lies between two values that are
+// compared. They are written with as many digits as tell them apart from their neighbours.
 func shares() (all []float64) {
-	for _, k := range []int{1, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30, 32, 36, 40} {
-		all = append(all, 1-math.Exp2(-float64(k)/4))
+	for _, k := range []int{1, 4, 8, 12, 16, 20, 24, 28, 32, 40} {
+		all = append(all, digits(1-math.Exp2(-float64(k)/4), 5))
 	}
 	return all
+}
+
+// digits returns v with so many digits that count.
+func digits(v float64, n int) float64 {
+	if v == 0 {
+		return 0
+	}
+	scale := math.Pow(10, float64(n-1)-math.Floor(math.Log10(math.Abs(v))))
+	return math.Round(v*scale) / scale
 }
 
 // beyond is how many values must lie beyond a quantile that counts.
@@ -299,7 +328,7 @@ func quantile(l record.Latency, share float64) (v float64, ok bool) {
 	if (1-share)*float64(l.Count) < beyond {
 		return 0, false
 	}
-	i := slices.IndexFunc(l.Points, func(p [2]float64) bool { return math.Abs(p[0]-share) < 1e-9 })
+	i := slices.IndexFunc(l.Points, func(p [2]float64) bool { return math.Abs(p[0]-share) < 1e-5 })
 	if i < 0 {
 		return 0, false
 	}
@@ -353,7 +382,7 @@ func (g *group) begin(c *sim.Costs, parts []part) {
 func rising(q cost.Quantiles) cost.Quantiles {
 	last := least
 	for i := range q {
-		q[i].Value = max(q[i].Value, last).Round(100 * time.Nanosecond)
+		q[i].Value = max(q[i].Value, last).Round(time.Microsecond)
 		last = q[i].Value
 	}
 	return q
@@ -363,6 +392,15 @@ func rising(q cost.Quantiles) cost.Quantiles {
 func (g *group) correct(p part, c *sim.Costs, found []record.Backend) {
 	const damped = 0.8 // all of the difference would overshoot where two parts share it
 	d := p.dist(c)
+	if p.perMiB != nil && len(d.Quantiles) > 0 {
+		more, mean := g.slope(p, found)
+		per := p.perMiB(c)
+		was := *per
+		*per = max(0, *per+time.Duration(damped*more*float64(time.Millisecond))).Round(time.Microsecond)
+		for i := range d.Quantiles { // what size takes now, the rest takes no more
+			d.Quantiles[i].Value -= time.Duration(float64(*per-was) * mean)
+		}
+	}
 	for i, q := range d.Quantiles {
 		sum, weight := 0.0, 0.0
 		for r := range g.fitted {
@@ -379,6 +417,34 @@ func (g *group) correct(p part, c *sim.Costs, found []record.Backend) {
 		}
 	}
 	d.Quantiles = rising(d.Quantiles)
+}
+
+// slope returns by how many ms for each MiB the measured medians of what shows p rise more than the simulated ones, from run to run, and of
+// how many MiB the requests are on average. Runs of nearly one size tell nothing.
+func (g *group) slope(p part, found []record.Backend) (more, mean float64) {
+	var xs, ys []float64
+	for r := range g.fitted {
+		for _, class := range p.shown {
+			o, _ := operation(&g.fitted[r].backend, scenarios.StormPhase, class)
+			want, _, ok := p.shows(&g.fitted[r].backend, class, 0.5)
+			have, _, also := p.shows(&found[r], class, 0.5)
+			if ok && also && o.Count > 0 {
+				xs, ys = append(xs, float64(o.Bytes)/float64(o.Count)/(1<<20)), append(ys, want-have)
+			}
+		}
+	}
+	if len(xs) == 0 {
+		return 0, 0
+	}
+	mean, of := stat.Mean(xs, nil), stat.Mean(ys, nil)
+	if slices.Max(xs) < 2*slices.Min(xs) {
+		return 0, mean
+	}
+	var xy, xx float64
+	for i, x := range xs {
+		xy, xx = xy+(x-mean)*(ys[i]-of), xx+(x-mean)*(x-mean)
+	}
+	return xy / xx, mean
 }
 
 // off is by how much the simulated p50, p90 and p99 of all that is compared are off on average, as logarithms.

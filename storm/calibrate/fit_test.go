@@ -23,8 +23,8 @@ const ms = time.Millisecond
 func truth() sim.Costs {
 	return sim.Costs{
 		Store: cost.Profile{
-			Write: []cost.Cost{{Dist: cost.Dist{P50: 10 * ms, P99: 40 * ms}}},
-			Read:  []cost.Cost{{Dist: cost.Dist{P50: 4 * ms, P99: 20 * ms}}},
+			Write: []cost.Cost{{Dist: cost.Dist{P50: 10 * ms, P99: 40 * ms}, PerMiB: 6 * ms}},
+			Read:  []cost.Cost{{Dist: cost.Dist{P50: 4 * ms, P99: 20 * ms}, PerMiB: 3 * ms}},
 		},
 		Publish:   sim.Demand{PerRequest: 400 * time.Microsecond, PerMiB: 6 * ms, Latency: cost.Dist{P50: ms, P99: 3 * ms}},
 		Serve:     sim.Demand{PerRequest: 200 * time.Microsecond, PerMiB: 2 * ms, Latency: cost.Dist{P50: ms, P99: 4 * ms}},
@@ -37,24 +37,24 @@ func truth() sim.Costs {
 func found(c sim.Costs, s scenarios.Scenario, seed uint64) record.Backend {
 	rng := rand.New(rand.NewPCG(seed, 0))
 	draw := func(d cost.Dist) time.Duration { return d.Quantile(rng.Float64()*0.999998 + 1e-6) }
-	first := func(costs []cost.Cost) cost.Dist {
+	size := int64(s.Event.Renditions[0].Rate) / 4
+	first := func(costs []cost.Cost) time.Duration {
 		if len(costs) == 0 {
-			return cost.Dist{}
+			return 0
 		}
-		return costs[0].Dist
+		return draw(costs[0].Dist) + time.Duration(float64(costs[0].PerMiB)*float64(size)/(1<<20))
 	}
 	var samples [storm.Classes][]time.Duration
 	n := s.Readers.Edges * 100
 	for range n {
-		write := draw(first(c.Store.Write)) + draw(c.StoreWork.Latency)
+		write := first(c.Store.Write) + draw(c.StoreWork.Latency)
 		samples[storm.StoreWrite] = append(samples[storm.StoreWrite], write)
 		samples[storm.Publish] = append(samples[storm.Publish], write+c.Publish.PerRequest+draw(c.Publish.Latency))
 		samples[storm.Missing] = append(samples[storm.Missing], c.Serve.PerRequest+draw(c.Serve.Latency))
-		read := draw(first(c.Store.Read)) + draw(c.StoreWork.Latency) + c.Serve.PerRequest + draw(c.Serve.Latency)
+		read := first(c.Store.Read) + draw(c.StoreWork.Latency) + c.Serve.PerRequest + draw(c.Serve.Latency)
 		samples[storm.LiveEdge] = append(samples[storm.LiveEdge], read)
 	}
 	b := record.Backend{Name: "embedded", Phases: []record.Phase{{Name: scenarios.StormPhase, Seconds: 40, Reads: float64(n) / 40}}}
-	size := int64(s.Event.Renditions[0].Rate) / 4
 	for class, of := range samples {
 		if len(of) > 0 {
 			l := latency(of)
@@ -150,6 +150,8 @@ func TestFitFindsTheCosts(t *testing.T) {
 		near(what+" p50", d[0].Quantile(0.5), d[1].Quantile(0.5), within)
 		near(what+" p90", d[0].Quantile(0.9), d[1].Quantile(0.9), 2*within)
 	}
+	near("write per MiB", got.Costs.Store.Write[0].PerMiB, want.Store.Write[0].PerMiB, 0.15)
+	near("read per MiB", got.Costs.Store.Read[0].PerMiB, want.Store.Read[0].PerMiB, 0.15)
 	for _, e := range got.HeldOut {
 		if !Within(e) {
 			t.Errorf("held out: %s is %.3f, simulated %.3f: off by %.0f %%, want at most %.0f %%", e.Figure, e.Measured, e.Simulated, 100*e.Relative(), 100*Aim(e.Figure))

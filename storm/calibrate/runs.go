@@ -164,7 +164,7 @@ func valid(runs []measured) (ranges []sim.Range) {
 			}
 		}
 		if r != nil {
-			ranges = append(ranges, *r)
+			ranges = append(ranges, sim.Range{Quantity: q, From: digits(r.From, 4), To: digits(r.To, 4)})
 		}
 	}
 	return ranges

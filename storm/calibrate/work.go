@@ -24,7 +24,7 @@ type load struct {
 	seconds  float64 // of a processor, that they took
 	requests float64
 	mib      float64
-	unasked  float64 // what they did without being asked to: polls
+	unasked  float64 // what they did without being asked to: polls, or how long they were there
 }
 
 // work returns what m's processes of a kind had to do, ok being false where that is not known.
@@ -40,6 +40,9 @@ func (m measured) work(kind string) (l load, ok bool) {
 	// Publishes go on between windows, too, as processor time does.
 	publishes, publishBytes := m.published()
 	c := m.backend.Cache
+	for _, p := range m.backend.Phases {
+		l.unasked += p.Seconds
+	}
 	switch kind {
 	case driverWork:
 		l.requests, l.mib = publishes+float64(reads+missing), publishBytes/mib+float64(readBytes)/mib
@@ -53,14 +56,15 @@ func (m measured) work(kind string) (l load, ok bool) {
 			stored = *c.StoreBytes * publishBytes
 		}
 		// Each candidate that is looked for is an operation, found or not; what is behind a cache sees those that it did not have.
-		l.requests, l.mib = m.operations()+float64(c.PollKeys)+m.chunks()*float64(reads), (publishBytes+stored)/mib
+		l.requests, l.mib, l.unasked = m.operations()+float64(c.PollKeys)+m.chunks()*float64(reads), (publishBytes+stored)/mib, 0
 		if m.scenario.Backends[0].Cache {
 			l.requests = m.operations() + float64(c.StoreReads+c.StorePolls*int64(m.scenario.Event.Pipelines))
 		}
 	case cacheWork:
 		zones := float64(m.scenario.Backends[0].Zones)
-		l.requests, l.mib = zones*m.operations()+float64(c.Reads), (zones*publishBytes+float64(readBytes))/mib
-		l.unasked = float64(c.PollKeys)
+		// One exchange looks for several awaited segments.
+		const together = 16
+		l.requests, l.mib, l.unasked = zones*m.operations()+float64(c.Reads)+float64(c.Polls)/together, (zones*publishBytes+float64(readBytes))/mib, 0
 	}
 	return l, true
 }

@@ -14,7 +14,7 @@ type Costs struct {
 	// Cache is one operation of one cache zone.
 	Cache cost.Profile `yaml:"cache,omitempty"`
 	// Publish and Serve are what a request takes of a node beside stores and caches, and Driver what it takes of whoever asks, where that
-	// stands on the same machine.
+	// stands on the same machine: its bytes are waited for, the rest is done before a request is sent and after it was answered.
 	Publish Demand `yaml:"publish,omitempty"`
 	Serve   Demand `yaml:"serve,omitempty"`
 	Driver  Demand `yaml:"driver,omitempty"`

@@ -189,6 +189,14 @@ func (x *exchange) firstByte() {
 	x.partDone()
 }
 
+// asked has the processors of whoever asks do what a request takes of them beside its bytes: before it is sent, and after it was answered. Others
+// wait for it, the request itself does not.
+func (r *run) asked() {
+	if d := r.c.Costs.Driver.PerRequest; r.driver != nil && d > 0 {
+		r.driver.Add(d.Seconds(), func() {})
+	}
+}
+
 // stream sends the bytes of b.
 func (x *exchange) stream(b *bodyOf) {
 	r, n := x.run, x.node
@@ -203,7 +211,7 @@ func (x *exchange) stream(b *bodyOf) {
 	}
 	if r.driver != nil {
 		x.parts++
-		r.driver.Add(c.Driver.Work(size).Seconds(), x.part)
+		r.driver.Add((c.Driver.Work(size) - c.Driver.PerRequest).Seconds(), x.part)
 	}
 	if x.s.Pace > 0 {
 		x.parts++

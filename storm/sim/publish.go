@@ -78,8 +78,9 @@ func (r *run) sendPut(x *exchange) {
 	}
 	if r.driver != nil {
 		x.parts++
-		r.driver.Add(r.c.Costs.Driver.Work(size).Seconds(), x.put.arrived)
+		r.driver.Add((r.c.Costs.Driver.Work(size) - r.c.Costs.Driver.PerRequest).Seconds(), x.put.arrived)
 	}
+	r.asked()
 	x.put.arrived()
 }
 
