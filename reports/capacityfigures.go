@@ -244,175 +244,24 @@ func frontierFinding(r capacity.Report) string {
 	return fmt.Sprintf("%s viewers at %s Mbit/s: the storm's write p99 is %s (simulated)", capital(people(a.Viewers)), number(a.BitRate), strings.Join(parts, ", "))
 }
 
-// capacityTick shows how the tiers of the chosen backend fill when segments are due.
+// capacityTick shows how the tiers fill when segments are due.
 func capacityTick(r capacity.Report) figure {
-	b := chosen(r)
-	var tiers []tickOf
-	for _, t := range b.Tick {
-		tiers = append(tiers, tickOf{t.Tier, t.Used})
+	var lines []tickLine
+	about := 0
+	for i, b := range r.Backends {
+		if b.Name == chosen(r).Name {
+			about = len(lines)
+		}
+		l := tickLine{name: b.Name, look: lookOf(i), tiers: map[string][]float64{}}
+		for _, t := range b.Tick {
+			l.tiers[t.Tier] = t.Used
+			l.order = append(l.order, t.Tier)
+		}
+		lines = append(lines, l)
 	}
-	f := tickFigure(tiers, 0, b.Name+" (simulated)")
-	f.name = "storm-at-the-tick"
+	f := tickFigure(lines, about, 0)
 	f.caption += fmt.Sprintf("The load is the %s Gbit/s that the origin of one region is sized for. ", number(r.TargetGbit)) + simulatedBy(r.Profile.Name)
 	return f
-}
-
-// averageLine marks an average over what moves around it.
-var averageLine = draw.LineStyle{Color: ink, Width: 0.9, Dashes: []vg.Length{2, 2}}
-
-// tickOf is how busy one tier is over a segment's time.
-type tickOf struct {
-	name string
-	used []float64
-}
-
-// mean and peak are of what is used.
-func (t tickOf) mean() (sum float64) {
-	for _, v := range t.used {
-		sum += v
-	}
-	return sum / float64(max(1, len(t.used)))
-}
-
-func (t tickOf) peak() float64 {
-	if len(t.used) == 0 {
-		return 0
-	}
-	return slices.Max(t.used)
-}
-
-// tickFigure draws tiers over a segment's time, the fullest first; segment is that time in ms, or 0 if it is not known.
-func tickFigure(tiers []tickOf, segmentMS float64, whose string) figure {
-	const most = 6
-	tiers = slices.Clone(tiers)
-	slices.SortStableFunc(tiers, func(a, b tickOf) int { return cmp.Compare(b.peak(), a.peak()) })
-	tiers = slices.DeleteFunc(tiers, func(t tickOf) bool { return len(t.used) == 0 })
-	f := figure{}
-	if len(tiers) == 0 {
-		f.title = "Nothing is known of the tick"
-		f.panels = []panel{{plot: nothing("no tier was busy"), height: 120}}
-		return f
-	}
-	idle := tiers[min(most, len(tiers)):]
-	tiers = tiers[:min(most, len(tiers))]
-	first := tiers[0]
-	f.title = fmt.Sprintf("When segments are due, the %s of %s reach %s; over a segment's time they are used to %s", first.name, whose, percent(first.peak()), percent(first.mean()))
-	for k, t := range tiers {
-		p := newPlot(false, true)
-		end, x := 100.0, "per cent of a segment's time since segments were due"
-		if segmentMS > 0 {
-			end, x = segmentMS, "ms since segments were due"
-		}
-		p.X.Min, p.X.Max, p.X.Tick.Marker = 0, end, evenTicks{10}
-		p.Y.Min, p.Y.Max, p.Y.Tick.Marker = 0, 108, plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 50, Label: "50"}, {Value: 100, Label: "100"}}
-		if k < len(tiers)-1 {
-			p.X.Tick.Label.Font.Size, p.X.Tick.Label.Color = 1, color.Transparent
-		}
-		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
-			trX, trY := p.Transforms(&c)
-			area := vg.Path{}
-			area.Move(vg.Point{X: trX(0), Y: trY(0)})
-			var line []vg.Point
-			for i, v := range t.used {
-				y := trY(100 * min(v, 1))
-				for _, at := range []float64{float64(i), float64(i + 1)} {
-					pt := vg.Point{X: trX(at * end / float64(len(t.used))), Y: y}
-					area.Line(pt)
-					line = append(line, pt)
-				}
-			}
-			area.Line(vg.Point{X: trX(end), Y: trY(0)})
-			area.Close()
-			c.SetColor(estimateShade)
-			c.Fill(area)
-			c.StrokeLines(draw.LineStyle{Color: blue, Width: 1.6}, line)
-			c.StrokeLine2(averageLine, c.Min.X, trY(100*t.mean()), c.Max.X, trY(100*t.mean()))
-		}))
-		pn := panel{plot: p, head: fmt.Sprintf("%s: %s at most, %s on average", t.name, percent(t.peak()), percent(t.mean())), above: 24, height: 24 + 62, y: "% used"}
-		if k == len(tiers)-1 {
-			pn.x, pn.height = x, pn.height+axisName+12
-		}
-		f.panels = append(f.panels, pn)
-	}
-	f.legend = []key{lineKey("part of the capacity in use", look{color: blue}, 1.6, false), {"its average", func(c draw.Canvas, at vg.Point) {
-		c.StrokeLine2(averageLine, at.X-keyWidth/2, at.Y, at.X+keyWidth/2, at.Y)
-	}}}
-	f.caption = "All segments' time laid over one another, all nodes of a tier together, the fullest tier first. "
-	if len(idle) > 0 {
-		var names []string
-		for _, t := range idle {
-			names = append(names, fmt.Sprintf("%s (%s at most)", t.name, percent(t.peak())))
-		}
-		f.caption += "Not drawn: " + strings.Join(names, ", ") + ". "
-	}
-	return f
-}
-
-// useRow is one row of a plot of utilisation.
-type useRow struct {
-	name       string
-	part, peak float64 // peak below 0: not known
-	limit      float64 // 0: none is known
-	other      float64 // a second part, drawn hollow; below 0: none
-}
-
-// usePanel draws rows of utilisation: a bar for the average, a diamond for the peak, an upright line for the limit.
-func usePanel(head string, rows []useRow) panel {
-	const row = vg.Length(19)
-	p := newPlot(true, false)
-	p.X.Min, p.X.Max, p.X.Tick.Marker = 0, 112, plot.ConstantTicks{{Value: 0, Label: "0"}, {Value: 20, Label: "20"}, {Value: 40, Label: "40"}, {Value: 60, Label: "60"}, {Value: 80, Label: "80"}, {Value: 100, Label: "100"}}
-	p.Y.Min, p.Y.Max = -float64(max(1, len(rows))), 0
-	p.Y.LineStyle.Width, p.Y.Tick.Length = 0, 0
-	var ticks plot.ConstantTicks
-	for i, u := range rows {
-		ticks = append(ticks, plot.Tick{Value: -float64(i) - 0.5, Label: plain(u.name)})
-	}
-	if len(ticks) == 0 {
-		ticks = plot.ConstantTicks{{Value: -0.5, Label: " "}}
-	}
-	p.Y.Tick.Marker = ticks
-	p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
-		if len(rows) == 0 {
-			saySomething(c, "nothing is known of how busy it was")
-		}
-		trX, trY := p.Transforms(&c)
-		for i, u := range rows {
-			y := trY(-float64(i) - 0.5)
-			bar := vg.Rectangle{Min: vg.Point{X: trX(0), Y: y - 5}, Max: vg.Point{X: trX(100 * min(u.part, 1.01)), Y: y + 5}}
-			c.SetColor(blue)
-			c.Fill(bar.Path())
-			end := bar.Max.X
-			if u.other >= 0 {
-				x := trX(100 * min(u.other, 1.01))
-				c.StrokeLine2(draw.LineStyle{Color: ink, Width: 2.2}, x, y-5, x, y+5)
-				end = max(end, x)
-			}
-			if u.limit > 0 {
-				x := trX(100 * u.limit)
-				c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 1.6}, x, y-8, x, y+8)
-			}
-			if u.peak >= 0 {
-				x := trX(100 * min(u.peak, 1.01))
-				glyph(c, diamondGlyph{}, black, 4.5, vg.Point{X: x, Y: y})
-				glyph(c, diamondGlyph{}, yellow, 3, vg.Point{X: x, Y: y})
-			}
-			// The figure stands to the right of its bar, unless a mark is in its way.
-			txt, sty := percent(u.part), sans(captionSize, true, ink)
-			w := sty.Width(txt)
-			at := end + 4
-			blocked := func(v float64) bool { x := trX(100 * v); return v > 0 && at-6 < x && x < at+w+6 }
-			for range 3 {
-				if blocked(u.limit) {
-					at = trX(100*u.limit) + 6
-				}
-				if u.peak >= 0 && blocked(min(u.peak, 1.01)) {
-					at = trX(100*min(u.peak, 1.01)) + 8
-				}
-			}
-			say(c, sty, vg.Point{X: at, Y: y}, draw.XLeft, draw.YCenter, txt)
-		}
-	}))
-	return panel{plot: p, head: head, above: 24, height: 24 + 14 + row*vg.Length(max(2, len(rows)))}
 }
 
 // capacityUse shows for each backend which part of each tier the target takes.

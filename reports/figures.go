@@ -13,15 +13,17 @@ import (
 )
 
 // figures returns every figure of a run. All are made even where there is little to show, so that a folder always holds the
-// same names.
+// same names; that of a simulated run holds two more.
 func figures(run Run) []figure {
-	return []figure{
+	figs := []figure{
 		writeLatency(run.Results),
 		writePercentiles(run.Results),
 		overTime(run),
 		slackTimeline(run),
 		cacheFigure(run.Results),
 	}
+	// What only a simulation can show comes where its cause is asked for: after what writes took.
+	return slices.Insert(figs, 2, simulatedFigures(run.Results)...)
 }
 
 // value returns what p points to, and whether it can be drawn.

@@ -219,3 +219,39 @@ func holdTimes(n int, least float64) (all []float64) {
 	}
 	return all
 }
+
+// simulated is the made-up run as a simulator would have it, with made-up tiers.
+func simulated() Run {
+	run := fixture()
+	r := &run.Results
+	r.Mode, r.Driver, r.Environment = "sim", record.Driver{Notes: []string{}}, map[string]string{"command": "origin-storm simulate comparison --seed 7"}
+	r.Sentence = "Failed: storm publish response p99 < 400ms does not hold on cassandra (simulated): 436 ms."
+	r.Reasons = []string{"storm publish response p99 < 400ms does not hold on cassandra (simulated): 436 ms"}
+	wave := func(top, at, width float64) (tick []float64) {
+		for i := range 100 {
+			x := (float64(i) - at) / width
+			tick = append(tick, math.Round(1000*top*math.Exp(-x*x))/1000)
+		}
+		return tick
+	}
+	for i := range r.Backends {
+		b := &r.Backends[i]
+		b.Provenance, b.Profile, b.Servers = "simulated", "two-cores", []string{"model of 1 publishing node, 1 serving node"}
+		stored := 0.9 - 0.35*float64(i)
+		b.Simulation = &record.Simulation{
+			Profile: "two-cores", Source: "fitted on 12 runs", Machine: "2 cores of an Intel Xeon", Program: "v1", Made: "2026-11-23", Events: 233473,
+			Stated: []record.StatedError{
+				{Figure: "storm publish response p50", HeldOut: true, Runs: 6, Median: 0.03, Largest: 0.09}, {Figure: "storm publish response p99", HeldOut: true, Runs: 6, Median: 0.08, Largest: 0.21},
+				{Figure: "storm publish response p99", Runs: 12, Median: 0.04, Largest: 0.1},
+			},
+			Extrapolated: []string{"readers.edges 40 is beyond 10 to 20", fmt.Sprintf("reads/s %d is beyond 66 to 120", 240+10*i)},
+			Tiers: []record.Tier{
+				{Name: "serve links", Nodes: 1, Phases: map[string]float64{"quiet": 0.01, "storm": 0.31}, Tick: wave(0.97, 6, 14), Queue: 41},
+				{Name: "serve processors", Nodes: 1, Phases: map[string]float64{"quiet": 0.02, "storm": 0.24}, Tick: wave(0.6, 7, 16), Queue: 12},
+				{Name: "store processors", Nodes: 3, Phases: map[string]float64{"quiet": 0.1, "storm": stored / 2}, Tick: wave(stored, 20+8*float64(i), 25), Queue: 7},
+				{Name: "publish processors", Nodes: 1, Phases: map[string]float64{"quiet": 0.05, "storm": 0.05}, Tick: wave(0.2, 80, 9), Queue: 2},
+			},
+		}
+	}
+	return run
+}

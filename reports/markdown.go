@@ -24,6 +24,12 @@ func writeMarkdown(w io.Writer, p page, drawn []drawing) error {
 		out("\n")
 		list(p.Reasons)
 	}
+	if p.Basis != "" {
+		out("\n%s\n", md(p.Basis))
+	}
+	if len(p.Extrapolated) > 0 {
+		out("\n**Extrapolated:** %s.\n", md(strings.Join(p.Extrapolated, "; ")))
+	}
 	out("\n## Comparison\n\n")
 	if len(p.Table.Rows) == 0 {
 		out("No backend was measured.\n")
@@ -47,6 +53,8 @@ func writeMarkdown(w io.Writer, p page, drawn []drawing) error {
 	section("The first segments that something was wrong with", p.Guilty)
 	section("Hold release: from a copy's acknowledgement to the waiting reader's answer", p.Holds)
 	section("Edges", p.Edges)
+	section("How busy the model's parts were", p.Tiers)
+	section("How far off the simulator was", p.Errors)
 	section("Processors", p.Cores)
 	section("Cache and store", p.Cache)
 	section("Every class of request", p.Classes)

@@ -31,10 +31,15 @@ type page struct {
 	Holds   grid // how soon after a publication who waited was answered; without rows where nobody did
 	Edges   grid // what edges between readers and origin did; without rows where no backend has one
 
-	Notes       []string // warnings that travel with the figures
-	Cannot      []string // what this run cannot say
-	Environment grid
-	Repeat      string
+	Notes  []string // warnings that travel with the figures
+	Cannot []string // what this run cannot say
+	// Of a simulated run, what its figures rest on, what of it is extrapolated, how far off the simulator was, and how busy its parts.
+	Basis        string
+	Extrapolated []string
+	Errors       grid
+	Tiers        grid
+	Environment  grid
+	Repeat       string
 }
 
 // grid is a table of texts. A row of one cell is a heading across all columns.
@@ -60,7 +65,7 @@ func newPage(run Run) page {
 	if !r.Started.IsZero() {
 		when = append(when, r.Started.UTC().Format(time.RFC3339))
 	}
-	p.When = strings.Join(append(when, cmp.Or(r.Mode, "unknown")+" run", fmt.Sprintf("seed %d", r.Seed), segmentName(r)+"s"), ", ")
+	p.When = strings.Join(append(when, mode(r)+" run", fmt.Sprintf("seed %d", r.Seed), segmentName(r)+"s"), ", ")
 
 	t := comparison(r)
 	p.Table = grid{Heads: slices.Clone(t.heads), Notes: t.notes}
@@ -71,6 +76,8 @@ func newPage(run Run) page {
 	p.Limits = limits(r)
 	p.Fates, p.Classes, p.Cache, p.Holds, p.Edges, p.Cores = segmentFates(r), classes(r), caches(r), holds(r), edges(r), cores(r)
 	p.Guilty = offenders(r)
+	p.Basis, p.Extrapolated = simulatedBasis(r)
+	p.Errors, p.Tiers = statedErrors(r), tiers(r)
 	p.Happens = happenings(run)
 	p.Notes = notes(run)
 	p.Cannot = cannot(r)
@@ -85,8 +92,10 @@ func newPage(run Run) page {
 		p.Environment.Rows = append(p.Environment.Rows, []string{name, r.Environment[name]})
 	}
 	d := r.Driver
-	p.Environment.Rows = append(p.Environment.Rows, []string{"driver",
-		fmt.Sprintf("%d processes, %s s of CPU time, lag p99 %s, %s requests dropped", d.Processes, number(d.CPUSeconds), orUnknown(d.LagP99, " ms"), count(d.Dropped))})
+	if r.Mode != "sim" { // virtual time needs no driver
+		p.Environment.Rows = append(p.Environment.Rows, []string{"driver",
+			fmt.Sprintf("%d processes, %s s of CPU time, lag p99 %s, %s requests dropped", d.Processes, number(d.CPUSeconds), orUnknown(d.LagP99, " ms"), count(d.Dropped))})
+	}
 	if c := d.Ceiling; c != nil {
 		p.Environment.Rows = append(p.Environment.Rows, []string{"driver's own ceiling", fmt.Sprintf("%s requests/s, %s Gbit/s against a target that does nothing; the busiest phase took %s %% and %s %% of that",
 			number(c.Requests), number(c.Gbit), number(100*c.RequestsUsed), number(100*c.GbitUsed))})
@@ -98,6 +107,14 @@ func newPage(run Run) page {
 		}
 	}
 	return p
+}
+
+// mode is how the run came about, in a word.
+func mode(r record.Results) string {
+	if r.Mode == "sim" {
+		return "simulated"
+	}
+	return cmp.Or(r.Mode, "unknown")
 }
 
 // orUnknown writes a figure that may be null.
@@ -335,6 +352,9 @@ func cannot(r record.Results) []string {
 			out = append(out, "Published figures are other people's, from other machines and loads, read off a chart: they give a scale, and meeting them proves nothing about their system.")
 			break
 		}
+	}
+	if r.Mode == "sim" {
+		return append(out, "One run is one seed. Intervals hold what varied inside the run, and nothing of how far off the profile is; other seeds, or a sweep with replications, show what chance makes of it.")
 	}
 	return append(out, "One run is one sample of this machine on this day. Intervals hold what varied inside the run; to tell two runs apart, compare several of each.")
 }

@@ -82,6 +82,55 @@ func golden(t *testing.T, folder string, files []file) {
 	}
 }
 
+// TestSimulatedGolden draws a simulated run and compares every file with the one that was looked at when it was last updated.
+func TestSimulatedGolden(t *testing.T) {
+	run := simulated()
+	files, err := documents(run, figures(run))
+	if err != nil {
+		t.Fatal(err)
+	}
+	golden(t, "simulated", slices.DeleteFunc(files, func(f file) bool {
+		return !slices.Contains([]string{"report.html", "report.md", "plots/storm-at-the-tick.svg", "plots/utilisation.svg"}, f.name)
+	}))
+}
+
+// TestSimulatedSaysSo: every page of a simulated run says, before its first table, that it is simulated, with which profile, from when and
+// where, how far off, and what is extrapolated; every plot says so, too, and nothing is called measured.
+func TestSimulatedSaysSo(t *testing.T) {
+	run := simulated()
+	figs := figures(run)
+	files, err := documents(run, figs)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		if f.name != Page && f.name != "report.md" {
+			continue
+		}
+		txt := strings.ReplaceAll(string(f.data), "\\", "")
+		top, _, _ := strings.Cut(txt, "Comparison")
+		for _, want := range []string{"simulated run", "Simulated, not measured: profile two-cores of 2026-11-23, from 2 cores of an Intel Xeon",
+			"Stated error: on 6 runs that it was not fitted on, storm publish response p99 off by 8 % in the middle and 21 % at most", "Extrapolated", "readers.edges 40 is beyond 10 to 20"} {
+			if !strings.Contains(top, want) {
+				t.Errorf("the top of %s lacks %q:\n%s", f.name, want, top)
+			}
+		}
+		for _, bad := range []string{"(measured)", "– measured", "processes, "} {
+			if strings.Contains(txt, bad) {
+				t.Errorf("%s has %q", f.name, bad)
+			}
+		}
+	}
+	for _, fig := range figs {
+		if !strings.Contains(fig.caption, "simulated") || strings.Contains(fig.title+fig.caption, "(measured)") {
+			t.Errorf("%s does not say that its figures are simulated: %s / %s", fig.name, fig.title, fig.caption)
+		}
+	}
+	if n := len(figures(fixture())); n != len(figs)-2 {
+		t.Errorf("a live run has %d plots and a simulated one %d, want two more", n, len(figs))
+	}
+}
+
 var numeral = regexp.MustCompile(`-?[0-9]+(\.[0-9]+)?(e[-+][0-9]+)?`)
 
 // differ says where two texts differ by more than their numbers' last digits.
@@ -203,6 +252,13 @@ func runs() map[string]Run {
 	}
 	names.Results.Scenario, names.Results.About = "</title><script>alert(1)</script>", "a | b \x00 <i>c</i>"
 	all["long and hostile names"] = names
+
+	all["simulated"] = simulated()
+	idle := simulated()
+	for i := range idle.Results.Backends {
+		idle.Results.Backends[i].Simulation = &record.Simulation{}
+	}
+	all["simulated without profile or tiers"] = idle
 
 	cut := fixture()
 	cut.Results.Verdict, cut.Results.Sentence = "interrupted", "Interrupted: the figures cover what was measured until then."
