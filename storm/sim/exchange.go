@@ -189,9 +189,9 @@ func (x *exchange) firstByte() {
 	x.partDone()
 }
 
-// asked has the processors of whoever asks do what a request takes of them beside its bytes: before it is sent, and after it was answered. Others
+// drives has the processors of whoever asks do what a request takes of them beside its bytes: before it is sent, and after it was answered. Others
 // wait for it, the request itself does not.
-func (r *run) asked() {
+func (r *run) drives() {
 	if d := r.c.Costs.Driver.PerRequest; r.driver != nil && d > 0 {
 		r.driver.Add(d.Seconds(), func() {})
 	}

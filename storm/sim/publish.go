@@ -80,7 +80,7 @@ func (r *run) sendPut(x *exchange) {
 		x.parts++
 		r.driver.Add((r.c.Costs.Driver.Work(size) - r.c.Costs.Driver.PerRequest).Seconds(), x.put.arrived)
 	}
-	r.asked()
+	r.drives()
 	x.put.arrived()
 }
 

@@ -40,7 +40,7 @@ func (r *run) sendGet(x *exchange) {
 		r.after(r.c.Costs.Serve.latency(x), x.begin) // the way there and back once more
 		return
 	}
-	r.asked()
+	r.drives()
 	x.begins()
 }
 
