@@ -82,13 +82,18 @@ type run struct {
 	zones          []*zone
 	driver         *engine.Share // the processors of whoever asks, where they are the origin's, too
 
-	stats  Figures
-	gauges []*gauge
+	stats            Figures
+	gauges           []*gauge
+	end              time.Duration // of the last window
+	storms           time.Duration // how long storms last together
+	waits, waitEvery int64         // how many writes waited for cache zones, and every how-many-th of these waits is kept
 }
 
 func newRun(c Config, p storm.Plan) *run {
 	r := &run{c: c, plan: p, agenda: storm.NewAgenda(p)}
+	r.waitEvery = 1
 	r.build()
+	r.watch()
 	for _, f := range p.Faults {
 		r.scheduleFault(f)
 	}
@@ -114,7 +119,7 @@ func (r *run) execute(ctx context.Context) error {
 			q := r.agenda.Pop()
 			r.agenda.Client(q.From).Due(e.Now(), q, &r.out)
 		case some:
-			if !planned && r.flying == 0 {
+			if !planned && r.flying == 0 && next > r.end {
 				return nil // what is left are the ends of faults and the origin's own affairs, which nobody waits for
 			}
 			e.Step()

@@ -176,7 +176,7 @@ func (m *run) build() {
 				all[i].cores = m.cores(role, cores)
 			}
 			if link > 0 {
-				all[i].in, all[i].out = m.link(role, link), m.link(role, link)
+				all[i].in, all[i].out = m.links(role, link)
 			}
 		}
 		return all

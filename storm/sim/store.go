@@ -17,12 +17,12 @@ type store struct {
 	nodes  []*node
 	meter  *cost.Meter
 	whole  bool
-	event  map[*event]string
 	faults faults
+	nobody *node // who asks on behalf of a node of the store
 }
 
 func newStore(m *run, nodes []*node) *store {
-	return &store{m: m, nodes: nodes, meter: m.c.Costs.Store.Meter(m.c.Seed), whole: m.c.Costs.Store.Whole, faults: faults{seed: m.c.Seed}}
+	return &store{m: m, nodes: nodes, meter: m.c.Costs.Store.Meter(m.c.Seed), whole: m.c.Costs.Store.Whole, faults: faults{seed: m.c.Seed}, nobody: &node{m: m, role: storeRole}}
 }
 
 // failure is how an operation of a store failed; none stands for success.
@@ -290,16 +290,15 @@ func (t *try) works(done time.Duration, size int64) {
 		if node.state != up && len(st.nodes) > 1 {
 			continue
 		}
-		asked++
-		link := node.out
-		if o.write {
-			link = node.in
+		asker := o.c.n
+		if asked++; asked > 1 {
+			asker = st.nobody // the first replica hands on what it was given
 		}
 		bytes := size
 		if !o.write && asked > 1 {
 			bytes = 0 // of all but one replica a read takes the digest alone
 		}
-		m.charge(node, work, link, bytes, done, func() {
+		m.charge(asker, node, o.write, work, bytes, done, func() {
 			if left--; left == 0 {
 				t.completes()
 			}

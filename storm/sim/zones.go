@@ -130,6 +130,7 @@ func (z *zone) node(s *slot, chunk int) *node {
 type zoneOp struct {
 	z     *zone
 	n     *node
+	asker *node
 	began time.Duration
 	w     cost.Work
 	do    func() (found bool, size int64) // what the operation does, when it is done: of a read when it has come
@@ -197,11 +198,7 @@ func (o *zoneOp) toll() {
 	if d := &m.c.Costs.CacheWork.Latency; !d.IsZero() { // the way to the zone and back, which holds none of its servers
 		done += d.Quantile(cost.Draw(m.c.Seed, "way", o.w.Key, o.w.Attempt))
 	}
-	link := o.n.out
-	if o.write {
-		link = o.n.in
-	}
-	m.charge(o.n, m.c.Costs.CacheWork.Work(int64(o.w.Size)), link, int64(o.w.Size), done, func() { o.completes(found) })
+	m.charge(o.asker, o.n, o.write, m.c.Costs.CacheWork.Work(int64(o.w.Size)), int64(o.w.Size), done, func() { o.completes(found) })
 }
 
 func (o *zoneOp) completes(found bool) {
@@ -221,9 +218,13 @@ func (o *zoneOp) completes(found bool) {
 	}
 }
 
-// charge has done called at an instant, or later by as much as work has to wait for processors that others use as well, and not before
-// bytes have passed a link. The instant has in it what the work takes by itself.
-func (m *run) charge(n *node, work time.Duration, link *engine.Share, bytes int64, at time.Duration, done func()) {
+// charge has done called at an instant, or later by as much as work has to wait for n's processors, which others use as well, and not before
+// bytes have passed n's link and that of who asked. The instant has in it what the work takes by itself.
+func (m *run) charge(asker, n *node, write bool, work time.Duration, bytes int64, at time.Duration, done func()) {
+	link, far := n.out, asker.in
+	if write {
+		link, far = n.in, asker.out
+	}
 	now := m.engine.Now()
 	parts := 1
 	part := func() {
@@ -241,6 +242,10 @@ func (m *run) charge(n *node, work time.Duration, link *engine.Share, bytes int6
 	if link != nil && bytes > 0 {
 		parts++
 		link.Add(float64(bytes), part)
+	}
+	if far != nil && bytes > 0 {
+		parts++
+		far.Add(float64(bytes), part)
 	}
 	part()
 }
@@ -376,7 +381,7 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 	}
 	b := &h.zones[i]
 	var found *copied
-	o := &zoneOp{z: b.z, n: b.z.node(s, chunk), w: cost.Work{Key: string(key(s, chunk))}}
+	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(s, chunk), w: cost.Work{Key: string(key(s, chunk))}}
 	o.do = func() (bool, int64) {
 		if found = b.z.has(s, v, chunk); found == nil {
 			return false, 0
@@ -489,7 +494,7 @@ func (h *cache) write(b *breaker, c *copied, chunk int, keep time.Duration, done
 		return
 	}
 	b.pending++
-	o := &zoneOp{z: b.z, n: b.z.node(c.slot, chunk), write: true, w: cost.Work{Write: true, Key: string(key(c.slot, chunk)), Size: int(c.bytes(chunk))}}
+	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(c.slot, chunk), write: true, w: cost.Work{Write: true, Key: string(key(c.slot, chunk)), Size: int(c.bytes(chunk))}}
 	o.do = func() (bool, int64) {
 		b.z.take(c, chunk, keep)
 		m.seen(b.z, c.slot)
@@ -516,7 +521,7 @@ func (h *cache) put(v *copied, chunk int, began, until, keep time.Duration, done
 		}
 		over = true
 		m.engine.Cancel(late)
-		m.stats.ZoneWaits = append(m.stats.ZoneWaits, m.engine.Now()-waiting)
+		m.waited(m.engine.Now() - waiting)
 		done(none)
 	}
 	through := func() {
@@ -685,7 +690,7 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 		done()
 		return
 	}
-	o := &zoneOp{z: b.z, n: b.z.nodes[0], w: w}
+	o := &zoneOp{z: b.z, asker: p.n, n: b.z.nodes[0], w: w}
 	o.do = func() (bool, int64) {
 		var size int64
 		for k, w := range batch {
