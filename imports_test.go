@@ -39,8 +39,11 @@ func TestImports(t *testing.T) {
 		{"the simulator shares the origin's decisions, never its handlers",
 			func(p string) bool { return p == module+"storm/sim" }, true,
 			func(d string) bool {
-				return d == module+"origin" || under(d, "origin/kv", "origin/storage", "origin/servers")
+				return d == module+"origin" || under(d, "origin/storage", "origin/servers")
 			}},
+		{"the simulator's stores are models, whatever words for their errors others use",
+			func(p string) bool { return p == module+"storm/sim" }, false,
+			func(d string) bool { return under(d, "origin/kv") }},
 		{"the contract's suite knows HTTP and the event's clock only, so that any origin can be its target",
 			func(p string) bool { return p == module+"origin/contract" }, true,
 			func(d string) bool { return strings.HasPrefix(d, module) && d != module+"origin/segment" }},

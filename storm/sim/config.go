@@ -15,6 +15,8 @@ type Config struct {
 	SameBytes bool
 	Topology  Topology
 	Costs     Costs
+	// Stress says when serving nodes that shed send readers away who can wait; its zero value is right for a store that is no S3.
+	Stress config.Stress
 	// ClockOffset is how far the clocks of nodes are ahead of the plan's.
 	ClockOffset ClockOffset
 	// Seed keys every draw. The store's are those of Costs.Store.Meter(Seed).

@@ -254,3 +254,30 @@ func TestEndOfContext(t *testing.T) {
 		t.Errorf("Execute = %v after %d samples, want %v soon after 20", err, len(l.samples), errEnough)
 	}
 }
+
+// TestShedding: while a store answers too slowly, readers who can wait are sent away, and those of the live edge never.
+func TestShedding(t *testing.T) {
+	p, c := planned(t, parse(t, `
+event: {renditions: {count: 4, total: 2Mbit/s}, publish-delay: 1s}
+readers: {edges: 20, behaviour: {aligned: 20ms, early: 0, dvr: 0.5, missing: 0}}
+windows: {quiet: 30s, storm: 40s}
+faults: [{at: storm 1 + 4s, slow: store, by: 50ms, for: 16s}]
+`), 1)
+	c.Topology.Shed = true
+	l, _ := execute(t, p, c)
+	shed := map[storm.Class]int{}
+	for _, s := range l.samples {
+		if s.Status == 503 {
+			shed[s.Class]++
+			if s.Fresh != 5*time.Second {
+				t.Errorf("%v was sent away for %v, want 5s", s.ID, s.Fresh)
+			}
+			if s.At < 36*time.Second {
+				t.Errorf("%v was sent away at %v, before the store was slow", s.ID, s.At)
+			}
+		}
+	}
+	if shed[storm.DVR] < 50 || len(shed) > 1 {
+		t.Errorf("%v were sent away, want many DVR reads and no others", shed)
+	}
+}

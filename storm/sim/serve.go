@@ -6,6 +6,7 @@ import (
 
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
+	"origin-storm/origin/stress"
 	"origin-storm/storm"
 )
 
@@ -16,7 +17,7 @@ type serving struct {
 	hots     []*hot // in memory, the oldest first
 	hotBytes int64
 	load     func(id segment.ID, now time.Time) policy.Load
-	observe  func(now, took time.Duration, size int64, err failure)
+	observe  func(took time.Duration, size int64, end stress.End) // of each read of the store
 	polling  cachePolls
 }
 
@@ -24,7 +25,12 @@ func (s *serving) init(n *node) {
 	s.n = n
 	s.db = newClient(n)
 	s.load = func(segment.ID, time.Time) policy.Load { return policy.Load{} }
-	s.observe = func(time.Duration, time.Duration, int64, failure) {}
+	s.observe = func(time.Duration, int64, stress.End) {}
+	if m := n.m; m.c.Topology.Shed {
+		meter := stress.New(m.c.Stress)
+		s.load = func(id segment.ID, now time.Time) policy.Load { return meter.State(now).Load().For(id, now) }
+		s.observe = func(took time.Duration, size int64, end stress.End) { meter.Record(n.clock(), took, int(size), end) }
+	}
 	s.polling.init(n)
 }
 

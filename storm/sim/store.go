@@ -8,6 +8,7 @@ import (
 
 	"origin-storm/origin/cost"
 	"origin-storm/origin/segment"
+	"origin-storm/origin/stress"
 	"origin-storm/storm/sim/engine"
 )
 
@@ -355,11 +356,18 @@ func (t *try) ends(err failure) {
 		f := &m.stats
 		f.StoreAsked++
 		f.StoreReadTime += now - t.arrived
-		if err == none {
+		end := stress.Failed
+		switch {
+		case o.ended:
+			end = stress.Left // another try was faster, or nobody waits any more
+		case err == none:
 			f.StoreReads++
 			f.StoreReadBytes += o.size(t.found)
+			end = stress.Answered
+		case err == absent:
+			end = stress.Answered
 		}
-		o.c.n.serving.observe(now, now-t.arrived, o.size(t.found), err)
+		o.c.n.serving.observe(now-t.arrived, o.size(t.found), end)
 	}
 	if o.ended {
 		return
