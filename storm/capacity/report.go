@@ -144,8 +144,8 @@ type Tier struct {
 	// Needs is how many nodes each resource takes; the largest, Bound, decides.
 	Needs []Need `json:"needs"`
 	Bound string `json:"bound"`
-	// Used is which part of the bounding resource is used at the target, Limit which part may be, and Headroom how many times as much load
-	// would use that.
+	// Used is which part of its tightest resource is used at the target, Limit which part may be, and Headroom the one by the other: how many
+	// times as much of everything the tier has room for. 0 where no bound is known.
 	Used     float64 `json:"used"`
 	Limit    float64 `json:"limit"`
 	Headroom float64 `json:"headroom"`
@@ -220,12 +220,12 @@ type Break struct {
 type Loss struct {
 	What string `json:"what"` // a zone | a region | the cache | a pipeline
 	How  string `json:"how"`  // what was simulated, in a sentence
-	// Before and During are the simulations; what headrooms they leave is that of the tier that has least.
+	// Before and During are the simulations; the headrooms are how many times as much readers could ask for.
 	Before         Point   `json:"before"`
 	During         Point   `json:"during"`
 	HeadroomBefore float64 `json:"headroom_before"`
 	HeadroomDuring float64 `json:"headroom_during"`
-	Tightest       string  `json:"tightest"` // the tier that has least during the loss
+	Tightest       string  `json:"tightest"` // what is full then, during the loss
 	Sentence       string  `json:"sentence"`
 }
 

@@ -18,7 +18,7 @@ import (
 
 // Commands returns the commands of this package.
 func Commands() []*cobra.Command {
-	return []*cobra.Command{runCommand(), simulateCommand(), calibrateCommand(), compareCommand(), gateCommand(), trialsCommand(), driveCommand(), nullCommand(), reportCommand(), scenariosCommand(), exitCodes()}
+	return []*cobra.Command{runCommand(), simulateCommand(), capacityCommand(), calibrateCommand(), compareCommand(), gateCommand(), trialsCommand(), driveCommand(), nullCommand(), reportCommand(), scenariosCommand(), exitCodes()}
 }
 
 // exitCodes is a help topic: a command that does nothing but explain.

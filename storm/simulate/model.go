@@ -60,6 +60,12 @@ func (c Config) model(b scenarios.Backend) (model, error) {
 	return m, c.prepare(&m)
 }
 
+// Costs returns what the parts of b cost by p, as Run takes them.
+func Costs(p *sim.Profile, b scenarios.Backend) (sim.Calibrated, error) {
+	name, err := calibratedAs(p, b)
+	return p.Backends[name], err
+}
+
 // prepare expands the plan and builds the model.
 func (c Config) prepare(m *model) (err error) {
 	pc := plan.Config{Scenario: c.Scenario, Seed: c.Seed, Events: c.Scenario.Events(started()), First: first, Windows: c.Windows}
