@@ -1,13 +1,11 @@
 package capacity
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"slices"
 	"strings"
 	"sync"
 
@@ -56,8 +54,8 @@ type finder struct {
 	Config
 	deployment scenarios.Deployment
 	costs      map[string]sim.Costs
-	chosen     int // among the scenario's backends
-	valid      []string
+	chosen     int      // among the scenario's backends
+	beyond     []string // what of the target lies outside of what the profile was fitted on
 
 	mu          sync.Mutex // guards the following
 	done, known int
@@ -235,7 +233,7 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 	for i, l := range losses {
 		b.Losses = append(b.Losses, f.loss(l, b, found[during[i]].Point))
 	}
-	f.valid = extrapolated(found)
+	f.beyond = found[all[f.chosen].target].extrapolated
 	r.Method = f.method(b.Target, found[doubled].Point)
 	if b.Breaks, err = f.breaks(ctx, chosen); err != nil {
 		return nil, err
@@ -433,17 +431,4 @@ func (f *finder) breaks(ctx context.Context, target job) ([]Break, error) {
 		}
 	}
 	return out, nil
-}
-
-// extrapolated names what lay outside of what the profile was fitted on, each once.
-func extrapolated(all []simulated) (names []string) {
-	for _, s := range all {
-		for _, x := range s.extrapolated {
-			if !slices.Contains(names, x) {
-				names = append(names, x)
-			}
-		}
-	}
-	slices.SortFunc(names, cmp.Compare)
-	return names
 }

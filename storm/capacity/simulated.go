@@ -275,7 +275,8 @@ func latency(op record.Operation) Latency {
 		l.Note = op.Response.Note
 	}
 	if float64(op.Errors) > overloaded*float64(op.Count) {
-		l.Note = fmt.Sprintf("overloaded: %d of %d had no answer in time, so the figure says how long the storm was", op.Errors, op.Count)
+		l.P99, l.P99CI = nil, nil
+		l.Note = fmt.Sprintf("overloaded: %d of %d had no answer in time", op.Errors, op.Count)
 	}
 	return l
 }

@@ -1,6 +1,7 @@
 package capacity
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"math"
@@ -72,7 +73,7 @@ func (f *finder) method(once, twice Point) Method {
 	a, b := once.Write, twice.Write
 	switch {
 	case a.P99 == nil || b.P99 == nil:
-		m.Check.Text = "Too few writes fall into the windows to compare p99 with that of longer ones: " + cmpNote(a, b)
+		m.Check.Text = "Too few writes fall into the windows to compare p99 with that of longer ones: " + cmp.Or(a.Note, b.Note)
 	case a.P99CI != nil && *b.P99 >= a.P99CI[0] && *b.P99 <= a.P99CI[1]:
 		m.Check.Settled = true
 		m.Check.Text = fmt.Sprintf("Twice as long windows give a write p99 of %s ms, inside the interval of %s to %s ms.", short(*b.P99), short(a.P99CI[0]), short(a.P99CI[1]))
@@ -83,13 +84,6 @@ func (f *finder) method(once, twice Point) Method {
 		m.Check.Text = fmt.Sprintf("Twice as long windows give a write p99 of %s ms instead of %s ms: the origin has not settled, and figures depend on how long a storm lasts.", short(*b.P99), short(*a.P99))
 	}
 	return m
-}
-
-func cmpNote(a, b Latency) string {
-	if a.Note != "" {
-		return a.Note
-	}
-	return b.Note
 }
 
 // words fills in what is said about the figures.
@@ -226,7 +220,7 @@ func tierOf(b Backend, name string) Tier {
 func (f *finder) profile() Profile {
 	p := f.Profile
 	out := Profile{Name: p.Name, Source: strings.Join(strings.Fields(p.Source), " "), Machine: p.Machine, Program: p.Program, Cores: p.Cores,
-		HeldOut: []sim.Error{}, Extrapolated: append([]string{}, f.valid...)}
+		HeldOut: []sim.Error{}, Extrapolated: append([]string{}, f.beyond...)}
 	if !p.Made.IsZero() {
 		out.Made = p.Made.Format("2006-01-02")
 	}
@@ -395,19 +389,15 @@ func (f *finder) prices(b Backend) []Price {
 // quantile is a write p99 in words.
 func quantile(l Latency) string {
 	if l.P99 == nil {
-		if l.Note != "" {
-			return "unknown (" + l.Note + ")"
+		if strings.HasPrefix(l.Note, "overloaded") {
+			return "without end (" + l.Note + ")"
 		}
-		return "unknown"
+		return "not told (" + cmp.Or(l.Note, "nothing was written") + ")"
 	}
-	text := duration(*l.P99)
-	if l.Note != "" {
-		return "at least " + text + " (" + l.Note + ")"
+	if l.P99CI == nil {
+		return duration(*l.P99)
 	}
-	if l.P99CI != nil {
-		text += fmt.Sprintf(" (%s to %s)", duration(l.P99CI[0]), duration(l.P99CI[1]))
-	}
-	return text
+	return fmt.Sprintf("%s (%s to %s)", duration(*l.P99), duration(l.P99CI[0]), duration(l.P99CI[1]))
 }
 
 // duration writes milliseconds.

@@ -11,6 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"origin-storm/reports"
 	"origin-storm/scenarios"
 	"origin-storm/storm/capacity"
 	"origin-storm/storm/sim/profiles"
@@ -83,11 +84,7 @@ func findCapacity(c *cobra.Command, f capacityFlags, name string) error {
 	if f.json {
 		return writeJSON(c.OutOrStdout(), r)
 	}
-	fmt.Fprintf(c.OutOrStdout(), "%s\n", r.Verdict)
-	for _, a := range r.Answers {
-		fmt.Fprintf(c.OutOrStdout(), "\n%s\n  %s\n", a.Question, a.Answer)
-	}
-	_, err = fmt.Fprintf(c.OutOrStdout(), "\nAll of it is simulated. %s\nfolder: %s\n", r.Profile.Error, dir)
+	_, err = fmt.Fprintf(c.OutOrStdout(), "%s\nreport: %s\n", reports.CapacityTable(*r), filepath.Join(dir, reports.Page))
 	return err
 }
 
@@ -138,6 +135,9 @@ func writeCapacity(dir string, s scenarios.Scenario, r *capacity.Report) error {
 		if err := os.WriteFile(filepath.Join(unfinished, file), []byte(content), 0o644); err != nil {
 			return err
 		}
+	}
+	if err := reports.WriteCapacity(unfinished, *r); err != nil {
+		return err
 	}
 	if err := os.Chmod(unfinished, 0o755); err != nil {
 		return err
