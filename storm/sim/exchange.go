@@ -93,6 +93,9 @@ func (x *exchange) fail(err error) {
 	verb := "GET"
 	if x.s.Put {
 		verb = "PUT"
+		if x.s.Twist.Do.Unanswered() { // however it ends, the fault is why
+			err = storm.ErrFault
+		}
 	}
 	x.s.Err = fmt.Errorf("sim: %s %v: %w", verb, x.s.ID, err)
 	x.end()
