@@ -109,31 +109,35 @@ func (a *Axis) span(from, rest string) error {
 		return fmt.Errorf("the range begins above its end: write %s=%s..%s", a.Path, strings.TrimSuffix(to, a.Unit), strings.TrimSuffix(from, a.Unit)+a.Unit)
 	}
 	a.Log = spread(low, high)
-	digits := max(decimals(from), decimals(to))
-	for ; ; digits++ {
+	for digits := max(decimals(from), decimals(to)); ; digits++ {
 		a.Numbers = a.Numbers[:0]
+		exact := true // near enough for even spacing
 		for i := range steps {
 			part := float64(i) / float64(steps-1)
-			v := low + part*(high-low)
+			v, near := low+part*(high-low), (high-low)/float64(steps-1)/50
 			if a.Log {
 				v = low * math.Pow(high/low, part)
+				near = v / 100
 			}
 			scale := math.Pow10(digits)
-			if v = math.Round(v*scale) / scale; i == steps-1 {
-				v = high
+			rounded := math.Round(v*scale) / scale
+			if i == steps-1 {
+				rounded, v = high, high
 			}
-			a.Numbers = append(a.Numbers, v)
+			exact = exact && math.Abs(rounded-v) <= near
+			a.Numbers = append(a.Numbers, rounded)
 		}
-		whole := slices.Compact(slices.Clone(a.Numbers))
-		if len(whole) == len(a.Numbers) {
+		different := slices.Compact(slices.Clone(a.Numbers))
+		counted := digits == 0 && a.Unit == "" // what is counted has no halves
+		if counted && (len(different) == steps || low >= 1) {
+			a.Numbers = different
 			break
 		}
-		if digits == 0 && a.Unit == "" && low >= 1 { // what is counted has no halves
-			a.Numbers = whole
+		if exact && len(different) == steps {
 			break
 		}
 		if digits >= mostDecimals {
-			return fmt.Errorf("%d steps are too close together to tell them apart; write fewer, such as :%d", steps, len(whole))
+			return fmt.Errorf("%d steps are too close together to tell them apart; write fewer, such as :%d", steps, max(2, len(different)))
 		}
 	}
 	for _, v := range a.Numbers {
