@@ -163,6 +163,7 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 	if err != nil {
 		return err
 	}
+	took := clock.total(c.Context().Err() == nil)
 	out.Results.Environment = record.Build(map[string]string{"command": f.command(name), "seed": strconv.FormatUint(f.seed, 10), "profile": profile.Name})
 	text, err := s.Marshal()
 	if err != nil {
@@ -184,10 +185,7 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 		return err
 	}
 	if !f.json {
-		if c.Context().Err() == nil {
-			clock.done = clock.all
-		}
-		fmt.Fprint(c.ErrOrStderr(), clock.total())
+		fmt.Fprint(c.ErrOrStderr(), took)
 	}
 	if code := verdict.ExitCode(out.Results); code != verdict.Passed {
 		return &verdict.Error{Err: errors.New(out.Results.Scenario + ": " + out.Results.Sentence), Code: code, Said: !f.json}
@@ -269,8 +267,11 @@ func (r *rate) line(p simulate.Progress) string {
 	return fmt.Sprintf("%s  %s  %v of %v simulated, %s, %v left in all", p.Backend, p.Phase, p.At, p.Total, times(r.done, took), left.Round(time.Second))
 }
 
-// total says what was simulated in the end.
-func (r *rate) total() string {
+// total says what was simulated in the end: all of it, or as far as was told.
+func (r *rate) total(whole bool) string {
+	if whole {
+		r.done = r.all
+	}
 	took := time.Since(r.began)
 	return fmt.Sprintf("simulated %v in %v, %s\n", r.done, took.Round(10*time.Millisecond), times(r.done, took))
 }

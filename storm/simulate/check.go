@@ -10,14 +10,17 @@ import (
 // Check returns why s cannot be simulated as it is, whatever the profile, or nil: what is meant for a real machine and has no like in
 // the model, by name, with what comes nearest.
 func Check(s scenarios.Scenario) error {
-	var wrong []string
+	var wrong, able []string
 	add := func(format string, a ...any) { wrong = append(wrong, fmt.Sprintf(format, a...)) }
-	for i, b := range s.Backends {
+	for _, b := range s.Backends {
 		if b.Edge != "" {
-			add("backend %s: edge: %s is a program of its own, and not simulated; readers that are caches like it are: leave edge out, and set readers.viewers with readers.cache=%s", b.Name, b.Edge, b.Edge)
+			add("backend %s: edge: %s is a program of its own, and not part of the model: leave edge out, and have readers who are caches like it, with readers.viewers and readers.cache=%s", b.Name, b.Edge, b.Edge)
 		}
 		if b.Cores != nil {
-			add("backend %s: backends[%d].cores pins processes to a machine's processors; a simulated machine's cores are shared by all that runs there: leave cores out", b.Name, i)
+			add("backend %s: cores: the parts of the model share all cores of a machine, and none is pinned: leave cores out", b.Name)
+		}
+		if b.Edge == "" && b.Cores == nil {
+			able = append(able, b.Name)
 		}
 	}
 	for _, t := range s.Thresholds {
@@ -28,7 +31,10 @@ func Check(s scenarios.Scenario) error {
 	if len(wrong) == 0 {
 		return nil
 	}
-	return refusef("%s cannot be simulated: %s", s.Name, strings.Join(wrong, "; "))
+	if len(able) > 0 && len(able) < len(s.Backends) {
+		add("what can be simulated: --backend %s", strings.Join(able, ","))
+	}
+	return refusef("%s cannot be simulated as it is:\n  %s", s.Name, strings.Join(wrong, "\n  "))
 }
 
 // unknown says why nothing in a simulation answers t; empty: it does.

@@ -34,7 +34,7 @@ type Config struct {
 	Windows []storm.Window
 	// Strict takes no uncertain threshold for an answer.
 	Strict bool
-	// Progress is told once for each segment's time that has been simulated; nil for nobody.
+	// Progress is told once for each segment's time that is about to be simulated, from a goroutine of its own; nil for nobody.
 	Progress func(Progress)
 }
 
@@ -149,11 +149,20 @@ func (r *run) total() time.Duration { return r.Windows[len(r.Windows)-1].To }
 
 // simulate carries the plan out on m.
 func (r *run) simulate(ctx context.Context, m model) error {
-	p, rec := m.plan, record.New(m.recording)
-	r.note(m.backend.Name, p)
-	p.Requests = r.watched(p.Requests, m.backend.Name, rec)
-	if err := m.executor.Execute(ctx, p, rec); err != nil && ctx.Err() == nil {
+	rec, err := r.execute(ctx, m, forever)
+	if err != nil {
 		return err
+	}
+	r.note(m.backend.Name, m.plan)
+	if a := r.aborted; a != nil {
+		// The model had gone on when that was seen. As a live run does, it ends with the requests until then, and what becomes of them.
+		if m, err = r.model(m.backend); err == nil {
+			rec, err = r.execute(ctx, m, a.At)
+		}
+		if err != nil {
+			return err
+		}
+		r.out.Events = append(r.out.Events, record.Event{At: a.At.Seconds(), Backend: a.Backend, Kind: "abort", Text: a.String()})
 	}
 	f := m.executor.Figures()
 	b := entry.Backend(rec, m.facts(), r.Scenario, r.Seed)
@@ -193,21 +202,34 @@ func (r *run) note(backend string, p storm.Plan) {
 	r.out.Events = append(r.out.Events, all...)
 }
 
-// watched yields the requests of seq. Once in a segment's time it tells how far they are, and asks whether a threshold stops the run: then
-// they end there.
-func (r *run) watched(seq iter.Seq[storm.Request], backend string, rec *record.Recording) iter.Seq[storm.Request] {
+const forever = time.Duration(1<<63 - 1)
+
+// execute carries the plan out as far as its requests begin before until. It ends early where a threshold stops the run, which it keeps.
+func (r *run) execute(ctx context.Context, m model, until time.Duration) (*record.Recording, error) {
+	rec := record.New(m.recording)
+	running, stop := context.WithCancel(ctx)
+	defer stop()
+	p, to := m.plan, storm.Recorder(rec)
+	p.Requests = r.watched(p.Requests, m.backend.Name, until)
+	if r.aborted == nil && slices.ContainsFunc(r.Scenario.Thresholds, func(t scenarios.Threshold) bool { return t.Abort }) {
+		to = &guard{run: r, rec: rec, backend: m.backend.Name, stop: stop}
+	}
+	if err := m.executor.Execute(running, p, to); err != nil && running.Err() == nil {
+		return nil, err
+	}
+	return rec, nil
+}
+
+// watched yields the requests of seq that begin before until, and tells once in a segment's time how far they are.
+func (r *run) watched(seq iter.Seq[storm.Request], backend string, until time.Duration) iter.Seq[storm.Request] {
 	segment := r.Scenario.Event.Segment.Duration()
-	aborts := slices.ContainsFunc(r.Scenario.Thresholds, func(t scenarios.Threshold) bool { return t.Abort })
 	return func(yield func(storm.Request) bool) {
 		next := segment
 		for q := range seq {
 			for ; q.At >= next; next += segment {
 				r.tell(backend, next)
-				if aborts && r.broken(backend, next, rec) {
-					return
-				}
 			}
-			if !yield(q) {
+			if q.At >= until || !yield(q) {
 				return
 			}
 		}
@@ -228,15 +250,29 @@ func (r *run) tell(backend string, at time.Duration) {
 	r.Progress(p)
 }
 
-// broken reports whether a threshold stops the run at an instant.
-func (r *run) broken(backend string, at time.Duration, rec *record.Recording) bool {
-	b := rec.Backend()
-	b.Name = backend
-	if r.aborted = verdict.Broken(r.Scenario.Thresholds, b, rec.Copies(), at, r.Scenario.Event.Segment.Duration().Seconds()); r.aborted == nil {
-		return false
+// guard asks once in a segment's time whether a threshold stops the run. Samples come in the order in which they ended, so that the answer
+// depends on nothing but the samples.
+type guard struct {
+	*run
+	rec     *record.Recording
+	backend string
+	stop    func()
+	next    time.Duration
+}
+
+// Record implements storm.Recorder. After a threshold has stopped the run there is nothing to keep.
+func (g *guard) Record(s storm.Sample) {
+	segment := g.Scenario.Event.Segment.Duration()
+	for ; s.Done >= g.next && g.aborted == nil; g.next += segment {
+		b := g.rec.Backend()
+		b.Name = g.backend
+		if g.aborted = verdict.Broken(g.Scenario.Thresholds, b, g.rec.Copies(), g.next, segment.Seconds()); g.aborted != nil {
+			g.stop()
+		}
 	}
-	r.out.Events = append(r.out.Events, record.Event{At: at.Seconds(), Backend: backend, Kind: "abort", Text: r.aborted.String()})
-	return true
+	if g.aborted == nil {
+		g.rec.Record(s)
+	}
 }
 
 // refusef is why a scenario cannot be simulated.
