@@ -160,8 +160,8 @@ func TestLostServer(t *testing.T) {
 				if got, err := s.Get(ctx, key); err == nil || errors.Is(err, kv.ErrNotFound) {
 					t.Errorf("Get while the server is away = %d bytes, %v, want an error that is no kv.ErrNotFound", len(got), err)
 				}
-				// Put and Get; the rest is what twenty callers under the race detector need.
-				if took := time.Since(start); took > 2*want+time.Second {
+				// Put and Get; the rest is for a busy machine. Without a timeout either would wait for minutes.
+				if took := time.Since(start); took > 2*want+5*time.Second {
 					t.Errorf("Put and Get while the server is away took %v, want about %v at most", took, 2*want)
 				}
 			})
@@ -195,14 +195,15 @@ func TestLostServer(t *testing.T) {
 	works()
 	must(zone.Stop())
 	atOnce(timeout, t.Context())
+	patient := open(t, memcached.Config{Addresses: []string{zone.Addr}, Prefix: "lost", Timeout: 20 * time.Second}).Table("t")
 	short, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 	defer cancel()
 	start := time.Now()
-	if _, err := s.Get(short, key); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := patient.Get(short, key); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Get under a context of 20 ms from a stopped server = %v, want %v", err, context.DeadlineExceeded)
 	}
-	if took := time.Since(start); took > timeout/2 {
-		t.Errorf("Get under a context of 20 ms from a stopped server took %v", took)
+	if took := time.Since(start); took > 10*time.Second {
+		t.Errorf("Get under a context of 20 ms from a stopped server took %v, like one without", took)
 	}
 	must(zone.Continue())
 	works()
