@@ -89,6 +89,7 @@ func (r *run) scheduleFault(f storm.Fault) {
 
 // fault carries f out, or undoes it. What a packager or the readers do is part of the plan, and so no business of the model's.
 func (r *run) fault(f storm.Fault, to scenarios.Target, undo bool) {
+	r.wakeAll()
 	by := 1
 	if undo {
 		by = -1
@@ -192,14 +193,12 @@ func (n *node) dies() {
 
 // forgetsAll is the loss of a serving node's memory.
 func (n *node) forgetsAll() {
-	for _, t := range n.m.tracks {
-		for _, s := range t.segs {
-			at := &s.at[n.nth]
-			if at.wait != nil {
-				at.wait.leave()
-			}
-			*at = seenAt{}
+	for s := range n.m.known() {
+		at := &s.at[n.nth]
+		if at.wait != nil {
+			at.wait.leave()
 		}
+		*at = seenAt{}
 	}
 	n.serving.init(n)
 }

@@ -45,6 +45,7 @@ event: {renditions: {count: 2, total: 4Mbit/s}, encode: {min: 300ms, max: 600ms}
 readers: {edges: 6, behaviour: {aligned: 20ms, early: 0.3, dvr: 0.5, missing: 0}}
 windows: {quiet: 2s, storm: 16s}
 backends: [cassandra+cache, embedded]
+origin: {serve: 3}
 `
 
 // struck is what becomes of steady under faults.
@@ -147,6 +148,24 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%+v: want nothing lost, torn, wrong, stale, crossed or out of order", segments)
 			}
 		})
+	}
+}
+
+// TestSameSeedSameSamplesInFaults: nor does the order of maps show when nodes die.
+func TestSameSeedSameSamplesInFaults(t *testing.T) {
+	run := func() string {
+		l, s := struck(t, "{at: storm 1 + 1s, kill: serve 2, for: 1s}, {at: storm 1 + 2s, kill: cassandra 2, for: 3s}, {at: storm 1 + 6s, fail: store, share: 0.2, for: 3s}",
+			func(c *sim.Config) {
+				c.Topology = sim.Topology{Serve: 3, Store: 3, Replicas: 3, StoreCores: 1}
+				c.Costs.StoreWork.PerRequest = ms / 10
+			})
+		return fmt.Sprintf("%+v %+v", l.samples, s)
+	}
+	first := run()
+	for range 5 {
+		if run() != first {
+			t.Fatal("two runs of one seed differ")
+		}
 	}
 }
 

@@ -14,6 +14,7 @@ type gauge struct {
 	shares   []*engine.Share
 	capacity float64 // of each, in its units of work a second
 	each     int     // how many jobs are served at a time, beyond which they wait
+	beside   *steady // what they do besides; nil: nothing
 
 	begun  float64 // how much was served when the present window began
 	phases map[string]used
@@ -30,6 +31,9 @@ type used struct {
 func (g *gauge) served() (sum float64) {
 	for _, s := range g.shares {
 		sum += s.Served()
+	}
+	if g.beside != nil {
+		sum += g.beside.done()
 	}
 	return sum
 }

@@ -19,6 +19,8 @@ type wait struct {
 	ended   bool
 
 	poll     engine.Event
+	quiet    quiet
+	quietly  bool // its polls are not events now
 	deadline engine.Event
 	last     failure   // of the last poll of the store
 	looked   bool      // the polls of the store behind a cache have begun
@@ -91,7 +93,11 @@ func (w *wait) next(source policy.Source) {
 		return
 	}
 	m := w.n.m
-	w.poll = m.engine.At(max(m.engine.Now(), w.n.at(at)), func() { w.ask(source) })
+	begins := max(m.engine.Now(), w.n.at(at))
+	if w.rest(begins, source) {
+		return
+	}
+	w.poll = m.engine.At(begins, func() { w.ask(source) })
 }
 
 // ask polls the store.
@@ -219,6 +225,9 @@ func (w *wait) over() {
 	if w.n.park(w.over) {
 		return
 	}
+	if w.quietly {
+		w.rouse()
+	}
 	w.finish(w.verdict())
 }
 
@@ -257,6 +266,9 @@ func (w *wait) leave() {
 		return
 	}
 	w.ended = true
+	if w.quietly {
+		w.rouse()
+	}
 	w.close()
 	w.n.m.engine.Cancel(w.poll)
 	w.n.m.engine.Cancel(w.deadline)

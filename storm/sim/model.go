@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"iter"
+	"maps"
 	"math"
 	"slices"
 	"time"
@@ -195,6 +197,13 @@ func (m *run) build() {
 		n.serving.init(n)
 	}
 	m.store = newStore(m, nodes(storeRole, t.Store, t.StoreCores, float64(t.StoreLink)))
+	m.store.polls = steady{engine: &m.engine}
+	for _, g := range m.gauges {
+		if cores := m.store.nodes[0].cores; cores != nil && slices.Contains(g.shares, cores) {
+			m.store.polls.shares, m.store.polls.cores = g.shares, g.capacity
+			g.beside = &m.store.polls
+		}
+	}
 }
 
 // defaultChunkSize is package storage's.
@@ -245,6 +254,19 @@ func (m *run) seg(t *track, n int64) *seg {
 		}
 	}
 	return s
+}
+
+// known is all segments of which something is known, always in the same order.
+func (m *run) known() iter.Seq[*seg] {
+	return func(yield func(*seg) bool) {
+		for _, t := range m.tracks {
+			for _, n := range slices.Sorted(maps.Keys(t.segs)) {
+				if !yield(t.segs[n]) {
+					return
+				}
+			}
+		}
+	}
 }
 
 // forget drops the segments of t that no node would serve any more.

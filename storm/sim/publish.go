@@ -476,7 +476,10 @@ func (p *publishing) ended(u *publication) {
 		}
 	}
 	if !e.Ended || e.Last != last {
-		p.n.m.engine.After(controlEvery, func() { e.Ended, e.Last = true, last })
+		p.n.m.engine.After(controlEvery, func() {
+			e.Ended, e.Last = true, last
+			p.n.m.wakeAll()
+		})
 	}
 }
 

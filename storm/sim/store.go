@@ -19,7 +19,8 @@ type store struct {
 	meter  *cost.Meter
 	whole  bool
 	faults faults
-	nobody *node // who asks on behalf of a node of the store
+	nobody *node  // who asks on behalf of a node of the store
+	polls  steady // what polls take of the processors that are no events
 }
 
 func newStore(m *run, nodes []*node) *store {
@@ -337,6 +338,11 @@ func (st *store) took(t *try) {
 			o.slot.hidden = until
 		}
 		o.slot.durable = t.found
+		for i := range o.slot.seg.at {
+			if w := o.slot.seg.at[i].wait; w != nil {
+				w.wake()
+			}
+		}
 		return
 	}
 	if t.hide > 0 {

@@ -1,0 +1,208 @@
+package sim
+
+import (
+	"time"
+
+	"origin-storm/origin/cost"
+	"origin-storm/origin/policy"
+	"origin-storm/storm/sim/engine"
+)
+
+// A node polls its store fifty times a second for each segment that somebody waits for, and almost every time in vain. As long as such polls
+// cannot come out otherwise, since the segment cannot be read yet and nothing else befalls the store, they are no events: they are counted
+// when that changes, and what they take of the store's processors in the meantime is taken as steadily as they come.
+
+// quiet is a stretch of polls in vain.
+type quiet struct {
+	from   time.Duration // when the first of them begins
+	takes  time.Duration // how long each takes
+	each   time.Duration // how long what they ask for takes, added up
+	source policy.Source
+}
+
+// pollEvery is how far apart polls of a store alone begin at least: what policy.NextPoll has them be.
+const pollEvery = 20 * time.Millisecond
+
+// calm reports whether polls of the store are alike as long as they find nothing: none waits for another operation, and nothing befalls the
+// store.
+func (st *store) calm() bool {
+	p := st.meter.Profile()
+	if p.Servers > 0 || p.Bandwidth > 0 || st.faults.some() || st.m.c.Topology.Shed {
+		return false
+	}
+	for _, n := range st.nodes {
+		if n.state != up {
+			return false
+		}
+	}
+	return true
+}
+
+// rest has w's polls go on in quiet, the first of them beginning at an instant. It reports whether they can.
+func (w *wait) rest(first time.Duration, source policy.Source) bool {
+	st := w.n.m.store
+	if source != policy.Alone || !st.calm() {
+		return false
+	}
+	q := quiet{from: first, source: source}
+	for i := range w.seg.copies {
+		s := &w.seg.copies[i]
+		if s.durable != nil {
+			return false // it cannot be served yet, but soon
+		}
+		takes := st.inVain(s, w.n.serving.db)
+		q.takes = max(q.takes, takes)
+		q.each += takes
+	}
+	w.quiet, w.quietly = q, true
+	w.restless(1)
+	return true
+}
+
+// inVain is how long a read of a Commit takes that is not there.
+func (st *store) inVain(s *slot, c *client) time.Duration {
+	w := cost.Work{Key: string(key(s, commit))}
+	if r := st.m.c.Topology.Replicas; r > 1 {
+		w.Place, _ = st.place(&op{slot: s, chunk: commit}, w)
+	}
+	now := st.m.engine.Now()
+	done, _ := st.meter.Arrive(now, w)
+	takes := done - now
+	if st.whole {
+		takes = 0
+	}
+	if d := &st.m.c.Costs.StoreWork.Latency; !d.IsZero() {
+		takes += d.Quantile(cost.Draw(c.seed, "way", w.Key, 0))
+	}
+	return takes
+}
+
+// begins is when the first of the quiet polls begins that does not before an instant, and how many do before that.
+func (q *quiet) begins(t time.Duration, offset time.Duration, grid time.Time) (at time.Duration, before int64) {
+	every := pollEvery
+	if q.takes > every { // each begins when the one before it has ended
+		every = q.takes
+	} else {
+		// The first may begin at any time, the others at multiples.
+		next := q.from + every - time.Duration(grid.Add(q.from+offset).Sub(grid.Add(q.from+offset).Truncate(every)))
+		switch {
+		case t <= q.from:
+			return q.from, 0
+		case t <= next:
+			return next, 1
+		}
+		before = 1 + int64((t-next+every-1)/every)
+		return next + time.Duration(before-1)*every, before
+	}
+	if t > q.from {
+		before = int64((t - q.from + every - 1) / every)
+	}
+	return q.from + time.Duration(before)*every, before
+}
+
+// wake has w's polls be events again, from the next on that begins.
+func (w *wait) wake() {
+	if !w.quietly {
+		return
+	}
+	q := w.quiet
+	m := w.n.m
+	at := w.rouse()
+	if at < w.n.at(w.seg.track.event.Template.Deadline(w.seg.number)) {
+		w.poll = m.engine.At(max(at, m.engine.Now()), func() { w.ask(q.source) })
+	}
+}
+
+// rouse ends the quiet, counts the polls in it, and returns when the next one would have begun.
+func (w *wait) rouse() time.Duration {
+	w.quietly = false
+	w.restless(-1)
+	n := w.n
+	m := n.m
+	now := m.engine.Now()
+	deadline := n.at(w.seg.track.event.Template.Deadline(w.seg.number))
+	at, polls := w.quiet.begins(min(now, deadline), n.offset, m.c.Start)
+	if polls == 0 {
+		return at
+	}
+	last := w.quiet.from
+	if polls > 1 {
+		last, _ = w.quiet.begins(min(now, deadline)-max(w.quiet.takes, pollEvery), n.offset, m.c.Start)
+	}
+	keys := int64(len(w.seg.copies))
+	h := &w.seg.at[n.nth].heard
+	h.polls += polls
+	h.last = m.c.Start.Add(last + n.offset)
+	w.began = h.last
+	due := n.at(w.seg.track.event.Template.Due(w.seg.number))
+	if last >= due && last+w.quiet.takes <= now || last-max(w.quiet.takes, pollEvery) >= due {
+		h.asked = true
+	}
+	f := &m.stats
+	f.StorePolls += polls
+	f.MostStorePolls = max(f.MostStorePolls, h.polls)
+	f.Polls += polls
+	f.PollKeys += polls * keys
+	f.StoreAsked += polls * keys
+	f.StoreReadTime += time.Duration(polls) * w.quiet.each
+	return at
+}
+
+// restless adds what w's quiet polls take of the store's processors, or takes it away again.
+func (w *wait) restless(sign float64) {
+	m := w.n.m
+	st := m.store
+	if st.nodes[0].cores == nil {
+		return
+	}
+	quorum := 1
+	if r := m.c.Topology.Replicas; r > 1 {
+		quorum = r/2 + 1
+	}
+	work := m.c.Costs.StoreWork.PerRequest.Seconds() * float64(quorum*len(w.seg.copies))
+	st.polls.add(sign * work / max(pollEvery, w.quiet.takes).Seconds())
+}
+
+// wakeAll wakes all that wait quietly, as something has changed.
+func (m *run) wakeAll() {
+	for s := range m.known() {
+		for i := range s.at {
+			if w := s.at[i].wait; w != nil {
+				w.wake()
+			}
+		}
+	}
+}
+
+// steady is work that processors do without a job for each piece of it.
+type steady struct {
+	engine *engine.Engine
+	shares []*engine.Share
+	cores  float64 // of each
+	rate   float64 // cores at work, of all
+	since  time.Duration
+	work   float64 // up to since
+}
+
+// least is the part of its capacity that a share keeps for jobs.
+const least = 0.02
+
+// add changes the rate at which work comes.
+func (s *steady) add(rate float64) {
+	s.done()
+	if s.rate += rate; s.rate < 1e-9 {
+		s.rate = 0
+	}
+	each := s.rate / float64(len(s.shares))
+	for _, share := range s.shares {
+		share.SetCapacity(max(s.cores-each, least*s.cores))
+	}
+}
+
+// done is how much work was done until now.
+func (s *steady) done() float64 {
+	now := s.engine.Now()
+	s.work += min(s.rate, (1-least)*s.cores*float64(len(s.shares))) * (now - s.since).Seconds()
+	s.since = now
+	return s.work
+}
