@@ -178,7 +178,7 @@ func live(ctx context.Context, program, file, folder, servers string) error {
 	return nil
 }
 
-// saturated compares at which load the bottleneck of a run, whose readers come to be ever more, was used up, and what passed it at most.
+// saturated compares at which load the bottleneck of a run, whose readers come to be ever more, was used up.
 func saturated(ctx context.Context, r *record.Run, p sim.Profile) (all []sim.Error, err error) {
 	s, err := scenarios.Parse(filepath.Join(r.Dir, record.ScenarioFile), r.Scenario)
 	if err != nil {
@@ -188,44 +188,34 @@ func saturated(ctx context.Context, r *record.Run, p sim.Profile) (all []sim.Err
 	if err != nil {
 		return nil, err
 	}
-	edges, most, ok := ending(s, r.Intervals)
-	simEdges, simMost, also := ending(s, o.Recordings[0].Intervals())
+	edges, ok := ending(s, r.Intervals)
+	simEdges, also := ending(s, o.Recordings[0].Intervals())
 	if !ok || !also {
 		return nil, fmt.Errorf("the bottleneck was never used up (measured: %v, simulated: %v)", ok, also)
 	}
-	about := strings.TrimSuffix(s.About, ".")
-	return []sim.Error{
-		{Run: about, Figure: "edges at saturation", Measured: edges, Simulated: simEdges, Unit: "edges"},
-		{Run: about, Figure: "reads at most", Measured: most, Simulated: simMost, Unit: "/s"},
-	}, nil
+	return []sim.Error{{Run: strings.TrimSuffix(s.About, "."), Figure: "edges at saturation", Measured: edges, Simulated: simEdges, Unit: "edges"}}, nil
 }
 
 // endless is from which median response time on readers wait for a bottleneck that is used up: their backlog is then many times what one
 // read takes, and grows.
 const endless = 250 // ms
 
-// ending returns how many edges asked when the reads' median passed endless for good, and how many reads ended a second at most.
-func ending(s scenarios.Scenario, intervals []record.Interval) (edges, most float64, ok bool) {
+// ending returns how many edges asked when the reads' median passed endless for good; ok is false where that was before all of them, or never.
+func ending(s scenarios.Scenario, intervals []record.Interval) (edges float64, ok bool) {
 	storm := slices.DeleteFunc(slices.Clone(intervals), func(i record.Interval) bool { return i.Phase != scenarios.StormPhase || i.ReadP50 == nil })
-	if len(storm) < 2 {
-		return 0, 0, false
-	}
 	first := len(storm)
 	for first > 0 && *storm[first-1].ReadP50 > endless {
 		first--
 	}
-	for _, i := range storm {
-		most = max(most, float64(i.Reads)/i.Seconds)
-	}
 	if first == 0 || first == len(storm) {
-		return 0, most, false
+		return 0, false
 	}
 	// Between two intervals' middles the median is taken to rise evenly.
 	a, b := storm[first-1], storm[first]
 	x := (endless - *a.ReadP50) / (*b.ReadP50 - *a.ReadP50)
 	from, to := storm[0].At, storm[len(storm)-1].At+storm[len(storm)-1].Seconds
 	share := s.Readers.Ramp.Share(time.Duration((a.At+a.Seconds/2+x*(b.At-a.At)-from)*float64(time.Second)), time.Duration((to-from)*float64(time.Second)))
-	return float64(s.Readers.Edges) * share, most, true
+	return float64(s.Readers.Edges) * share, true
 }
 
 // markdown is what docs/accuracy.md says of s.

@@ -41,7 +41,7 @@ func Compare(run string, measured, simulated record.Backend) (all []sim.Error) {
 			continue
 		}
 		add := func(p string, m, s *float64, ci *[2]float64) {
-			if m != nil && s != nil && *m > 0 {
+			if m != nil && s != nil && *m > 0 && (ci != nil || p != "p50") { // a median without an interval is of few ticks, and says little
 				all = append(all, sim.Error{Run: run, Figure: c.phase + " " + c.class.String() + " response " + p, Measured: *m, CI: ci, Simulated: *s, Unit: "ms"})
 			}
 		}

@@ -199,13 +199,19 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 	plainName := strings.TrimSuffix(g.name, scenarios.WithCache)
 	plain, ok := p.Backends[plainName]
 	ok = ok && g.cached()
+	// What driver and nodes take hardly depends on the store behind them.
+	likeName, like := plainName, plain.Costs
+	if others := slices.Sorted(maps.Keys(p.Backends)); !g.cached() && len(others) > 0 {
+		likeName, like = others[0], p.Backends[others[0]].Costs
+		like.StoreWork = sim.Demand{}
+	}
 	for _, w := range []struct {
 		kind string
 		d    *sim.Demand
 		like sim.Demand
 	}{
-		{driverWork, &c.Driver, plain.Costs.Driver}, {publishWork, &c.Publish, plain.Costs.Publish}, {serveWork, &c.Serve, plain.Costs.Serve},
-		{storeWork, &c.StoreWork, plain.Costs.StoreWork}, {cacheWork, &c.CacheWork, sim.Demand{}},
+		{driverWork, &c.Driver, like.Driver}, {publishWork, &c.Publish, like.Publish}, {serveWork, &c.Serve, like.Serve},
+		{storeWork, &c.StoreWork, like.StoreWork}, {cacheWork, &c.CacheWork, sim.Demand{}},
 	} {
 		var loads []load
 		for _, m := range g.fitted {
@@ -214,10 +220,10 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 			}
 		}
 		const apart = 3 // runs tell requests, bytes and polls apart
-		if ok && w.kind != cacheWork && len(loads) < apart {
+		if w.like.PerRequest+w.like.PerMiB > 0 && len(loads) < apart {
 			w.like.Latency = cost.Dist{}
 			*w.d = w.like
-			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, fewer than %d: it is taken to be what it is with %s", g.name, len(loads), w.kind, apart, plainName))
+			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, fewer than %d: it is taken to be what it is with %s", g.name, len(loads), w.kind, apart, likeName))
 			continue
 		}
 		var left float64

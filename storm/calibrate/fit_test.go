@@ -5,12 +5,14 @@ import (
 	"math"
 	"math/rand/v2"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"origin-storm/origin/cost"
+	"origin-storm/origin/cost/profiles"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
 	"origin-storm/storm/record"
@@ -220,6 +222,62 @@ func TestFitWarns(t *testing.T) {
 				t.Errorf("Fit = %v, warnings %q, want one with %q", err, warnings, c.want)
 			}
 		})
+	}
+}
+
+// A store behind a profile keeps what is known of it; only the way there is fitted.
+func TestFitKeepsAKnownStore(t *testing.T) {
+	known, err := profiles.Load("s3-2024")
+	if err != nil {
+		t.Fatal(err)
+	}
+	is := truth()
+	is.Store, is.StoreWork.Latency = known, cost.Dist{P50: 5 * ms, P99: 20 * ms}
+	var runs []*record.Run
+	for i, edges := range []int{60, 70, 80} {
+		r := run(t, string(rune('a'+i)), edges, 4e6)
+		r.Scenario = []byte(strings.ReplaceAll(strings.ReplaceAll(string(r.Scenario), "store: embedded", "store: s3"), "profile: none", "profile: s3-2024"))
+		s, err := scenarios.Parse("scenario", r.Scenario)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cpu := r.Results.Backends[0].CPUSeconds
+		r.Results.Backends[0] = found(is, s, uint64(i))
+		r.Results.Backends[0].CPUSeconds = cpu
+		runs = append(runs, r)
+	}
+	p, _, err := Fit(t.Context(), Config{Runs: runs, simulate: fake})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := p.Backends["embedded"].Costs
+	if !reflect.DeepEqual(got.Store, known) {
+		t.Errorf("the store costs %+v, want the profile that it stands behind", got.Store)
+	}
+	if got, want := got.StoreWork.Latency.Quantile(0.5), 5*ms; got < want*3/4 || got > want*5/4 {
+		t.Errorf("the way there takes %v, want about %v", got, want)
+	}
+}
+
+// What runs with a cache are too few to tell is taken from those without.
+func TestFitOfACache(t *testing.T) {
+	runs := []*record.Run{run(t, "a", 60, 4e6), run(t, "b", 80, 1e6), run(t, "c", 70, 8e6)}
+	r := run(t, "d", 60, 4e6)
+	r.Scenario = []byte(strings.ReplaceAll(string(r.Scenario), "name: embedded", "name: embedded+cache\n  cache: true\n  zones: 1"))
+	r.Results.Backends[0].Name = "embedded+cache"
+	p, warnings, err := Fit(t.Context(), Config{Runs: append(runs, r), Rounds: 2, simulate: fake})
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, cached := p.Backends["embedded"].Costs, p.Backends["embedded+cache"].Costs
+	if !reflect.DeepEqual(cached.Store, plain.Store) || cached.Serve.PerMiB != plain.Serve.PerMiB {
+		t.Errorf("with a cache the store costs %+v and serving %v per MiB, want what they are without: %+v, %v", cached.Store, cached.Serve.PerMiB, plain.Store, plain.Serve.PerMiB)
+	}
+	if len(cached.Cache.Read) == 0 || len(cached.Cache.Write) == 0 {
+		t.Errorf("a zone costs %+v, want reads and writes", cached.Cache)
+	}
+	if !slices.ContainsFunc(warnings, func(w string) bool { return strings.Contains(w, "taken to be what it is with embedded") }) {
+		t.Errorf("warnings %q, want one that says what was taken over", warnings)
 	}
 }
 

@@ -55,11 +55,18 @@ func (m measured) work(kind string) (l load, ok bool) {
 		if c.StoreBytes != nil {
 			stored = *c.StoreBytes * publishBytes
 		}
-		// Each candidate that is looked for is an operation, found or not; what is behind a cache sees those that it did not have.
-		l.requests, l.mib, l.unasked = m.operations()+float64(c.PollKeys)+m.chunks()*float64(reads), (publishBytes+stored)/mib, 0
-		if m.scenario.Backends[0].Cache {
-			l.requests = m.operations() + float64(c.StoreReads+c.StorePolls*int64(m.scenario.Event.Pipelines))
+		// Each replica of a write works, and of a read as many as make a quorum.
+		writes, asked := 1.0, 1.0
+		if n := m.scenario.Backends[0].Nodes; n > 1 {
+			n = min(n, 3)
+			writes, asked = float64(n), float64(n/2+1)
 		}
+		// Each candidate that is looked for is an operation, found or not; what is behind a cache sees those that it did not have.
+		found := float64(c.PollKeys) + m.chunks()*float64(reads)
+		if m.scenario.Backends[0].Cache {
+			found = float64(c.StoreReads + c.StorePolls*int64(m.scenario.Event.Pipelines))
+		}
+		l.requests, l.mib = writes*m.operations()+asked*found, (writes*publishBytes+asked*stored)/mib
 	case cacheWork:
 		zones := float64(m.scenario.Backends[0].Zones)
 		// One exchange looks for several awaited segments.
