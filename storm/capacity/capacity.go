@@ -147,8 +147,7 @@ func (f *finder) regions() int {
 // find does the work: all that does not depend on one another is simulated at once.
 func (f *finder) find(ctx context.Context) (*Report, error) {
 	base := f.Scenario.Readers.Edges
-	asked := f.reads(job{fillers: base, rate: 1})
-	target := max(asked, float64(f.deployment.Reads))
+	asked, target := f.asked(), f.target()
 	most := int(math.Ceil(float64(base) * target / asked))
 	r := &Report{
 		Schema: 1, Scenario: f.Scenario.Name, About: f.Scenario.About, Seed: f.Seed, Demand: f.demand(asked),

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"origin-storm/scenarios"
+	"origin-storm/storm/capacity"
 	"origin-storm/storm/record"
 	"origin-storm/storm/sim"
 	"origin-storm/storm/sim/profiles"
@@ -154,9 +155,13 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 		return usagef("--out: %w", err)
 	}
 	defer folder.Abort() // does nothing once the folder is complete
+	on, err := deployed(s, profile)
+	if err != nil {
+		return err
+	}
 	show, clock := newDisplay(c.ErrOrStderr()), newRate()
 	out, err := simulate.Run(c.Context(), simulate.Config{
-		Scenario: s, Seed: f.seed, Profile: profile, Strict: f.strict,
+		Scenario: s, Seed: f.seed, Profile: profile, Deployment: on, Strict: f.strict,
 		Progress: func(p simulate.Progress) { show.progress(stage.Progress{Now: clock.line(p)}) },
 	})
 	show.end()
@@ -193,6 +198,19 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 	return nil
 }
 
+// deployed returns what a scenario at an event's scale runs on, with as many nodes as capacity counts where it does not say how many; nil for
+// one machine.
+func deployed(s scenarios.Scenario, profile *sim.Profile) (func(scenarios.Backend) sim.Topology, error) {
+	if s.Audience == nil && s.Deployment == nil {
+		return nil, nil
+	}
+	on, err := capacity.Counted(s, profile)
+	if errors.Is(err, capacity.ErrScenario) {
+		return nil, usagef("%w", err)
+	}
+	return on, err
+}
+
 // command is what repeats the simulation of the scenario of that name, wherever its folder goes.
 func (f simulateFlags) command(name string) string {
 	words := []string{"origin-storm", "simulate", name}
@@ -216,9 +234,7 @@ func (f simulateFlags) command(name string) string {
 	}
 	words = append(words, "--seed", strconv.FormatUint(f.seed, 10))
 	for i, w := range words {
-		if strings.ContainsAny(w, " \t\n'\"$&|;<>()*?[]{}`\\!#~") {
-			words[i] = "'" + strings.ReplaceAll(w, "'", `'\''`) + "'"
-		}
+		words[i] = quoted(w)
 	}
 	return strings.Join(words, " ")
 }

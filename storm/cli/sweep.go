@@ -49,7 +49,8 @@ func simulateSweep(c *cobra.Command, f simulateFlags, names []string, profile *s
 	s := sweeping{flags: f, profile: profile}
 	s.Config = sweep.Config{
 		At: func(set []string) (scenarios.Scenario, error) { return f.scenario(names[0], set...) }, Seed: f.seed, Replications: f.replications,
-		Profile: profile, Strict: f.strict, Memory: stage.Memory(), Command: f.command(names[0]),
+		Profile: profile, Strict: f.strict, Deployment: func(s scenarios.Scenario) (func(scenarios.Backend) sim.Topology, error) { return deployed(s, profile) },
+		Memory: stage.Memory(), Command: f.command(names[0]),
 	}
 	if c.Flags().Changed("replications") && f.replications == 0 {
 		s.Replications = -1 // which is refused; 0 is the default

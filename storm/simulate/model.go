@@ -247,12 +247,13 @@ func (m model) extrapolated(s scenarios.Scenario, b record.Backend) []string {
 	return out
 }
 
-// number writes a quantity with the digits that count.
+// number writes a quantity with three digits that count, or whole.
 func number(v float64) string {
-	if v == math.Trunc(v) && math.Abs(v) < 1e15 {
-		return strconv.FormatFloat(v, 'f', -1, 64)
+	if v != math.Trunc(v) && v != 0 {
+		scale := math.Pow10(2 - int(math.Floor(math.Log10(math.Abs(v)))))
+		v = math.Round(v*scale) / scale
 	}
-	return strconv.FormatFloat(v, 'g', 3, 64)
+	return strconv.FormatFloat(v, 'f', -1, 64)
 }
 
 // Quantities returns the load of s as profiles name it (sim.Quantities), of those that depend on what was answered as b has them, live or

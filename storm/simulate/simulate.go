@@ -115,6 +115,9 @@ func (c Config) models() ([]model, error) {
 	if err := Check(c.Scenario); err != nil {
 		return nil, err
 	}
+	if s := c.Scenario; s.Deployment != nil && c.Deployment == nil {
+		return nil, refusef("%s cannot be simulated on one machine: it has a deployment, on which it is to be simulated", s.Name)
+	}
 	all := make([]model, len(c.Scenario.Backends))
 	for i, b := range c.Scenario.Backends {
 		var err error

@@ -32,9 +32,9 @@ type Config struct {
 	Seed uint64
 	// Replications is how often each point is simulated; 0 means DefaultReplications.
 	Replications int
-	// Profile and Deployment are as simulate.Config has them.
+	// Profile is as simulate.Config has it, and Deployment returns what that has for the scenario of a point; nil is nil for all.
 	Profile    *sim.Profile
-	Deployment func(scenarios.Backend) sim.Topology
+	Deployment func(scenarios.Scenario) (func(scenarios.Backend) sim.Topology, error)
 	Strict     bool
 	// Workers is how many replications go on at a time; 0 means as many as the program may use cores.
 	Workers int
@@ -110,7 +110,7 @@ type sweep struct {
 // point is a point on its way.
 type point struct {
 	Point
-	scenario scenarios.Scenario
+	config   simulate.Config
 	lasts    time.Duration // of virtual time, one replication
 	outcomes []*simulate.Outcome
 	left     int // replications
@@ -141,22 +141,14 @@ func newSweep(c Config) (*sweep, error) {
 			p.Set = slices.Insert(p.Set, 0, c.Axes[k].Path+"="+values[i%len(values)])
 			i /= len(values)
 		}
-		var err error
-		if p.scenario, err = c.At(p.Set); err != nil {
+		if err := s.prepare(p); err != nil {
 			return nil, fmt.Errorf("sweep: at %s: %w", strings.Join(p.Set, " "), err)
 		}
-		basis, err := simulate.Basis(s.config(p.scenario))
-		if err != nil {
-			return nil, fmt.Errorf("sweep: at %s: %w", strings.Join(p.Set, " "), err)
-		}
-		maps.Copy(s.simulation, basis)
-		windows := plan.Windows(p.scenario)
-		p.lasts = windows[len(windows)-1].To * time.Duration(len(p.scenario.Backends))
 		s.points = append(s.points, p)
 	}
 	if s.Replications == 0 {
 		for _, p := range s.points {
-			s.Replications = max(s.Replications, DefaultReplications(p.scenario))
+			s.Replications = max(s.Replications, DefaultReplications(p.config.Scenario))
 		}
 	}
 	if s.Replications < 1 || s.Replications > MostReplications {
@@ -185,6 +177,28 @@ func newSweep(c Config) (*sweep, error) {
 		s.progress.VirtualLeft += p.lasts * time.Duration(s.Replications)
 	}
 	return s, nil
+}
+
+// prepare finds out what is simulated at p.
+func (s *sweep) prepare(p *point) error {
+	sc, err := s.At(p.Set)
+	if err != nil {
+		return err
+	}
+	p.config = simulate.Config{Scenario: sc, Seed: s.Seed, Profile: s.Profile, Strict: s.Strict}
+	if s.Deployment != nil {
+		if p.config.Deployment, err = s.Deployment(sc); err != nil {
+			return err
+		}
+	}
+	basis, err := simulate.Basis(p.config)
+	if err != nil {
+		return err
+	}
+	maps.Copy(s.simulation, basis)
+	windows := plan.Windows(sc)
+	p.lasts = windows[len(windows)-1].To * time.Duration(len(sc.Backends))
+	return nil
 }
 
 // workers is how many replications go on at a time.
@@ -293,7 +307,7 @@ func (s *sweep) run(ctx context.Context) error {
 // simulate carries one replication out, and finishes its point if it is the last.
 func (s *sweep) simulate(ctx context.Context, j job) error {
 	p := s.points[j.point]
-	c := s.config(p.scenario)
+	c := p.config
 	c.Seed = s.seeds[j.replication]
 	out, err := simulate.Run(ctx, c)
 	if err == nil && ctx.Err() != nil {
@@ -338,11 +352,6 @@ func (s *sweep) simulate(ctx context.Context, j job) error {
 	return nil
 }
 
-// config is what simulates sc with the sweep's own seed.
-func (s *sweep) config(sc scenarios.Scenario) simulate.Config {
-	return simulate.Config{Scenario: sc, Seed: s.Seed, Profile: s.Profile, Deployment: s.Deployment, Strict: s.Strict}
-}
-
 // fail keeps the first error; the caller holds mu.
 func (s *sweep) fail(p *point, err error) {
 	if s.failed == nil {
@@ -353,12 +362,14 @@ func (s *sweep) fail(p *point, err error) {
 // finish makes figures of p's replications, which are all there, and lets go of them.
 func (s *sweep) finish(p *point) (Point, error) {
 	found := Point{At: p.At, Set: p.Set, Backends: []Backend{}}
-	for _, b := range p.scenario.Backends {
-		only, err := p.scenario.Only(b.Name)
+	for _, b := range p.config.Scenario.Backends {
+		only, err := p.config.Scenario.Only(b.Name)
 		if err != nil {
 			return found, err
 		}
-		res, err := simulate.Pool(s.config(only), p.outcomes)
+		c := p.config
+		c.Scenario = only
+		res, err := simulate.Pool(c, p.outcomes)
 		if err != nil {
 			return found, err
 		}
@@ -377,23 +388,23 @@ func (s *sweep) fits() error {
 		return nil
 	}
 	for _, p := range s.points {
-		if err := simulate.Fits(p.scenario, s.Replications, s.Memory); err != nil {
+		if err := simulate.Fits(p.config.Scenario, s.Replications, s.Memory); err != nil {
 			return fmt.Errorf("sweep: at %s: %w", strings.Join(p.Set, " "), err)
 		}
-		s.Workers = min(s.Workers, max(1, int((s.Memory-simulate.Kept(p.scenario, s.Replications))/max(1, simulate.Memory(p.scenario)))))
+		s.Workers = min(s.Workers, max(1, int((s.Memory-simulate.Kept(p.config.Scenario, s.Replications))/max(1, simulate.Memory(p.config.Scenario)))))
 	}
 	return nil
 }
 
 // result is what was found.
 func (s *sweep) result() *Result {
-	first := s.points[0].scenario
+	first := s.points[0].config.Scenario
 	r := &Result{
 		Schema: Schema, Scenario: first.Name, About: first.About, Seed: s.Seed, Seeds: s.seeds, Axes: s.Axes, Backends: []string{}, Simulation: s.simulation,
 		Points: []Point{}, Notes: []string{}, Command: s.Command, SegmentMS: first.Event.Segment.Duration().Seconds() * 1000,
 	}
 	for _, p := range s.points {
-		for _, b := range p.scenario.Backends {
+		for _, b := range p.config.Scenario.Backends {
 			if !slices.Contains(r.Backends, b.Name) {
 				r.Backends = append(r.Backends, b.Name)
 			}
