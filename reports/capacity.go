@@ -19,17 +19,18 @@ import (
 // WriteCapacity draws the report of a capacity estimate into the folder dir, which must exist: report.html, report.md, plots/*.svg and
 // *.png. Files of these names are replaced, each at once; all are drawn before the first is written.
 func WriteCapacity(dir string, r capacity.Report) error {
-	files, err := capacityFiles(r)
+	figs := capacityFigures(r)
+	files, err := capacityFiles(r, figs)
 	if err != nil {
 		return fmt.Errorf("reports: %w", err)
 	}
-	return place(dir, files)
+	return place(dir, files, figs)
 }
 
-// capacityFiles makes every file of the report.
-func capacityFiles(r capacity.Report) ([]file, error) {
+// capacityFiles makes every file of the report that is text.
+func capacityFiles(r capacity.Report, figs []figure) ([]file, error) {
 	p := newCapacityPage(r)
-	return drawn(capacityFigures(r), map[string]func(*bytes.Buffer, []drawing) error{
+	return drawn(figs, map[string]func(*bytes.Buffer, []drawing) error{
 		Page: func(w *bytes.Buffer, drawn []drawing) error {
 			return writePage(w, capacitySource, drawn, func(plates []plate) any {
 				return struct {
@@ -42,7 +43,7 @@ func capacityFiles(r capacity.Report) ([]file, error) {
 	})
 }
 
-// drawn draws figures as SVG and PNG and makes the pages that show them.
+// drawn draws figures as SVG and makes the pages that show them.
 func drawn(figs []figure, pages map[string]func(*bytes.Buffer, []drawing) error) ([]file, error) {
 	var files []file
 	var all []drawing
@@ -51,11 +52,7 @@ func drawn(figs []figure, pages map[string]func(*bytes.Buffer, []drawing) error)
 		if err != nil {
 			return nil, fmt.Errorf("plot %s: %w", fig.name, err)
 		}
-		png, err := fig.png()
-		if err != nil {
-			return nil, fmt.Errorf("plot %s: %w", fig.name, err)
-		}
-		files = append(files, file{"plots/" + fig.name + ".svg", svg}, file{"plots/" + fig.name + ".png", png})
+		files = append(files, file{"plots/" + fig.name + ".svg", svg})
 		all = append(all, drawing{figure: fig, svg: svg})
 	}
 	for _, name := range slices.Sorted(maps.Keys(pages)) {
@@ -68,8 +65,15 @@ func drawn(figs []figure, pages map[string]func(*bytes.Buffer, []drawing) error)
 	return files, nil
 }
 
-// place writes files into the folder dir, each at once.
-func place(dir string, files []file) error {
+// place writes files and the images of figures into the folder dir, each at once, when all are drawn.
+func place(dir string, files []file, figs []figure) error {
+	for _, fig := range figs {
+		data, err := fig.png()
+		if err != nil {
+			return fmt.Errorf("reports: plot %s: %w", fig.name, err)
+		}
+		files = append(files, file{"plots/" + fig.name + ".png", data})
+	}
 	if err := os.MkdirAll(filepath.Join(dir, "plots"), 0o777); err != nil {
 		return fmt.Errorf("reports: the folder for plots: %w", err)
 	}

@@ -26,7 +26,7 @@ func capacityExample(t *testing.T) capacity.Report {
 // TestCapacityGolden draws the example and compares every file with the one that was looked at when it was last updated.
 func TestCapacityGolden(t *testing.T) {
 	r := capacityExample(t)
-	files, err := capacityFiles(r)
+	files, err := capacityFiles(r, capacityFigures(r))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func TestAnyCapacity(t *testing.T) {
 					t.Errorf("the caption of %s does not say that its figures are simulated: %s", fig.name, fig.caption)
 				}
 			}
-			files, err := capacityFiles(r)
+			files, err := capacityFiles(r, capacityFigures(r))
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -18,6 +18,8 @@ var (
 	searchSource string
 	//go:embed capacity.html.tmpl
 	capacitySource string
+	//go:embed sweep.html.tmpl
+	sweepSource string
 	//go:embed shared.html.tmpl
 	sharedSource string
 )

@@ -317,6 +317,8 @@ func writeFinding(r record.Results) string {
 		return fmt.Sprintf("Write %s %s: %s", figure, where, part(best))
 	case apart(best, worst):
 		return fmt.Sprintf("Write %s %s runs from %s to %s", figure, where, part(best), part(worst))
+	case best.ci == nil || worst.ci == nil:
+		return fmt.Sprintf("Write %s %s: %s and %s; there are too few to tell them apart", figure, where, part(best), part(worst))
 	default:
 		return fmt.Sprintf("Write %s %s: %s and %s; intervals overlap, so no difference can be told", figure, where, part(best), part(worst))
 	}

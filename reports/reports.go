@@ -32,14 +32,7 @@ func Write(dir string, run Run) error {
 	if err != nil {
 		return fmt.Errorf("reports: %w", err)
 	}
-	for _, fig := range figs {
-		data, err := fig.png()
-		if err != nil {
-			return fmt.Errorf("reports: plot %s: %w", fig.name, err)
-		}
-		files = append(files, file{"plots/" + fig.name + ".png", data})
-	}
-	return place(dir, files)
+	return place(dir, files, figs)
 }
 
 // file is one file of the report, named from the run folder.

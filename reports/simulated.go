@@ -29,7 +29,7 @@ func simulatedFigures(r record.Results) []figure {
 			}
 			l.tiers[t.Name] = t.Tick
 			l.order = append(l.order, t.Name)
-			if p := peak(t.Tick); p > most {
+			if p := fullness(t.Tick); p > most {
 				about, most = len(lines), p
 			}
 		}
@@ -152,21 +152,24 @@ func simulatedBasis(r record.Results) (basis string, extrapolated []string) {
 	if assumed = unique(assumed); len(assumed) > 0 {
 		basis += " " + strings.Join(assumed, " ")
 	}
+	whose := map[string][]string{}
 	for _, b := range r.Backends {
 		if b.Simulation == nil {
 			continue
 		}
 		for _, e := range b.Simulation.Extrapolated {
-			everywhere := !slices.ContainsFunc(r.Backends, func(o record.Backend) bool {
-				return o.Simulation == nil || !slices.Contains(o.Simulation.Extrapolated, e)
-			})
-			if !everywhere {
-				e = b.Name + ": " + e
+			if whose[e] == nil {
+				extrapolated = append(extrapolated, e)
 			}
-			extrapolated = append(extrapolated, e)
+			whose[e] = append(whose[e], b.Name)
 		}
 	}
-	return basis, unique(extrapolated)
+	for i, e := range extrapolated {
+		if len(whose[e]) < len(r.Backends) {
+			extrapolated[i] = strings.Join(whose[e], ", ") + ": " + e
+		}
+	}
+	return basis, extrapolated
 }
 
 // stated is a stated error in words: of runs that the profile was not fitted on, if there are any, and of writes in the storm first.

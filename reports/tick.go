@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"image/color"
+	"math"
 	"slices"
 	"strings"
 
@@ -37,6 +38,9 @@ func peak(used []float64) float64 {
 	return slices.Max(used)
 }
 
+// fullness orders what is full: by the peak, and of those that are equally full for a moment by the average.
+func fullness(used []float64) float64 { return math.Round(100*peak(used)) + mean(used)/2 }
+
 // tickFigure draws a panel for each tier with a line for each backend over a segment's time, the fullest tier first; about is the backend
 // that the title speaks of, and segmentMS a segment's time in ms, or 0 if it is not known.
 func tickFigure(lines []tickLine, about int, segmentMS float64) figure {
@@ -65,7 +69,7 @@ func tickFigure(lines []tickLine, about int, segmentMS float64) figure {
 	f.title = "How busy the model's parts are when segments are due (simulated)"
 	var top string
 	for _, tier := range lines[about].order {
-		if used := lines[about].tiers[tier]; top == "" || peak(used) > peak(lines[about].tiers[top]) {
+		if used := lines[about].tiers[tier]; top == "" || fullness(used) > fullness(lines[about].tiers[top]) {
 			top = tier
 		}
 	}

@@ -17,6 +17,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"origin-storm/reports"
 	"origin-storm/scenarios"
 	"origin-storm/storm/record"
 	"origin-storm/storm/sim"
@@ -81,7 +82,7 @@ func simulateSweep(c *cobra.Command, f simulateFlags, names []string, profile *s
 	if f.json {
 		err = res.Encode(c.OutOrStdout())
 	} else {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n\n%s%s\nfolder: %s\n", res.Sentence, sweepTable(res), sweepBasis(res), dir)
+		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n\n%s%s\nreport: %s\n", res.Sentence, sweepTable(res), sweepBasis(res), filepath.Join(dir, reports.Page))
 	}
 	if err != nil {
 		return err
@@ -281,7 +282,8 @@ func (s *sweeping) writePoints(points []sweep.Point) error {
 
 // finish writes what was found, and returns where.
 func (s *sweeping) finish(r *sweep.Result) (dir string, err error) {
-	return s.folder.Dir(), errors.Join(s.writePoints(r.Points), s.folder.Write(sweep.File, r.Encode), s.folder.Write(sweep.CSVFile, r.WriteCSV))
+	return s.folder.Dir(), errors.Join(s.writePoints(r.Points), s.folder.Write(sweep.File, r.Encode), s.folder.Write(sweep.CSVFile, r.WriteCSV),
+		reports.WriteSweep(s.folder.Dir(), *r))
 }
 
 // sweepLine says how far a sweep is.
