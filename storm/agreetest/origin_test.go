@@ -94,71 +94,98 @@ type deployment struct {
 	publish, serve []string // URLs
 	network        origintest.Network
 	hosts          map[string]*kv.Faults // of the store and the zones, by target
+	starts         map[string]func()     // starts a node that was killed; by target
 
-	mu    sync.Mutex // guards what follows
-	down  map[string]int
-	halts map[string]chan struct{} // closed when the process goes on
-	conns map[net.Conn]string
+	mu        sync.Mutex          // guards what follows
+	processes map[string]*process // of everything, by target
+}
+
+func (d *deployment) process(to string) *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.processes[to]
+}
+
+func (d *deployment) begin(to scenarios.Target) *process {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	p := newProcess()
+	d.processes[to.String()] = p
+	return p
 }
 
 // deploy brings up what c asks for.
 func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 	t.Helper()
-	d := &deployment{hosts: map[string]*kv.Faults{}, down: map[string]int{}, halts: map[string]chan struct{}{}, conns: map[net.Conn]string{}}
+	d := &deployment{hosts: map[string]*kv.Faults{}, processes: map[string]*process{}, starts: map[string]func(){}}
 	keys := chunkKeys(t, c, p)
 	// host returns the tables of a store that costs what the profile says, with the faults that befall it outside of the costs, as the
-	// process that hosts a store has them.
-	host := func(name string, profile cost.Profile, seed uint64, limit int64) hosted {
+	// process that hosts a store has them. What is kept in memory is lost with it.
+	host := func(to scenarios.Target, profile cost.Profile, seed uint64, limit int64) hosted {
 		toll := kv.NewToll(profile.Meter(seed), func(k kv.Key) string {
 			event, _, _ := strings.Cut(k.Part, "/")
 			return event
 		})
 		tables := [2]*mem.Store{{Limit: limit}, {Limit: limit}}
-		faults := kv.NewFaults(c.seed, func() {
+		flush := func() {
 			for _, s := range tables {
 				s.Flush()
 			}
-		})
-		d.hosts[name] = faults
-		h := hosted{charge: toll.Intercept(false), faults: faults.Around}
+		}
+		faults := kv.NewFaults(c.seed, flush)
+		proc := d.begin(to)
+		if d.hosts[to.String()] = faults; to.What == scenarios.OfCache {
+			proc.lost = flush
+		}
+		h := hosted{charge: kv.Around(proc.around, toll.Intercept(false)), faults: faults.Around}
 		for i, s := range tables {
 			h.bare[i] = s
-			h.tables[i] = kv.Inject(s, faults.Around, toll.Intercept(i == 0))
+			h.tables[i] = kv.Inject(s, proc.around, faults.Around, toll.Intercept(i == 0))
 		}
 		return h
 	}
-	durable := host(scenarios.OfStore, c.costs.Store, c.seed, 0)
-	commits, chunks := durable.tables[0], durable.tables[1]
+	durable := host(scenarios.Target{What: scenarios.OfStore}, c.costs.Store, c.seed, 0)
 	var zones []kv.Store
 	for i := range c.topology.Zones {
 		zones = append(zones, zone{
-			Store:  host(scenarios.Target{What: scenarios.OfCache, Nth: i + 1}.String(), c.costs.Cache, zoneSeed(c.seed, i), int64(c.topology.ZoneMemory)),
+			Store:  host(scenarios.Target{What: scenarios.OfCache, Nth: i + 1}, c.costs.Cache, zoneSeed(c.seed, i), int64(c.topology.ZoneMemory)),
 			misses: c.topology.MissRatio, seed: c.seed, start: p.Start(),
 		})
 	}
-	node := func(kind string, nth int) *origintest.Origin {
-		name := nodeName(kind, nth)
+	// start starts a node, anew if it was there before.
+	start := func(to scenarios.Target) *origintest.Origin {
+		nth := max(1, to.Nth)
+		proc := d.begin(to)
+		name := nodeName(to.What, nth)
+		durable := [2]kv.Store{kv.Inject(durable.tables[0], proc.around), kv.Inject(durable.tables[1], proc.around)}
 		cfg := origintest.Config{
 			Events: p.Events, Network: &d.network, Node: name, ChunkSize: c.topology.ChunkSize,
 			Serving: config.Serving{Hot: int64(c.topology.Hot), Collapse: c.topology.Collapse},
-			Commits: commits, Chunks: chunks,
-			AroundPublish: d.around(scenarios.OfPublish + "." + name), AroundServe: d.around(scenarios.OfServe + "." + name),
+			Commits: durable[0], Chunks: durable[1],
+			AroundPublish: proc.handler, AroundServe: proc.handler,
 		}
 		for i := range zones { // the nearest first, nodes being spread over them
-			cfg.Zones = append(cfg.Zones, renamedZone{renamed{zones[(i+nth-1)%len(zones)], keys}})
+			cfg.Zones = append(cfg.Zones, renamedZone{renamed{throughProcess{zones[(i+nth-1)%len(zones)].(zone), proc}, keys}})
 		}
 		if !c.costs.Store.Whole { // else one operation stands for a segment's, retries included
-			retry := kv.RetryConfig{Seed: retrySeed(c.seed, kind, nth-1)}
-			cfg.Commits, cfg.Chunks = kv.Retry(commits, retry), kv.Hedge(kv.Retry(chunks, retry), kv.HedgeConfig{After: hedgeAfter})
+			retry := kv.RetryConfig{Seed: retrySeed(c.seed, to.What, nth-1)}
+			cfg.Commits, cfg.Chunks = kv.Retry(durable[0], retry), kv.Hedge(kv.Retry(durable[1], retry), kv.HedgeConfig{After: hedgeAfter})
 		}
 		cfg.Chunks = renamed{cfg.Chunks, keys}
 		return origintest.Start(t, cfg)
 	}
 	for i := range max(1, c.topology.Publish) {
-		d.publish = append(d.publish, node(scenarios.OfPublish, i+1).PublishURL)
+		to := scenarios.Target{What: scenarios.OfPublish}
+		if c.topology.Publish > 1 { // then no fault can name one
+			to.Nth = i + 1
+		}
+		d.publish = append(d.publish, start(to).PublishURL)
+		d.starts[to.String()] = func() { start(to) }
 	}
 	for i := range max(1, c.topology.Serve) {
-		d.serve = append(d.serve, node(scenarios.OfServe, i+1).ServeURL)
+		to := scenarios.Target{What: scenarios.OfServe, Nth: i + 1}
+		d.serve = append(d.serve, start(to).ServeURL)
+		d.starts[to.String()] = func() { start(to) }
 	}
 	return d
 }
@@ -334,98 +361,179 @@ func (d *deployment) fault(t *testing.T, f storm.Fault, undo bool) {
 		t.Error(err)
 		return
 	}
-	host := d.hosts[f.To]
+	k, _ := scenarios.Fault{Do: f.Do}.Kind()
+	proc, host := d.process(f.To), d.hosts[f.To]
+	id := fmt.Sprintf("%s-%d", f.Do, f.At.Nanoseconds()) // as in a live run; draws depend on it
 	switch {
 	case to.What == scenarios.OfPipeline || to.What == scenarios.OfReaders:
-	case host != nil && undo:
-		host.End(f.Do)
-	case host != nil:
-		what := kv.Fault{Do: f.Do, By: f.By, Count: f.Count, Share: f.Share}
-		switch f.Do { // a process that hosts a store answers nobody
-		case "kill":
-			what = kv.Fault{Do: kv.FaultFail}
-		case "stop":
-			what = kv.Fault{Do: kv.FaultSlow, By: f.For}
-		}
-		if err := host.Begin(f.Do, what); err != nil {
+	case k.Place == scenarios.AtStore && host != nil && undo:
+		host.End(id)
+	case k.Place == scenarios.AtStore && host != nil:
+		if err := host.Begin(id, kv.Fault{Do: f.Do, By: f.By, Count: f.Count, Share: f.Share}); err != nil {
 			t.Error(err)
 		}
-	case f.Do == "stop":
-		d.halt(to, undo)
-	case f.Do == "kill":
-		d.kill(to, undo)
+	case f.Do == "stop" && proc != nil:
+		proc.halt(undo)
+	case f.Do == "kill" && proc != nil && !undo:
+		proc.die()
+	case f.Do == "kill" && proc != nil && d.starts[f.To] != nil:
+		d.starts[f.To]()
+	case f.Do == "kill" && proc != nil:
+		proc.live()
 	default:
 		t.Errorf("%v: there is no way to do that", f)
 	}
 }
 
-// processOf is the name of the host on which a process listens that a fault befalls.
-func processOf(to scenarios.Target) string { return to.What + "." + nodeName(to.What, max(1, to.Nth)) }
+// process is one that can be killed and halted. Whoever waits for a dead one is told at once, as a closed connection tells it.
+type process struct {
+	lost func() // what goes with it; nil: nothing
+
+	mu     sync.Mutex // guards what follows
+	life   context.Context
+	end    context.CancelFunc
+	halted chan struct{} // closed when it goes on; nil: it runs
+	conns  map[net.Conn]bool
+}
+
+func newProcess() *process {
+	p := &process{conns: map[net.Conn]bool{}}
+	p.life, p.end = context.WithCancel(context.Background())
+	return p
+}
+
+// errDown is what a process that is dead is heard of.
+var errDown = errors.New("agreetest: the process is down")
+
+// current is p's life.
+func (p *process) current() context.Context {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.life
+}
+
+func (p *process) die() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.end()
+	for conn := range p.conns {
+		conn.Close()
+	}
+	if p.lost != nil {
+		p.lost()
+	}
+}
+
+func (p *process) live() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.life, p.end = context.WithCancel(context.Background())
+}
+
+func (p *process) halt(undo bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if undo {
+		close(p.halted)
+		p.halted = nil
+	} else {
+		p.halted = make(chan struct{})
+	}
+}
+
+// runs waits until p does; it fails if p is dead by then, or ctx at its end.
+func (p *process) runs(ctx context.Context, life context.Context) error {
+	p.mu.Lock()
+	halted := p.halted
+	p.mu.Unlock()
+	if halted != nil {
+		select {
+		case <-halted:
+		case <-life.Done():
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	if life.Err() != nil {
+		return errDown
+	}
+	return nil
+}
+
+// around is an operation that p does, or has done.
+func (p *process) around(ctx context.Context, _ kv.Op, do func(context.Context) error) error {
+	life := p.current()
+	if err := p.runs(ctx, life); err != nil {
+		return err
+	}
+	within, cancel := context.WithCancel(ctx)
+	defer cancel()
+	defer context.AfterFunc(life, cancel)()
+	err := do(within)
+	if dead := p.runs(ctx, life); dead != nil {
+		return dead
+	}
+	return err
+}
+
+// handler lets requests wait while p is halted.
+func (p *process) handler(h http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if p.runs(r.Context(), p.current()) == nil {
+			h.ServeHTTP(w, r)
+		}
+	})
+}
+
+// throughProcess is a zone as a process uses it.
+type throughProcess struct {
+	zone
+	p *process
+}
+
+func (s throughProcess) Put(ctx context.Context, key kv.Key, val []byte, keep time.Duration) error {
+	return s.p.around(ctx, kv.Op{}, func(ctx context.Context) error { return s.zone.Put(ctx, key, val, keep) })
+}
+
+func (s throughProcess) Get(ctx context.Context, key kv.Key) (val []byte, err error) {
+	err = s.p.around(ctx, kv.Op{}, func(ctx context.Context) error {
+		val, err = s.zone.Get(ctx, key)
+		return err
+	})
+	return val, err
+}
+
+func (s throughProcess) GetMulti(ctx context.Context, keys []kv.Key) (vals [][]byte, err error) {
+	err = s.p.around(ctx, kv.Op{}, func(ctx context.Context) error {
+		vals, err = s.zone.GetMulti(ctx, keys)
+		return err
+	})
+	if vals == nil {
+		vals = make([][]byte, len(keys))
+	}
+	return vals, err
+}
 
 // nodeName is the name of the nth node of a kind.
 func nodeName(kind string, nth int) string { return kind[:1] + strconv.Itoa(nth) }
 
 // dial connects, unless the address's process is down.
 func (d *deployment) dial(ctx context.Context, network, address string) (net.Conn, error) {
-	process, _, _ := strings.Cut(address, ":")
-	d.mu.Lock()
-	down := d.down[process] > 0
-	d.mu.Unlock()
-	if down {
+	kind, node, _ := strings.Cut(strings.TrimSuffix(address, ":80"), ".")
+	p := d.process(kind)
+	if p == nil {
+		p = d.process(kind + " " + node[1:])
+	}
+	if p.current().Err() != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: net.ErrClosed}
 	}
 	conn, err := d.network.DialContext(ctx, network, address)
 	if err == nil {
-		d.mu.Lock()
-		defer d.mu.Unlock()
-		d.conns[conn] = process
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		p.conns[conn] = true
 	}
 	return conn, err
-}
-
-// kill closes all connections to a process and lets nobody connect until that is undone.
-func (d *deployment) kill(to scenarios.Target, undo bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	process := processOf(to)
-	if undo {
-		d.down[process]--
-		return
-	}
-	d.down[process]++
-	for conn, to := range d.conns {
-		if to == process {
-			conn.Close()
-			delete(d.conns, conn)
-		}
-	}
-}
-
-// halt lets what arrives at a process wait until it goes on.
-func (d *deployment) halt(to scenarios.Target, undo bool) {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	process := processOf(to)
-	if undo {
-		close(d.halts[process])
-		delete(d.halts, process)
-	} else {
-		d.halts[process] = make(chan struct{})
-	}
-}
-
-func (d *deployment) around(process string) func(http.Handler) http.Handler {
-	return func(h http.Handler) http.Handler {
-		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			d.mu.Lock()
-			halted := d.halts[process]
-			d.mu.Unlock()
-			if halted != nil {
-				<-halted
-			}
-			h.ServeHTTP(w, r)
-		})
-	}
 }
 
 // onSimulator carries c out in the simulator, and returns all samples.
