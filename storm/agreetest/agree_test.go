@@ -299,9 +299,6 @@ func TestAgreement(t *testing.T) {
 			t.Parallel()
 			c := base(1)
 			tt.is(&c)
-			if !c.simulable() {
-				t.Skip("the simulator does not carry these faults out")
-			}
 			real, simulated := onOrigin(t, c), onSimulator(t, c)
 			for _, p := range tt.has {
 				if !slices.ContainsFunc(real, p.is) {
@@ -313,14 +310,6 @@ func TestAgreement(t *testing.T) {
 			report(t, diffs)
 		})
 	}
-}
-
-// simulable reports whether the simulator carries c's faults out.
-func (c configuration) simulable() bool {
-	return !slices.ContainsFunc(c.scenario.Faults, func(f scenarios.Fault) bool {
-		k, _ := f.Kind()
-		return k.Place == scenarios.AtStore || k.Place == scenarios.AtProcess
-	})
 }
 
 // TestOriginRepeats: the real origin answers one plan twice alike, so that what differs from the simulator is not the origin's own chance.

@@ -103,7 +103,7 @@ func unlike(a, b storm.Sample, tags map[string]string) (in []string) {
 	differ("Answered", a.Answered.Truncate(time.Microsecond) != b.Answered.Truncate(time.Microsecond))
 	differ("Cached", a.Cached != b.Cached)
 	differ("ETag", (a.ETag == "") != (b.ETag == ""))
-	if a.ETag != "" && b.ETag != "" {
+	if a.ETag != "" && b.ETag != "" && a.Pipeline == b.Pipeline {
 		if tags["a"+a.ETag] == "" && tags["b"+b.ETag] == "" {
 			tags["a"+a.ETag], tags["b"+b.ETag] = b.ETag, a.ETag
 		}

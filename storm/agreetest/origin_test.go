@@ -250,24 +250,32 @@ func (z zone) GetMulti(ctx context.Context, keys []kv.Key) ([][]byte, error) {
 	if first == "" {
 		return vals, nil
 	}
-	// The draw is keyed as the simulator has it.
-	op := kv.Op{Key: kv.Key{Part: "peek", Name: first}, Val: &all, Attempt: int(time.Since(z.start) / time.Millisecond)}
+	// Faults befall each key, all at once, and then the exchange is charged. The draw is keyed as the simulator has it.
+	failed := make([]error, len(keys))
+	arrived := time.Now()
+	var wg sync.WaitGroup
+	for i, key := range keys {
+		if z.missed(key) {
+			failed[i] = kv.ErrNotFound
+			continue
+		}
+		wg.Go(func() {
+			failed[i] = h.faults(ctx, kv.Op{Key: key}, func(context.Context) error { return nil })
+		})
+	}
+	wg.Wait()
+	op := kv.Op{Key: kv.Key{Part: "peek", Name: first}, Val: &all, Attempt: int(arrived.Sub(z.start) / time.Millisecond)}
 	err := h.charge(ctx, op, func(ctx context.Context) error {
-		var failed error
 		for i, key := range keys {
-			if z.missed(key) {
-				continue
+			if failed[i] == nil {
+				vals[i], failed[i] = h.bare[0].Get(ctx, key)
+				all = append(all, vals[i]...)
 			}
-			val, err := kv.Inject(h.bare[0], h.faults).Get(ctx, key)
-			switch {
-			case err == nil:
-				vals[i] = val
-				all = append(all, val...)
-			case !errors.Is(err, kv.ErrNotFound):
-				failed = err
+			if errors.Is(failed[i], kv.ErrNotFound) {
+				failed[i] = nil
 			}
 		}
-		return failed
+		return errors.Join(failed...)
 	})
 	return vals, err
 }

@@ -186,8 +186,13 @@ func (n *node) dies() {
 			z.flush()
 		}
 	}
-	if n.role == serveRole {
+	switch n.role {
+	case serveRole:
 		n.forgetsAll()
+	case publishRole:
+		for _, f := range n.publishing.feeds {
+			f.forget()
+		}
 	}
 }
 

@@ -180,7 +180,22 @@ func (p *publication) received() {
 	pipeline := e.pipeline(q.ID.Pipeline)
 	p.slot, p.keep, p.until = &s.copies[pipeline], keep, r.engine.Now()+segment.Budget
 	p.copy = r.copyOf(p.slot, q)
-	p.copy.flaws = n.publishing.inspect(p.slot, q)
+	if f := n.publishing.feed(p.slot); q.ID.Number != segment.Init && !f.header && !f.looks(r.engine.Now()) {
+		until := min(p.until, r.engine.Now()+headerWait)
+		n.publishing.db.commits(r.seg(t, segment.Init), []int{pipeline}, false, until, func(found []*copied, _ failure) {
+			f.header = f.header || found[0] != nil
+			p.inspected()
+		})
+		return
+	}
+	p.inspected()
+}
+
+// inspected is when it is known what a segment's initialisation segment says, or that it is not to be had.
+func (p *publication) inspected() {
+	x := p.x
+	q := &x.s.Request
+	p.copy.flaws = x.node.publishing.inspect(p.slot, q)
 	if q.Twist.Do == storm.HungUp { // it is stored, and nobody hears of it
 		x.s.Err = fmt.Errorf("sim: PUT %v, %v: %w", q.ID, q.Twist.Do, storm.ErrFault)
 		x.loose = true
@@ -408,18 +423,47 @@ type feedOfNode struct {
 	end    time.Duration // how far from where it should be its last sample ended
 	newest int64
 	last   int64 // the number that was said to be the last; -1: none
+
+	header bool          // the node has the initialisation segment
+	looked time.Duration // when it was last looked for; below 0: it was not
 }
 
-// inspect returns what the origin finds wrong with a body, which is what a fault of the scenario has done to it.
-func (p *publishing) inspect(s *slot, q *storm.Request) (flaws policy.Flaws) {
-	if q.ID.Number == segment.Init {
-		return 0
-	}
+// feed is what p has seen of what is published under s's rendition and pipeline.
+func (p *publishing) feed(s *slot) *feedOfNode {
 	k := feedOf{s.seg.track, s.pipeline}
 	f := p.feeds[k]
 	if f == nil {
-		f = &feedOfNode{number: -2, newest: -1, last: -1}
+		f = &feedOfNode{newest: -1, last: -1}
+		f.forget()
 		p.feeds[k] = f
+	}
+	return f
+}
+
+// forget is the loss of a node's memory. What ends events stands in the store.
+func (f *feedOfNode) forget() { f.number, f.header, f.looked = -2, false, -1 }
+
+// looks reports whether the initialisation segment was looked for a short while ago; else it is now.
+func (f *feedOfNode) looks(now time.Duration) bool {
+	if f.looked >= 0 && now-f.looked < headerAgain {
+		return true
+	}
+	f.looked = now
+	return false
+}
+
+// When a node looks for an initialisation segment again that it has not, and for how long, as the origin has them.
+const (
+	headerAgain = 10 * time.Second
+	headerWait  = 250 * time.Millisecond
+)
+
+// inspect returns what the origin finds wrong with a body, which is what a fault of the scenario has done to it.
+func (p *publishing) inspect(s *slot, q *storm.Request) (flaws policy.Flaws) {
+	f := p.feed(s)
+	if q.ID.Number == segment.Init {
+		f.header = true
+		return 0
 	}
 	length := s.seg.track.event.Template.Duration()
 	var begin, end time.Duration // how far off the first sample begins and the last one ends

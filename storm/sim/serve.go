@@ -19,11 +19,13 @@ type serving struct {
 	load     func(id segment.ID, now time.Time) policy.Load
 	observe  func(took time.Duration, size int64, end stress.End) // of each read of the store
 	polling  cachePolls
+	broken   map[*copied]struct{} // copies whose rest could not be read when their beginning was being sent already
 }
 
 func (s *serving) init(n *node) {
 	s.n = n
 	s.db = newClient(n)
+	s.broken = map[*copied]struct{}{}
 	s.load = func(segment.ID, time.Time) policy.Load { return policy.Load{} }
 	s.observe = func(time.Duration, int64, stress.End) {}
 	if m := n.m; m.c.Topology.Shed {
@@ -219,14 +221,14 @@ type bodyOf struct {
 	copy    *copied
 	whole   bool
 	failed  error
+	there   int64       // how many of its bytes came, if it failed
 	waiting []*exchange // whose answers need the rest
 }
 
 // await has x told when the rest of b is there.
 func (b *bodyOf) await(x *exchange) {
 	if b.failed != nil {
-		x.loose = true
-		x.fail(b.failed)
+		x.breaks(b)
 		return
 	}
 	b.waiting = append(b.waiting, x)
@@ -239,12 +241,20 @@ func (b *bodyOf) arrive(err error) {
 	b.waiting = nil
 	for _, x := range waiting {
 		if err != nil {
-			x.loose = true
-			x.fail(err)
+			x.breaks(b)
 			continue
 		}
 		x.partDone()
 	}
+}
+
+// breaks ends x as an answer whose rest is not to be had.
+func (x *exchange) breaks(b *bodyOf) {
+	if !x.over {
+		x.s.Bytes = b.there
+	}
+	x.loose = true
+	x.fail(b.failed)
 }
 
 // load reads the first of copies that can be read. first is called once with it when its first bytes are there, whole when all of it is;
@@ -257,20 +267,27 @@ func (n *node) load(copies []*copied, until time.Duration, first, whole func(*bo
 			return
 		}
 		b := &bodyOf{n: n, copy: copies[i]}
+		// A copy that broke off before its readers' eyes is not shown to others before it is whole.
+		_, broken := n.serving.broken[b.copy]
+		shown := false
 		n.serving.db.body(b.copy, until, func(there int, err failure) {
 			switch {
-			case err != none && there == 0:
+			case err != none && !shown:
 				next(i+1, err)
 			case err != none:
+				n.serving.broken[b.copy] = struct{}{}
+				b.there = min(b.copy.size, int64(there)*b.copy.chunk)
 				b.arrive(errReset)
 				done(none)
 			default:
 				complete := there == max(1, b.copy.chunks)
 				if complete {
+					delete(n.serving.broken, b.copy)
 					whole(b)
 					b.whole = true
 				}
-				if there == 1 {
+				if !shown && (complete || !broken) {
+					shown = true
 					first(b)
 				}
 				if complete {

@@ -197,6 +197,10 @@ func (t *try) begins() {
 		return
 	}
 	st := o.c.m.store
+	if o.hidden() {
+		t.ends(absent)
+		return
+	}
 	wait, hide, err := time.Duration(0), time.Duration(0), none
 	if st.faults.some() {
 		w := cost.Work{Write: o.write, Key: o.key(), Attempt: t.attempt + 2*t.n}
@@ -217,6 +221,18 @@ func (t *try) begins() {
 	t.toll()
 }
 
+// hidden reports whether o reads what a fault keeps from being seen yet.
+func (o *op) hidden() bool {
+	now := o.c.m.engine.Now()
+	switch {
+	case o.write:
+		return false
+	case o.chunk == commit:
+		return now < o.slot.hidden
+	}
+	return o.copy.hidden != nil && now < o.copy.hidden[o.chunk]
+}
+
 // toll charges what the try costs.
 func (t *try) toll() {
 	o := t.o
@@ -230,11 +246,6 @@ func (t *try) toll() {
 		t.found = o.copy
 	} else if t.found = o.copy; o.chunk == commit {
 		t.found = o.slot.durable
-		if now < o.slot.hidden {
-			t.found = nil
-		}
-	} else if o.copy.hidden != nil && now < o.copy.hidden[o.chunk] {
-		t.found = nil
 	}
 	size := o.size(t.found)
 	if st.whole && !(o.write && o.chunk == commit) {

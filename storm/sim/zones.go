@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"origin-storm/origin/cost"
@@ -133,6 +134,7 @@ type zoneOp struct {
 	asker *node
 	began time.Duration
 	w     cost.Work
+	keys  []string                        // of an exchange for several values
 	do    func() (found bool, size int64) // what the operation does, when it is done: of a read when it has come
 	done  func(err failure)
 	write bool
@@ -171,7 +173,17 @@ func (o *zoneOp) begins() {
 	}
 	z := o.z
 	if z.faults.some() {
-		wait, _, err := z.faults.arrive(z.m.engine.Now(), o.w)
+		var wait time.Duration
+		err := none
+		if o.keys == nil {
+			wait, _, err = z.faults.arrive(z.m.engine.Now(), o.w)
+		}
+		for _, key := range o.keys { // at once
+			late, _, bad := z.faults.arrive(z.m.engine.Now(), cost.Work{Key: key})
+			if wait = max(wait, late); bad != none && bad != absent {
+				err = bad
+			}
+		}
 		if err != none {
 			o.end(err)
 			return
@@ -685,12 +697,14 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 	}
 	b := &h.zones[i]
 	found := make([][]*copied, len(batch))
-	w, some := m.peek(batch)
-	if !some {
+	keys := m.peek(batch)
+	if len(keys) == 0 {
 		done()
 		return
 	}
-	o := &zoneOp{z: b.z, asker: p.n, n: b.z.nodes[0], w: w}
+	// The draw is keyed by the first of the keys, and by the millisecond, so that each poll draws anew.
+	w := cost.Work{Key: "peek " + slices.Min(keys), Attempt: int(now / time.Millisecond)}
+	o := &zoneOp{z: b.z, asker: p.n, n: b.z.nodes[0], w: w, keys: keys}
 	o.do = func() (bool, int64) {
 		var size int64
 		for k, w := range batch {
@@ -726,19 +740,16 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 	o.run(until - now)
 }
 
-// peek is what an exchange is drawn by that asks for the Commits of batch: the first of its keys, and the millisecond, so that each poll draws
-// anew. some is false if all of them are misses on purpose.
-func (m *run) peek(batch []*wait) (w cost.Work, some bool) {
-	for _, x := range batch {
-		for i := range x.seg.copies {
-			s := &x.seg.copies[i]
-			if k := string(key(s, commit)); !m.missesOnPurpose(s, commit) && (!some || k < w.Key) {
-				w.Key, some = k, true
+// peek returns the keys of the Commits of batch that the cache is asked for: all but those that are misses on purpose.
+func (m *run) peek(batch []*wait) (keys []string) {
+	for _, w := range batch {
+		for i := range w.seg.copies {
+			if s := &w.seg.copies[i]; !m.missesOnPurpose(s, commit) {
+				keys = append(keys, string(key(s, commit)))
 			}
 		}
 	}
-	w.Key, w.Attempt = "peek "+w.Key, int(m.engine.Now()/time.Millisecond)
-	return w, some
+	return keys
 }
 
 func (p *cachePolls) init(n *node) { p.n = n }
