@@ -1,0 +1,71 @@
+package simulate_test
+
+import (
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"origin-storm/scenarios"
+	"origin-storm/storm/sim"
+	"origin-storm/storm/simulate"
+)
+
+// published are nodes enough for the published event, so that no queue grows without end.
+func published(scenarios.Backend) sim.Topology {
+	return sim.Topology{
+		Publish: 4, Serve: 8, PublishCores: 32, ServeCores: 32, PublishLink: 100e9, ServeLink: 100e9,
+		Store: 12, Replicas: 3, StoreCores: 32, StoreLink: 25e9, Zones: 2, CacheNodes: 8, CacheCores: 32, CacheLink: 100e9,
+	}
+}
+
+// BenchmarkFightNight simulates the published event with everything recorded, shorter and in full. It reports how many times faster than
+// real time that was, the engine's events a second, and by how much the heap grew from a third of the event to its end.
+func BenchmarkFightNight(b *testing.B) {
+	for _, backend := range []string{"cassandra", "cassandra+cache"} {
+		for _, length := range []string{"1m", "10m", "3h"} {
+			b.Run(backend+"/"+length, func(b *testing.B) {
+				s := load(b, "fight-night", "windows.storm="+length)
+				s.Backends = slices.DeleteFunc(s.Backends, func(of scenarios.Backend) bool { return of.Name != backend })
+				var third, end, most uint64
+				c := simulate.Config{Scenario: s, Seed: 1, Deployment: published, Progress: func(p simulate.Progress) {
+					if third == 0 && p.At > p.Total/3 {
+						third = heap()
+					}
+				}}
+				var simulated, took time.Duration
+				var events, requests int64
+				for b.Loop() {
+					began := time.Now()
+					out := run(b, c)
+					took += time.Since(began)
+					end = heap()
+					most = max(most, end)
+					for _, r := range out.Results.Backends {
+						events += out.Figures[r.Name].Events
+						for _, p := range r.Phases {
+							simulated += time.Duration(p.Seconds * float64(time.Second))
+							for _, o := range p.Operations {
+								requests += o.Count
+							}
+						}
+					}
+				}
+				b.ReportMetric(simulated.Seconds()/took.Seconds(), "x-real-time")
+				b.ReportMetric(float64(events)/took.Seconds()/1e6, "Mevents/s")
+				b.ReportMetric(float64(took)/float64(requests), "ns/request")
+				b.ReportMetric(float64(events)/float64(requests), "events/request")
+				b.ReportMetric(float64(third)/(1<<20), "MB-at-a-third")
+				b.ReportMetric(float64(most)/(1<<20), "MB-at-the-end")
+			})
+		}
+	}
+}
+
+// heap is what is reachable.
+func heap() uint64 {
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}
