@@ -25,6 +25,7 @@ type wait struct {
 	last     failure   // of the last poll of the store
 	looked   bool      // the polls of the store behind a cache have begun
 	peeked   time.Time // when the last poll of the cache began
+	keys     []string  // what polls of the cache ask for, once there was one
 	began    time.Time // when the last poll of the store began; zero: there was none
 }
 

@@ -582,6 +582,26 @@ type cachePolls struct {
 	awaited []*wait
 	event   engine.Event
 	busy    bool // an exchange is under way
+	memo    nextPoll
+}
+
+// nextPoll is what policy.NextPoll has said last: segments of one number are polled for together.
+type nextPoll struct {
+	event  *event
+	number int64
+	last   time.Time
+	at     time.Time
+	ok     bool
+}
+
+// next is when the cache is asked for w next.
+func (p *cachePolls) next(w *wait) (time.Time, bool) {
+	m := &p.memo
+	if e := w.seg.track.event; m.event != e || m.number != w.seg.number || m.last != w.peeked {
+		*m = nextPoll{event: e, number: w.seg.number, last: w.peeked}
+		m.at, m.ok = policy.NextPoll(e.Template, m.number, policy.Cache, m.last)
+	}
+	return m.at, m.ok
 }
 
 // lookAtOnce is how many segments one exchange with the cache looks for, as the origin has it.
@@ -625,7 +645,7 @@ func (p *cachePolls) plan() {
 	}
 	var next time.Time
 	for _, w := range p.awaited {
-		if at, ok := policy.NextPoll(w.seg.track.event.Template, w.seg.number, policy.Cache, w.peeked); ok && (next.IsZero() || at.Before(next)) {
+		if at, ok := p.next(w); ok && (next.IsZero() || at.Before(next)) {
 			next = at
 		}
 	}
@@ -642,7 +662,7 @@ func (p *cachePolls) tick() {
 	now := p.n.clock()
 	var batch []*wait
 	for _, w := range p.awaited {
-		if at, ok := policy.NextPoll(w.seg.track.event.Template, w.seg.number, policy.Cache, w.peeked); ok && !at.After(now) {
+		if at, ok := p.next(w); ok && !at.After(now) {
 			w.peeked = now
 			batch = append(batch, w)
 		}
@@ -708,10 +728,12 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 	o.do = func() (bool, int64) {
 		var size int64
 		for k, w := range batch {
-			found[k] = make([]*copied, len(w.seg.copies))
 			for j := range w.seg.copies {
 				s := &w.seg.copies[j]
 				if c := b.z.has(s, nil, commit); c != nil && !m.missesOnPurpose(s, commit) && !(b.z.faults.some() && b.z.faults.forgets(string(key(s, commit)))) {
+					if found[k] == nil {
+						found[k] = make([]*copied, len(w.seg.copies))
+					}
 					found[k][j] = c
 					size += c.commit
 				}
@@ -731,7 +753,7 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 					h.c.count(true)
 				}
 			}
-			if !w.ended && w.offer(found[k]) {
+			if found[k] != nil && !w.ended && w.offer(found[k]) {
 				w.peeked = p.n.clock().Add(fetchAgain) // being read, it needs no second look
 			}
 		}
@@ -742,12 +764,16 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 
 // peek returns the keys of the Commits of batch that the cache is asked for: all but those that are misses on purpose.
 func (m *run) peek(batch []*wait) (keys []string) {
+	keys = make([]string, 0, 2*len(batch))
 	for _, w := range batch {
-		for i := range w.seg.copies {
-			if s := &w.seg.copies[i]; !m.missesOnPurpose(s, commit) {
-				keys = append(keys, string(key(s, commit)))
+		if w.keys == nil {
+			for i := range w.seg.copies {
+				if s := &w.seg.copies[i]; !m.missesOnPurpose(s, commit) {
+					w.keys = append(w.keys, string(key(s, commit)))
+				}
 			}
 		}
+		keys = append(keys, w.keys...)
 	}
 	return keys
 }
