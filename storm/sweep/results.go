@@ -61,8 +61,8 @@ type Axis struct {
 	Unit string `json:"unit"`
 	// Values are what it was given, as --set takes them, with their units.
 	Values []string `json:"values"`
-	// Numbers are Values without their unit; null where they are no numbers.
-	Numbers []float64 `json:"numbers"`
+	// Numbers are Values without their unit; left out where they are no numbers.
+	Numbers []float64 `json:"numbers,omitempty"`
 	// Log says that the numbers are spaced by equal factors.
 	Log bool `json:"log"`
 }
