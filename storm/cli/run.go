@@ -22,6 +22,7 @@ import (
 	"origin-storm/storm/live"
 	"origin-storm/storm/record"
 	"origin-storm/storm/stage"
+	"origin-storm/storm/sweep"
 	"origin-storm/storm/verdict"
 	"origin-storm/storm/verdict/search"
 )
@@ -347,6 +348,12 @@ func reportCommand() *cobra.Command {
 		Use: "report RUN…", Short: "draw the report again from run folders", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, dir := range args {
+				if _, err := os.Stat(filepath.Join(dir, sweep.File)); err == nil {
+					if err := reportSweep(c.OutOrStdout(), dir); err != nil {
+						return err
+					}
+					continue
+				}
 				run, err := record.Open(dir)
 				if errors.Is(err, fs.ErrNotExist) { // perhaps a run's process died
 					if _, err := stage.Recover(dir); err != nil {

@@ -82,7 +82,7 @@ func simulateSweep(c *cobra.Command, f simulateFlags, names []string, profile *s
 	if f.json {
 		err = res.Encode(c.OutOrStdout())
 	} else {
-		_, err = fmt.Fprintf(c.OutOrStdout(), "%s\n\n%s%s\nreport: %s\n", res.Sentence, sweepTable(res), sweepBasis(res), filepath.Join(dir, reports.Page))
+		err = saySweep(c.OutOrStdout(), dir, res)
 	}
 	if err != nil {
 		return err
@@ -96,6 +96,31 @@ func simulateSweep(c *cobra.Command, f simulateFlags, names []string, profile *s
 		return &verdict.Error{Err: errors.New(res.Scenario + ": " + text), Code: code, Said: !f.json}
 	}
 	return nil
+}
+
+// saySweep prints what a sweep found, and where its report is.
+func saySweep(out io.Writer, dir string, r *sweep.Result) error {
+	_, err := fmt.Fprintf(out, "%s\n\n%s%s\nreport: %s\n", r.Sentence, sweepTable(r), sweepBasis(r), filepath.Join(dir, reports.Page))
+	return err
+}
+
+// reportSweep draws the report of a sweep again.
+func reportSweep(out io.Writer, dir string) error {
+	text, err := os.ReadFile(filepath.Join(dir, sweep.File))
+	if err != nil {
+		return usagef("%w", err)
+	}
+	var r sweep.Result
+	if err := json.Unmarshal(text, &r); err != nil {
+		return usagef("%s: %w", filepath.Join(dir, sweep.File), err)
+	}
+	if r.Schema != sweep.Schema {
+		return usagef("%s has schema %d, this program reads %d", filepath.Join(dir, sweep.File), r.Schema, sweep.Schema)
+	}
+	if err := reports.WriteSweep(dir, r); err != nil {
+		return err
+	}
+	return saySweep(out, dir, &r)
 }
 
 // sweepCode is what a sweep exits with. That thresholds do not hold somewhere is what it was to find out, and no failure.
