@@ -186,11 +186,11 @@ func capacityBasis(r capacity.Report) string {
 	if x.Machine != "" {
 		txt += ", from " + x.Machine
 	}
-	txt += ". "
-	if x.Error != "" {
-		return txt + "Stated error: " + x.Error
+	txt += ". Stated error: " + cmp.Or(x.Error, "How far off the simulator is with it was never found out.")
+	if c := r.Method.Check; !c.Settled && c.Text != "" {
+		txt += " " + c.Text
 	}
-	return txt + "How far off the simulator is with it was never found out."
+	return txt
 }
 
 // nodes is what a backend takes.
@@ -207,6 +207,9 @@ func nodes(b capacity.Backend) grid {
 		why := t.Reason
 		var others []string
 		for _, need := range t.Needs {
+			if need.Resource == t.Bound && strings.HasPrefix(t.Reason, "by "+t.Bound) {
+				continue // the reason said it
+			}
 			txt := fmt.Sprintf("%s: %s %s", need.Resource, number(need.Amount), need.Unit)
 			if need.Nodes > 0 {
 				txt += fmt.Sprintf(", %d nodes", need.Nodes)
@@ -220,7 +223,11 @@ func nodes(b capacity.Backend) grid {
 			why = strings.TrimSpace(strings.TrimSuffix(why, ".") + ". " + strings.Join(others, "; "))
 			why = strings.TrimPrefix(why, ". ")
 		}
-		g.Rows = append(g.Rows, []string{t.Name, n, count(int64(t.Zones)), t.Each, cmp.Or(t.Bound, unknown), percent(t.Used), percent(t.Limit), times(t.Headroom), why})
+		used, limit, room := percent(t.Used), percent(t.Limit), times(t.Headroom)
+		if t.Limit == 0 {
+			used, limit, room = unknown, unknown, unknown // there is no bound
+		}
+		g.Rows = append(g.Rows, []string{t.Name, n, count(int64(t.Zones)), t.Each, cmp.Or(t.Bound, unknown), used, limit, room, why})
 	}
 	return g
 }

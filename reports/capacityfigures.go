@@ -49,9 +49,15 @@ func people(n int64) string {
 	return count(n)
 }
 
+// overloaded reports whether a latency has no p99 because it grows as long as the storm lasts.
+func overloaded(l capacity.Latency) bool {
+	_, told := value(l.P99)
+	return !told && l.Count > 0 && strings.Contains(l.Note, "overload")
+}
+
 // endless is what stands for a percentile that grows as long as the storm lasts, or that could not be told for another reason.
 func endless(l capacity.Latency) string {
-	if l.Count > 0 && strings.Contains(l.Note, "overload") {
+	if overloaded(l) {
 		return "without end"
 	}
 	return "not told"
@@ -81,13 +87,25 @@ func reach(lo, hi *float64, l capacity.Latency) {
 
 // beyondMark points upwards: the figure lies beyond the axis.
 func beyondMark(c draw.Canvas, col color.Color, at vg.Point) {
-	var p vg.Path
-	p.Move(vg.Point{X: at.X - 4.5, Y: at.Y - 3.5})
-	p.Line(vg.Point{X: at.X, Y: at.Y + 4.5})
-	p.Line(vg.Point{X: at.X + 4.5, Y: at.Y - 3.5})
-	p.Close()
-	c.SetColor(col)
-	c.Fill(p)
+	sty := draw.LineStyle{Color: col, Width: 2}
+	c.StrokeLine2(sty, at.X, at.Y-6, at.X, at.Y+5)
+	c.StrokeLines(sty, []vg.Point{{X: at.X - 4, Y: at.Y + 1}, {X: at.X, Y: at.Y + 6}, {X: at.X + 4, Y: at.Y + 1}})
+}
+
+// untoldMark is a dash where a figure could not be told.
+func untoldMark(c draw.Canvas, col color.Color, at vg.Point) {
+	c.StrokeLine2(draw.LineStyle{Color: col, Width: 2}, at.X-4, at.Y, at.X+4, at.Y)
+}
+
+// extremes are the legend's entries for what lies beyond an axis, and for what could not be told.
+func extremes(beyond, untold bool) (keys []key) {
+	if beyond {
+		keys = append(keys, key{"grows without end: overloaded", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
+	}
+	if untold {
+		keys = append(keys, key{"not told", func(c draw.Canvas, at vg.Point) { untoldMark(c, ink, at) }})
+	}
+	return keys
 }
 
 // upright is a vertical whisker: an interval of what the vertical axis has.
@@ -104,14 +122,15 @@ func capacityFrontier(r capacity.Report) figure {
 	var rates []float64
 	var viewers []int64
 	lo, hi := math.Inf(1), math.Inf(-1)
-	missed, breaks, beyond := false, false, false
+	missed, breaks, beyond, untold, intervals := false, false, false, false, false
 	for _, b := range r.Backends {
 		for _, p := range b.Frontier {
 			rates, viewers = append(rates, p.BitRate), append(viewers, p.Viewers)
 			reach(&lo, &hi, p.Write)
-			missed, breaks = missed || p.Missed > 0, breaks || !p.Holds
-			_, told := value(p.Write.P99)
-			beyond = beyond || !told
+			missed, breaks, intervals = missed || p.Missed > 0, breaks || !p.Holds, intervals || p.Write.P99CI != nil
+			if _, told := value(p.Write.P99); !told {
+				beyond, untold = beyond || overloaded(p.Write), untold || !overloaded(p.Write)
+			}
 		}
 	}
 	slices.Sort(rates)
@@ -178,11 +197,13 @@ func capacityFrontier(r capacity.Report) figure {
 						if !pt.Holds {
 							glyph(c, draw.CircleGlyph{}, white, 1.8, at)
 						}
-					} else {
+					} else if overloaded(pt.Write) {
 						beyondMark(c, lk.color, at)
+					} else {
+						untoldMark(c, lk.color, at)
 					}
 					if pt.Missed > 0 {
-						missedMark(c, vg.Point{X: at.X, Y: at.Y - 11})
+						missedMark(c, vg.Point{X: at.X, Y: at.Y - 13})
 					}
 				}
 			}
@@ -194,22 +215,28 @@ func capacityFrontier(r capacity.Report) figure {
 		f.panels = append(f.panels, pn)
 	}
 	for i, b := range r.Backends {
-		f.legend = append(f.legend, lineKey(b.Name+" (simulated)", lookOf(i), 1.6, true))
+		if len(b.Frontier) > 0 {
+			f.legend = append(f.legend, lineKey(b.Name+" (simulated)", lookOf(i), 1.6, true))
+		}
 	}
-	f.legend = append(f.legend, key{"95 % interval", func(c draw.Canvas, at vg.Point) { upright(c, ink, at.X, at.Y-6, at.Y+6) }})
+	if intervals {
+		f.legend = append(f.legend, key{"95 % interval", func(c draw.Canvas, at vg.Point) { upright(c, ink, at.X, at.Y-6, at.Y+6) }})
+	}
 	if breaks {
 		f.legend = append(f.legend, key{"a threshold or a limit is broken", func(c draw.Canvas, at vg.Point) {
 			glyph(c, draw.CircleGlyph{}, ink, 4, at)
 			glyph(c, draw.CircleGlyph{}, white, 1.8, at)
 		}})
 	}
-	if beyond {
-		f.legend = append(f.legend, key{"without end, or not told", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
-	}
+	f.legend = append(f.legend, extremes(beyond, untold)...)
 	if missed {
 		f.legend = append(f.legend, key{"segments missed", missedMark})
 	}
-	f.caption = "Each mark is a storm with so many viewers; the CDN, and with it what the origin is asked for, grows with them. Marks of one column stand side by side for the same number of viewers. " +
+	f.caption = "Each mark is a storm with so many viewers; the CDN, and with it what the origin is asked for, grows with them, and nodes do not. "
+	if len(f.legend) > 1 && len(r.Backends) > 1 {
+		f.caption += fmt.Sprintf("All run on as many nodes of the store as %s takes, so that the cache is all that differs. ", chosen(r).Name)
+	}
+	f.caption += "Marks of one column stand side by side for the same number of viewers. " +
 		simulatedBy(r.Profile.Name)
 	return f
 }
@@ -232,15 +259,17 @@ func viewerTicks(viewers []int64) plot.ConstantTicks {
 // frontierFinding says what writes take for the event itself, on each backend.
 func frontierFinding(r capacity.Report) string {
 	var parts []string
+	a := chosen(r).Asked
 	for _, b := range r.Backends {
-		if b.Asked.Viewers > 0 {
-			parts = append(parts, fmt.Sprintf("%s on %s", writeTail(b.Asked.Write), b.Name))
+		for _, p := range b.Frontier {
+			if p.Viewers == a.Viewers && p.BitRate == a.BitRate {
+				parts = append(parts, fmt.Sprintf("%s on %s", writeTail(p.Write), b.Name))
+			}
 		}
 	}
 	if len(parts) == 0 {
-		return "Write p99 over viewers and bit rates"
+		return "Write p99 over viewers and bit rates (simulated)"
 	}
-	a := chosen(r).Asked
 	return fmt.Sprintf("%s viewers at %s Mbit/s: the storm's write p99 is %s (simulated)", capital(people(a.Viewers)), number(a.BitRate), strings.Join(parts, ", "))
 }
 
@@ -278,7 +307,11 @@ func capacityUse(r capacity.Report) figure {
 			if !ok {
 				other = -1
 			}
-			rows = append(rows, useRow{name: u.Tier, part: u.Part, peak: u.Peak, limit: u.Limit, other: other})
+			peak := u.Peak
+			if peak < u.Part || peak == 0 { // memory and disk have none
+				peak = -1
+			}
+			rows = append(rows, useRow{name: u.Tier, part: u.Part, peak: peak, limit: u.Limit, other: other})
 		}
 		f.panels = append(f.panels, usePanel(b.Name+" (simulated)", rows))
 	}
@@ -304,15 +337,16 @@ func capacityUse(r capacity.Report) figure {
 	f.title = "How busy each tier is"
 	fullest, share := capacity.Used{}, 0.0
 	for _, u := range chosen(r).Target.Used {
-		if u.Limit > 0 && u.Part/u.Limit > share {
+		kept := strings.HasSuffix(u.Tier, "memory") || strings.HasSuffix(u.Tier, "disk") // they fill with what is kept, whoever reads
+		if !kept && u.Limit > 0 && u.Part/u.Limit > share {
 			fullest, share = u, u.Part/u.Limit
 		}
 	}
 	if share > 0 {
-		f.title = fmt.Sprintf("At %s Gbit/s the %s of %s are the fullest (simulated): %s on average, where %s may be",
+		f.title = fmt.Sprintf("At %s Gbit/s the %s of %s are the nearest to their limit (simulated): %s on average, where %s may be",
 			number(r.TargetGbit), fullest.Tier, chosen(r).Name, percent(fullest.Part), percent(fullest.Limit))
 	}
-	f.caption = "A bar is a storm window's average; at a tick a tier may be full for a moment (diamond) and still have time to spare. Memory and disk are in the table of nodes. " + simulatedBy(r.Profile.Name)
+	f.caption = "A bar is a storm window's average; at a tick a tier may be full for a moment (diamond) and still have time to spare. Memory and disk fill with what is published and kept, whoever reads. " + simulatedBy(r.Profile.Name)
 	return f
 }
 
@@ -345,13 +379,10 @@ func capacityBreaks(r capacity.Report) figure {
 				y := trY(-float64(j) - 0.3)
 				c.StrokeLine2(draw.LineStyle{Color: blue, Width: 7}, trX(0), y, trX(k.Holds), y)
 				c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.6}, trX(1), y-7, trX(1), y+7)
-				c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 7}, trX(k.Holds), y, trX(max(k.Breaks, k.Holds)), y)
+				c.StrokeLine2(draw.LineStyle{Color: vermillion, Width: 7}, trX(k.Holds), y, max(trX(k.Breaks), trX(k.Holds)+3), y)
 				txt := fmt.Sprintf("at %s times, %s Gbit/s: %s", number(k.Breaks), number(k.ReadGbit), k.Why)
 				sty := sans(captionSize, false, ink)
-				for len([]rune(txt)) > 20 && sty.Width(plain(txt)) > c.Max.X-c.Min.X-8 {
-					txt = short(txt, len([]rune(txt))-4)
-				}
-				say(c, sty, vg.Point{X: c.Min.X + 4, Y: y - 15}, draw.XLeft, draw.YCenter, txt)
+				say(c, sty, vg.Point{X: c.Min.X + 4, Y: y - 15}, draw.XLeft, draw.YCenter, fitting(sty, c.Max.X-c.Min.X-8, txt))
 			}
 		}))
 		f.panels = append(f.panels, panel{plot: p, head: b.Name + " (simulated)", above: 24, height: 24 + 16 + row*vg.Length(len(b.Breaks))})
@@ -398,11 +429,11 @@ func capacityLosses(r capacity.Report) figure {
 			before, ok := value(l.Before.Write.P99)
 			during, told := value(l.During.Write.P99)
 			if b.Chosen && ok && before > 0 {
-				if x := during / before; told && x > ratio || !told && ratio < math.Inf(1) {
+				switch x := during / before; {
+				case overloaded(l.During.Write) && !math.IsInf(ratio, 1):
+					worst, ratio = l, math.Inf(1)
+				case told && x > ratio:
 					worst, ratio = l, x
-					if !told {
-						ratio = math.Inf(1)
-					}
 				}
 			}
 		}
@@ -410,7 +441,7 @@ func capacityLosses(r capacity.Report) figure {
 	if lo > hi {
 		lo, hi = 1, 1000
 	}
-	beyond, missed := false, false
+	beyond, untold, missed, intervals := false, false, false, false
 	rail := hi * math.Pow(hi/lo, 0.12)
 	for i, b := range r.Backends {
 		if len(b.Losses) == 0 {
@@ -424,8 +455,11 @@ func capacityLosses(r capacity.Report) figure {
 		var ticks plot.ConstantTicks
 		for j, l := range b.Losses {
 			ticks = append(ticks, plot.Tick{Value: -float64(j) - 0.3, Label: plain(short(l.What, 30))})
-			_, told := value(l.During.Write.P99)
-			beyond, missed = beyond || !told, missed || l.During.Missed > 0
+			for _, w := range []capacity.Latency{l.Before.Write, l.During.Write} {
+				_, told := value(w.P99)
+				beyond, untold, intervals = beyond || overloaded(w), untold || !told && !overloaded(w), intervals || w.P99CI != nil
+			}
+			missed = missed || l.During.Missed > 0
 		}
 		p.Y.Tick.Marker = ticks
 		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
@@ -441,7 +475,9 @@ func capacityLosses(r capacity.Report) figure {
 				}
 				from, okFrom := place(l.Before.Write)
 				to, okTo := place(l.During.Write)
-				c.StrokeLine2(draw.LineStyle{Color: pale, Width: 3}, from, y, to, y)
+				if okTo || overloaded(l.During.Write) {
+					c.StrokeLine2(draw.LineStyle{Color: pale, Width: 3}, from, y, to, y)
+				}
 				for k, w := range []capacity.Latency{l.Before.Write, l.During.Write} {
 					if ci := w.P99CI; ci != nil {
 						a, _ := positive(&ci[0])
@@ -454,10 +490,17 @@ func capacityLosses(r capacity.Report) figure {
 				}
 				if okTo {
 					mark(c, draw.CircleGlyph{}, draw.RingGlyph{}, false, lk, 4.2, vg.Point{X: to, Y: y})
-				} else {
+				} else if overloaded(l.During.Write) {
 					beyondMark(c, lk.color, vg.Point{X: to, Y: y})
+				} else {
+					untoldMark(c, lk.color, vg.Point{X: to, Y: y})
 				}
-				txt := fmt.Sprintf("%s before, %s during; ", writeTail(l.Before.Write), writeTail(l.During.Write))
+				txt := fmt.Sprintf("at %s Gbit/s: %s before, %s during; ", number(l.Before.ReadGbit), writeTail(l.Before.Write), writeTail(l.During.Write))
+				if a, ok := value(l.Before.Write.P50); ok && !okTo && !overloaded(l.During.Write) { // then the median is what there is
+					if z, ok := value(l.During.Write.P50); ok {
+						txt += fmt.Sprintf("p50 %s and %s; ", duration(a), duration(z))
+					}
+				}
 				if l.During.Missed > 0 {
 					txt += fmt.Sprintf("%s of %s segments missed; ", count(l.During.Missed), count(l.During.Segments))
 					missedMark(c, vg.Point{X: to + 12, Y: y})
@@ -468,7 +511,8 @@ func capacityLosses(r capacity.Report) figure {
 				if l.Tightest != "" {
 					txt += " (" + l.Tightest + ")"
 				}
-				say(c, sans(captionSize, false, ink), vg.Point{X: c.Min.X + 4, Y: y - 16}, draw.XLeft, draw.YCenter, short(txt, 110))
+				sty := sans(captionSize, false, ink)
+				say(c, sty, vg.Point{X: c.Min.X + 4, Y: y - 16}, draw.XLeft, draw.YCenter, fitting(sty, c.Max.X-c.Min.X-8, txt))
 			}
 		}))
 		f.panels = append(f.panels, panel{plot: p, head: b.Name + " (simulated)", above: 24, height: 24 + 16 + row*vg.Length(len(b.Losses))})
@@ -487,11 +531,11 @@ func capacityLosses(r capacity.Report) figure {
 		{"during the loss", func(c draw.Canvas, at vg.Point) {
 			mark(c, draw.CircleGlyph{}, draw.RingGlyph{}, false, look{color: ink}, 4.2, at)
 		}},
-		{"95 % interval", func(c draw.Canvas, at vg.Point) { whisker(c, ink, at.X-10, at.X+10, at.Y) }},
 	}
-	if beyond {
-		f.legend = append(f.legend, key{"without end, or not told", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
+	if intervals {
+		f.legend = append(f.legend, key{"95 % interval", func(c draw.Canvas, at vg.Point) { whisker(c, ink, at.X-10, at.X+10, at.Y) }})
 	}
+	f.legend = append(f.legend, extremes(beyond, untold)...)
 	if missed {
 		f.legend = append(f.legend, key{"segments missed", missedMark})
 	}
@@ -504,6 +548,6 @@ func capacityLosses(r capacity.Report) figure {
 			f.title = fmt.Sprintf("No loss at the peak makes the write p99 of %s worse by more than 5 %% (simulated)", chosen(r).Name)
 		}
 	}
-	f.caption = fmt.Sprintf("Each at the %s Gbit/s that the origin of one region is sized for. “Room” is how many times as much load the tightest tier could take. ", number(r.TargetGbit)) + simulatedBy(r.Profile.Name)
+	f.caption = "“Room” is how many times as much load the tightest tier could take. " + simulatedBy(r.Profile.Name)
 	return f
 }

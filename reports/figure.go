@@ -246,6 +246,14 @@ func wrap(sty text.Style, width vg.Length, txt string) []string {
 	return append(lines, line)
 }
 
+// fitting cuts a text so that it is at most so wide, and shows that it did.
+func fitting(sty text.Style, width vg.Length, txt string) string {
+	for n := len([]rune(txt)); n > 10 && sty.Width(plain(txt)) > width; n = len([]rune(txt)) {
+		txt = short(txt, n-2)
+	}
+	return txt
+}
+
 // plain takes out what neither a font nor XML can show.
 func plain(txt string) string {
 	return strings.Map(func(r rune) rune {

@@ -136,11 +136,7 @@ func tickFigure(lines []tickLine, about int, segmentMS float64) figure {
 		if !alone {
 			head = tier + ", at most " + strings.Join(parts, ", ")
 		}
-		sty := sans(headSize, true, black)
-		for len([]rune(head)) > 20 && sty.Width(plain(head)) > figureWidth-2*margin {
-			head = short(head, len([]rune(head))-4)
-		}
-		pn := panel{plot: p, head: head, above: 24, height: 24 + 62, y: "% used"}
+		pn := panel{plot: p, head: fitting(sans(headSize, true, black), figureWidth-2*margin, head), above: 24, height: 24 + 62, y: "% used"}
 		if k == len(tiers)-1 {
 			pn.x, pn.height = x, pn.height+axisName+12
 		}
