@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime/debug"
 	"strings"
 	"time"
 
@@ -40,7 +41,10 @@ short windows of the steady state. It writes a folder with a report and prints t
 Every value can be set: "capacity fight-night --set audience.viewers=20M --set deployment.serve.cores=16". Those left out have defaults with a
 source each, which the report lists. The same scenario, profile and seed give the same bytes.`,
 		Args: cobra.ExactArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return findCapacity(c, f, args[0]) },
+		RunE: func(c *cobra.Command, args []string) error {
+			defer debug.SetGCPercent(debug.SetGCPercent(simulationGC))
+			return findCapacity(c, f, args[0])
+		},
 	}
 	s := c.Flags()
 	s.StringArrayVar(&f.set, "set", nil, "override a value of the scenario, such as audience.fillers=80; may be repeated")

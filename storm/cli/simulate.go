@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime/debug"
 	"slices"
 	"strconv"
 	"strings"
@@ -21,6 +22,10 @@ import (
 	"origin-storm/storm/stage"
 	"origin-storm/storm/verdict"
 )
+
+// simulationGC has the garbage collector run seldom: what a simulation keeps is little, and it throws away as much many times a second.
+// With Go's 100, collecting takes a quarter of the time.
+const simulationGC = 800
 
 // simulateFlags are the flags of `simulate`.
 type simulateFlags struct {
@@ -45,7 +50,10 @@ model of an origin, whose parts cost what a profile says. It writes a run folder
 
 Cassandra and memcached are simulated as such; nothing stands in for them. With --sweep it does so at many values of a field of one scenario.`,
 		Args: cobra.MinimumNArgs(1),
-		RunE: func(c *cobra.Command, args []string) error { return simulateAll(c, f, args) },
+		RunE: func(c *cobra.Command, args []string) error {
+			defer debug.SetGCPercent(debug.SetGCPercent(simulationGC))
+			return simulateAll(c, f, args)
+		},
 	}
 	s := c.Flags()
 	s.StringSliceVar(&f.backends, "backend", nil, "simulate these backends of the scenario only")

@@ -2,6 +2,7 @@ package simulate_test
 
 import (
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"testing"
 	"time"
@@ -22,6 +23,7 @@ func published(scenarios.Backend) sim.Topology {
 // BenchmarkFightNight simulates the published event with everything recorded, shorter and in full. It reports how many times faster than
 // real time that was, the engine's events a second, and by how much the heap grew from a third of the event to its end.
 func BenchmarkFightNight(b *testing.B) {
+	defer debug.SetGCPercent(debug.SetGCPercent(800)) // as the command has it
 	for _, backend := range []string{"cassandra", "cassandra+cache"} {
 		for _, length := range []string{"1m", "10m", "3h"} {
 			b.Run(backend+"/"+length, func(b *testing.B) {
