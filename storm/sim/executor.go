@@ -80,6 +80,8 @@ type run struct {
 	publish, serve []*node
 	store          *store
 	zones          []*zone
+	zonePolls      *steady       // what polls take of the zones' processors that are no events
+	calm           bool          // such polls are alike
 	driver         *engine.Share // the processors of whoever asks, where they are the origin's, too
 
 	stats            Figures

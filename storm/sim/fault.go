@@ -90,6 +90,7 @@ func (r *run) scheduleFault(f storm.Fault) {
 // fault carries f out, or undoes it. What a packager or the readers do is part of the plan, and so no business of the model's.
 func (r *run) fault(f storm.Fault, to scenarios.Target, undo bool) {
 	r.wakeAll()
+	defer r.replan()
 	by := 1
 	if undo {
 		by = -1

@@ -59,6 +59,7 @@ type seenAt struct {
 type slot struct {
 	seg      *seg
 	pipeline int
+	name     string // its key, once somebody has asked for it
 	durable  *copied
 	hidden   time.Duration // until when the store does not show it
 	zoned    []zoned
@@ -197,12 +198,9 @@ func (m *run) build() {
 		n.serving.init(n)
 	}
 	m.store = newStore(m, nodes(storeRole, t.Store, t.StoreCores, float64(t.StoreLink)))
-	m.store.polls = steady{engine: &m.engine}
-	for _, g := range m.gauges {
-		if cores := m.store.nodes[0].cores; cores != nil && slices.Contains(g.shares, cores) {
-			m.store.polls.shares, m.store.polls.cores = g.shares, g.capacity
-			g.beside = &m.store.polls
-		}
+	m.store.polls = m.steadily(m.store.nodes[0].cores)
+	if len(m.zones) > 0 {
+		m.zonePolls, m.calm = m.steadily(m.zones[0].nodes[0].cores), c.calmZones()
 	}
 }
 

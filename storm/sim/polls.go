@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"slices"
 	"time"
 
 	"origin-storm/origin/cost"
@@ -61,7 +62,7 @@ func (w *wait) rest(first time.Duration, source policy.Source) bool {
 
 // inVain is how long a read of a Commit takes that is not there.
 func (st *store) inVain(s *slot, c *client) time.Duration {
-	w := cost.Work{Key: string(key(s, commit))}
+	w := cost.Work{Key: key(s, commit)}
 	if r := st.m.c.Topology.Replicas; r > 1 {
 		w.Place, _ = st.place(&op{slot: s, chunk: commit}, w)
 	}
@@ -152,7 +153,7 @@ func (w *wait) rouse() time.Duration {
 func (w *wait) restless(sign float64) {
 	m := w.n.m
 	st := m.store
-	if st.nodes[0].cores == nil {
+	if st.polls == nil {
 		return
 	}
 	quorum := 1
@@ -163,6 +164,122 @@ func (w *wait) restless(sign float64) {
 	st.polls.add(sign * work / max(pollEvery, w.quiet.takes).Seconds())
 }
 
+// rest has the polls of the cache go on in quiet if all of them are bound to be in vain, and reports whether they are.
+func (p *cachePolls) rest() bool {
+	if !p.n.m.calm || !p.vain() {
+		p.rouse()
+		return false
+	}
+	p.quietly = true
+	p.takes()
+	return true
+}
+
+// vain reports whether polls come out alike and find nothing.
+func (p *cachePolls) vain() bool {
+	h := p.n.serving.db.commitCache
+	for i := range h.zones {
+		b := &h.zones[i]
+		if b.open || b.fails > 0 || b.z.faults.some() {
+			return false
+		}
+		for _, n := range b.z.nodes {
+			if n.state != up {
+				return false
+			}
+		}
+	}
+	for _, w := range p.awaited {
+		if _, coming := w.candidates(); !coming {
+			return false
+		}
+		for i := range w.seg.copies {
+			if h.zones[0].z.has(&w.seg.copies[i], nil, commit) != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// rouse ends the quiet, and counts the polls in it.
+func (p *cachePolls) rouse() {
+	if !p.quietly {
+		return
+	}
+	now := p.n.clock()
+	for _, w := range p.awaited {
+		p.skipped(w, now)
+	}
+	p.quietly = false
+	p.takes()
+}
+
+// skipped counts the polls for w that were no events, before now.
+func (p *cachePolls) skipped(w *wait, now time.Time) {
+	t := w.seg.track.event.Template
+	if deadline := t.Deadline(w.seg.number); now.After(deadline) {
+		now = deadline
+	}
+	first, ok := policy.NextPoll(t, w.seg.number, policy.Cache, w.peeked)
+	if !p.quietly || !ok || !first.Before(now) {
+		return
+	}
+	polls := int64(1)
+	if second, ok := policy.NextPoll(t, w.seg.number, policy.Cache, first); ok && second.Before(now) {
+		polls += 1 + int64((now.Sub(second)-1)/cachePollEvery)
+	}
+	p.n.m.stats.Polls += polls
+	p.n.m.stats.PollKeys += polls * int64(len(w.seg.copies))
+	w.peeked = now.Add(-1)
+}
+
+// cachePollEvery is how far apart polls of a cache begin: what policy.NextPoll has them be.
+const cachePollEvery = 5 * time.Millisecond
+
+// takes has the zones' processors do what quiet polls ask of them.
+func (p *cachePolls) takes() {
+	m := p.n.m
+	if m.zonePolls == nil {
+		return
+	}
+	load := 0.0
+	if p.quietly {
+		exchanges := (len(p.awaited) + lookAtOnce - 1) / lookAtOnce
+		load = float64(exchanges) * m.c.Costs.CacheWork.PerRequest.Seconds() / cachePollEvery.Seconds()
+	}
+	if load != p.load {
+		m.zonePolls.add(load - p.load)
+		p.load = load
+	}
+}
+
+// calmZones reports whether polls of cache zones are alike as long as they find nothing, and the next one never has to wait for the one before
+// it, or hardly ever.
+func (c *Config) calmZones() bool {
+	p := &c.Costs.Cache
+	longest := func(d cost.Dist) time.Duration { return d.Quantile(0.999) }
+	takes := longest(c.Costs.CacheWork.Latency)
+	if len(p.Read) > 0 {
+		takes += longest(p.Read[0].Dist)
+	}
+	return p.Servers == 0 && p.Bandwidth == 0 && takes <= cachePollEvery
+}
+
+// steadily returns what does steady work on a resource; nil if there is none.
+func (m *run) steadily(s *engine.Share) *steady {
+	for _, g := range m.gauges {
+		if s == nil || !slices.Contains(g.shares, s) {
+			continue
+		}
+		if g.beside == nil {
+			g.beside = &steady{engine: &m.engine, shares: g.shares, cores: g.capacity}
+		}
+		return g.beside
+	}
+	return nil
+}
+
 // wakeAll wakes all that wait quietly, as something has changed.
 func (m *run) wakeAll() {
 	for s := range m.known() {
@@ -171,6 +288,16 @@ func (m *run) wakeAll() {
 				w.wake()
 			}
 		}
+	}
+}
+
+// replan lets the polls of caches be events, or not, as things are now.
+func (m *run) replan() {
+	if len(m.zones) == 0 {
+		return
+	}
+	for _, n := range m.serve {
+		n.serving.polling.plan()
 	}
 }
 

@@ -399,8 +399,12 @@ func (s *seg) id(pipeline int) segment.ID {
 	return id
 }
 
-// key appends the slot's key in the store, as package storage makes it and draws are keyed by it.
-func (s *slot) key(b []byte) []byte {
+// key is the slot's key in the store, as package storage makes it and draws are keyed by it.
+func (s *slot) key() string {
+	if s.name != "" {
+		return s.name
+	}
+	b := make([]byte, 0, 64)
 	b = append(append(append(b, s.seg.track.event.name...), '/'), s.seg.track.name...)
 	b = append(b, '/')
 	if s.seg.number == segment.Init {
@@ -408,7 +412,8 @@ func (s *slot) key(b []byte) []byte {
 	} else {
 		b = strconv.AppendInt(b, s.seg.number, 10)
 	}
-	return append(append(b, ' '), s.seg.track.event.pipelines[s.pipeline]...)
+	s.name = string(append(append(b, ' '), s.seg.track.event.pipelines[s.pipeline]...))
+	return s.name
 }
 
 // feedOf names what one pipeline publishes of one rendition.
@@ -523,6 +528,7 @@ func (p *publishing) ended(u *publication) {
 		p.n.m.engine.After(controlEvery, func() {
 			e.Ended, e.Last = true, last
 			p.n.m.wakeAll()
+			p.n.m.replan()
 		})
 	}
 }

@@ -19,8 +19,8 @@ type store struct {
 	meter  *cost.Meter
 	whole  bool
 	faults faults
-	nobody *node  // who asks on behalf of a node of the store
-	polls  steady // what polls take of the processors that are no events
+	nobody *node   // who asks on behalf of a node of the store
+	polls  *steady // what polls take of the processors that are no events
 }
 
 func newStore(m *run, nodes []*node) *store {
@@ -164,18 +164,18 @@ func (o *op) size(found *copied) int64 {
 }
 
 // key is the key of a Commit or a chunk in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
-func key(s *slot, chunk int) []byte {
+func key(s *slot, chunk int) string {
 	if chunk == commit {
-		return s.key(make([]byte, 0, 48))
+		return s.key()
 	}
 	if s.seg.track.event.same { // equal bytes have equal keys
 		s = &s.seg.copies[0]
 	}
-	b := s.key(make([]byte, 0, 48))
-	return strconv.AppendInt(append(b, '/'), int64(chunk), 10)
+	b := append(make([]byte, 0, 64), s.key()...)
+	return string(strconv.AppendInt(append(b, '/'), int64(chunk), 10))
 }
 
-func (o *op) key() string { return string(key(o.slot, o.chunk)) }
+func (o *op) key() string { return key(o.slot, o.chunk) }
 
 // try begins the n-th try of the first or the second of a hedge.
 func (o *op) try(attempt, n int) {

@@ -393,7 +393,7 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 	}
 	b := &h.zones[i]
 	var found *copied
-	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(s, chunk), w: cost.Work{Key: string(key(s, chunk))}}
+	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(s, chunk), w: cost.Work{Key: key(s, chunk)}}
 	o.do = func() (bool, int64) {
 		if found = b.z.has(s, v, chunk); found == nil {
 			return false, 0
@@ -420,7 +420,7 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 // missesOnPurpose reports whether a read of the cache is one of those that are made misses.
 func (m *run) missesOnPurpose(s *slot, chunk int) bool {
 	share := m.c.Topology.MissRatio
-	return share > 0 && cost.Draw(m.c.Seed, "miss", string(key(s, chunk)), 0) < share
+	return share > 0 && cost.Draw(m.c.Seed, "miss", key(s, chunk), 0) < share
 }
 
 // bytes is how long the value is that holds c's Commit, or one of its chunks.
@@ -506,7 +506,7 @@ func (h *cache) write(b *breaker, c *copied, chunk int, keep time.Duration, done
 		return
 	}
 	b.pending++
-	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(c.slot, chunk), write: true, w: cost.Work{Write: true, Key: string(key(c.slot, chunk)), Size: int(c.bytes(chunk))}}
+	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(c.slot, chunk), write: true, w: cost.Work{Write: true, Key: key(c.slot, chunk), Size: int(c.bytes(chunk))}}
 	o.do = func() (bool, int64) {
 		b.z.take(c, chunk, keep)
 		m.seen(b.z, c.slot)
@@ -583,6 +583,8 @@ type cachePolls struct {
 	event   engine.Event
 	busy    bool // an exchange is under way
 	memo    nextPoll
+	quietly bool    // those in vain are not events
+	load    float64 // what they take of the zones' processors meanwhile, in cores
 }
 
 // nextPoll is what policy.NextPoll has said last: segments of one number are polled for together.
@@ -636,11 +638,15 @@ func (w *wait) look() {
 	}
 }
 
-// plan waits for the next poll of the cache.
+// plan waits for the next poll of the cache that is an event.
 func (p *cachePolls) plan() {
 	m := p.n.m
-	m.engine.Cancel(p.event)
 	if p.busy {
+		return
+	}
+	m.engine.Cancel(p.event)
+	p.event = engine.Event{}
+	if p.rest() {
 		return
 	}
 	var next time.Time
@@ -656,9 +662,11 @@ func (p *cachePolls) plan() {
 
 // tick is a poll of the cache for all whose time has come.
 func (p *cachePolls) tick() {
+	p.event = engine.Event{}
 	if p.n.park(p.tick) {
 		return
 	}
+	p.rouse()
 	now := p.n.clock()
 	var batch []*wait
 	for _, w := range p.awaited {
@@ -730,7 +738,7 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 		for k, w := range batch {
 			for j := range w.seg.copies {
 				s := &w.seg.copies[j]
-				if c := b.z.has(s, nil, commit); c != nil && !m.missesOnPurpose(s, commit) && !(b.z.faults.some() && b.z.faults.forgets(string(key(s, commit)))) {
+				if c := b.z.has(s, nil, commit); c != nil && !m.missesOnPurpose(s, commit) && !(b.z.faults.some() && b.z.faults.forgets(key(s, commit))) {
 					if found[k] == nil {
 						found[k] = make([]*copied, len(w.seg.copies))
 					}
@@ -769,7 +777,7 @@ func (m *run) peek(batch []*wait) (keys []string) {
 		if w.keys == nil {
 			for i := range w.seg.copies {
 				if s := &w.seg.copies[i]; !m.missesOnPurpose(s, commit) {
-					w.keys = append(w.keys, string(key(s, commit)))
+					w.keys = append(w.keys, key(s, commit))
 				}
 			}
 		}
@@ -778,17 +786,25 @@ func (m *run) peek(batch []*wait) (keys []string) {
 	return keys
 }
 
-func (p *cachePolls) init(n *node) { p.n = n }
+func (p *cachePolls) init(n *node) { *p = cachePolls{n: n} }
 
 // leave ends the polls for w.
 func (p *cachePolls) leave(w *wait) {
 	for i, x := range p.awaited {
 		if x == w {
+			p.skipped(w, p.n.clock())
 			p.awaited = append(p.awaited[:i], p.awaited[i+1:]...)
+			p.takes()
 			return
 		}
 	}
 }
 
 // seen is when a Commit can be seen in a zone.
-func (m *run) seen(*zone, *slot) {}
+func (m *run) seen(_ *zone, s *slot) {
+	for i := range s.seg.at {
+		if p := &m.serve[i].serving.polling; s.seg.at[i].wait != nil && p.quietly {
+			p.plan()
+		}
+	}
+}
