@@ -55,7 +55,7 @@ func run(ctx context.Context, args []string, out io.Writer) error {
 	doc := flags.String("doc", filepath.Join("docs", "accuracy.md"), "the file that gets the tables; empty for none")
 	only := flags.String("only", "", "one of the sets alone: modelled, embedded or real; the tables of the others stay as they are")
 	measure := flags.Bool("measure", true, "measure what there is no run folder of; otherwise that is left out")
-	install := flags.String("install", "", "write the profile of the sets embedded and real to this file, too")
+	install := flags.String("install", "", "a profile's file that gets what was fitted to the sets embedded and real, too")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
@@ -240,12 +240,10 @@ func (t table) markdown(s set) string {
 		}
 	}
 	fmt.Fprintf(&b, "| %s |\n|%s\n", strings.Join(calibrate.Heads[:], " | "), strings.Repeat("---|", len(calibrate.Heads)))
-	for i, title := range [...]string{"runs held out", "the runs fitted on"} {
-		for _, name := range names {
-			errs := [...][]sim.Error{t.profile.Backends[name].HeldOut, t.profile.Backends[name].Fitted}[i]
-			all[i] = append(all[i], errs...)
-			rows(name+", "+title, errs)
-		}
+	for _, name := range names { // the figures of the runs fitted on are in the profile
+		b := t.profile.Backends[name]
+		all[0], all[1] = append(all[0], b.HeldOut...), append(all[1], b.Fitted...)
+		rows(name+", runs held out", b.HeldOut)
 	}
 	rows("saturation", t.saturation)
 	fmt.Fprintf(&b, "\nHeld out: %s. Fitted on: %s.", calibrate.Summary(all[0]), calibrate.Summary(all[1]))
@@ -262,24 +260,42 @@ func (t table) markdown(s set) string {
 	return b.String()
 }
 
-// installed writes the profile that the program has built in: the backends that scenarios name without more.
+// installed puts what was fitted into the profile that the program has built in: the backends that scenarios name without more. Those of a set that
+// was left out stay as they are.
 func installed(file string, fitted map[string]sim.Profile) error {
-	p, ok := fitted["embedded"]
-	if !ok {
-		return errors.New("-install: the set embedded was not fitted: leave -only out")
+	p, err := profiles.Load(file)
+	if err != nil {
+		return fmt.Errorf("-install: %w", err)
 	}
-	p.Name = profiles.DefaultName
+	sources := map[string]string{}
+	for _, s := range sets[1:] {
+		q, ok := fitted[s.name]
+		if !ok {
+			continue
+		}
+		for name, b := range q.Backends {
+			p.Backends[name] = b
+			sources[name] = q.Source
+		}
+		p.Machine, p.Program, p.Cores, p.Made = q.Machine, q.Program, q.Cores, q.Made
+	}
+	var text []string
+	for _, name := range slices.Sorted(maps.Keys(sources)) {
+		text = append(text, name+": "+sources[name])
+	}
+	for _, name := range slices.Sorted(maps.Keys(p.Backends)) {
+		if sources[name] == "" {
+			text = append(text, name+": not fitted, of the order of what short runs show.")
+		}
+	}
+	p.Source = strings.Join(text, "\n")
 	p.About = "This program's origin over loopback on a machine with two cores, which driver, origin and stores share. " +
-		"Its figures are those of that machine and of nothing else: a larger one, or nodes of their own, are extrapolated."
-	if q, ok := fitted["real"]; ok {
-		p.Source = "For embedded, embedded+cache and s3: " + p.Source + " For Cassandra and memcached: " + q.Source
-		maps.Copy(p.Backends, q.Backends)
-	}
-	text, err := profiles.Marshal(p)
+		"Its figures are those of that machine and of nothing else: what a larger one does, or nodes of their own, is extrapolated."
+	data, err := profiles.Marshal(p)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(file, text, 0o644)
+	return os.WriteFile(file, data, 0o644)
 }
 
 // insert replaces what stands between the marks of a set in the file.

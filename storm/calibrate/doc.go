@@ -11,6 +11,9 @@
 // tried). It is the demand law of operational analysis, utilisation = throughput times demand, over several loads at once (Denning and
 // Buzen, The Operational Analysis of Queueing Network Models, Computing Surveys 10(3), 1978).
 //
+// Some of that work is done while the request waits for the store, or after its answer; where the work is longer than what a request takes, the
+// rest is taken to be such: only others wait for it (sim.Demand.Beside).
+//
 // Time. Of what remains, each part has one class of requests that shows it best: a request for what does not exist is answered without any
 // store, so it shows what serving takes beside work; the origin tells how long its write to the store took (store-write); a publish takes
 // that and what publishing adds; a read takes serving and reading of the store, or of the cache where there is one. Those parts get

@@ -252,7 +252,37 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 	if g.cached() {
 		c.Cache = cost.Profile{Name: g.name + " zone", About: "One operation of one cache zone, as the origin's node sees it.", Source: "as the profile's"}
 	}
+	c.Publish.Beside = g.beside(c.Publish, storm.Publish, storm.StoreWrite)
+	c.Serve.Beside = g.beside(c.Serve, storm.Missing, storm.Missing)
 	return clone(c), warnings, nil
+}
+
+// beside is which part of the work of d's requests they do not wait for: as much as is more than they take at all. What a class takes is its
+// median, less that of another class if that is not the same.
+func (g *group) beside(d sim.Demand, class, less storm.Class) float64 {
+	var took, work float64
+	for i := range g.fitted {
+		b := &g.fitted[i].backend
+		o, _ := operation(b, scenarios.StormPhase, class)
+		v, ok := quantile(o.Service, 0.5)
+		if !ok || o.Count == 0 {
+			continue
+		}
+		bytes := int64(0)
+		if class != less {
+			other, _ := operation(b, scenarios.StormPhase, less)
+			w, ok := quantile(other.Service, 0.5)
+			if !ok {
+				continue
+			}
+			v, bytes = v-w, o.Bytes/o.Count
+		}
+		took, work = took+v, work+d.Work(bytes).Seconds()*1000
+	}
+	if work == 0 || took >= work {
+		return 0
+	}
+	return digits(1-max(0, took)/work, 3)
 }
 
 func (g *group) cached() bool { return g.fitted[0].scenario.Backends[0].Cache }

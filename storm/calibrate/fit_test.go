@@ -333,3 +333,24 @@ func TestWithin(t *testing.T) {
 		}
 	}
 }
+
+// Work that is longer than what a request takes is done beside it, for so much of it.
+func TestBeside(t *testing.T) {
+	r := run(t, "a", 60, 4e6)
+	s, err := scenarios.Parse("scenario", r.Scenario)
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := &group{fitted: []measured{{r, s, r.Results.Backends[0]}}}
+	missing, _ := operation(&r.Results.Backends[0], scenarios.StormPhase, storm.Missing) // takes about 1.2 ms
+	half := time.Duration(*missing.Service.P50 * 2 * float64(ms))
+	for per, want := range map[time.Duration]float64{half: 0.5, 2 * half: 0.75, ms: 0, 0: 0} {
+		if got := g.beside(sim.Demand{PerRequest: per}, storm.Missing, storm.Missing); math.Abs(got-want) > 0.01 {
+			t.Errorf("of %v of work, where a request takes %.2f ms, %.3f is beside it, want %.2f", per, *missing.Service.P50, got, want)
+		}
+	}
+	// A publish takes what is left when its write is taken off: about 1.4 ms; a MiB of work is in it, too.
+	if got, want := g.beside(sim.Demand{PerMiB: 10 * ms}, storm.Publish, storm.StoreWrite), 0.85; math.Abs(got-want) > 0.03 {
+		t.Errorf("of 10 ms of work for each MiB %.3f is beside a publish of 0.95 MiB, want about %.2f", got, want)
+	}
+}

@@ -29,6 +29,9 @@ type Demand struct {
 	// cores fairly, and none takes more than one.
 	PerRequest time.Duration `yaml:"per-request,omitempty"`
 	PerMiB     time.Duration `yaml:"per-mib,omitempty"`
+	// Beside is which part of that work, 0 to 1, is done while the request waits for something else, or after it was answered: it takes the
+	// processors' time all the same, and only others wait for it. Of Publish and Serve alone.
+	Beside float64 `yaml:"beside,omitempty"`
 	// Latency is waited without using anything: connections, system calls, scheduling. It is drawn for each request.
 	Latency cost.Dist `yaml:"latency,omitempty"`
 }

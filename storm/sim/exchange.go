@@ -171,7 +171,7 @@ func (x *exchange) answer() {
 	if x.s.Put {
 		d = &x.run.c.Costs.Publish
 	}
-	n.work(d.PerRequest, d.latency(x), x.first)
+	n.work(d, d.PerRequest, d.latency(x), x.first)
 }
 
 // firstByte is when the answer's first byte comes. The rest takes the node's processor and link, the asker's processor and pace, and the
@@ -207,7 +207,7 @@ func (x *exchange) stream(b *bodyOf) {
 	size := b.copy.size
 	x.wire = size
 	x.parts++
-	n.work(c.Serve.Work(size)-c.Serve.PerRequest, 0, x.part)
+	n.work(&c.Serve, c.Serve.Work(size)-c.Serve.PerRequest, 0, x.part)
 	if n.out != nil {
 		x.parts++
 		n.out.Add(float64(size), x.part)

@@ -146,6 +146,9 @@ func (c Config) validate() error {
 		if d.PerRequest < 0 || d.PerMiB < 0 {
 			bad("costs."+field, "%v and %v per MiB: must not be negative", d.PerRequest, d.PerMiB)
 		}
+		if !(d.Beside >= 0 && d.Beside <= 1) {
+			bad("costs."+field+".beside", "%v: must be 0 to 1", d.Beside)
+		}
 		if err := d.Latency.Validate(); err != nil {
 			bad("costs."+field+".latency", "%w", err)
 		}
@@ -369,9 +372,14 @@ func (n *node) leaves(x *exchange) {
 	x.before, x.after, x.listed = nil, nil, false
 }
 
-// work has done called after n's processors have done the work, and then the latency has passed. Without a bound on them each request has a
-// core to itself.
-func (n *node) work(work, latency time.Duration, done func()) {
+// work has done called after n's processors have done the work, a part of d, that a request waits for, and then the latency has passed. Without
+// a bound on them each request has a core to itself.
+func (n *node) work(d *Demand, work, latency time.Duration, done func()) {
+	beside := time.Duration(d.Beside * float64(work))
+	work -= beside
+	if n.cores != nil && beside > 0 {
+		n.cores.Add(beside.Seconds(), func() {})
+	}
 	if n.cores == nil {
 		n.m.after(work+latency, done)
 		return

@@ -196,6 +196,9 @@ func (v *validator) demand(at string, d Demand) {
 			v.wrong(at+"."+f.field, "%v: must be 0 to %v of one core", f.took, mostWork)
 		}
 	}
+	if !(d.Beside >= 0 && d.Beside <= 1) {
+		v.wrong(at+".beside", "%v: must be 0 to 1: which part of the work a request does not wait for", d.Beside)
+	}
 	if err := d.Latency.Validate(); err != nil {
 		v.wrong(at+".latency", "%w", err)
 	}

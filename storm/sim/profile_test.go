@@ -64,6 +64,7 @@ func TestProfileValidate(t *testing.T) {
 		{"whole segments in a cache", func(_ *sim.Profile, c *sim.Calibrated) { c.Costs.Cache.Whole, c.Costs.Cache.Read = true, nil }, at + ".costs.cache.whole-segment"},
 		{"negative work", func(_ *sim.Profile, c *sim.Calibrated) { c.Costs.Serve.PerRequest = -1 }, at + ".costs.serve.per-request"},
 		{"work of hours", func(_ *sim.Profile, c *sim.Calibrated) { c.Costs.StoreWork.PerMiB = time.Hour }, at + ".costs.store-work.per-mib"},
+		{"more beside than there is", func(_ *sim.Profile, c *sim.Calibrated) { c.Costs.Publish.Beside = 1.5 }, at + ".costs.publish.beside"},
 		{"falling quantiles", func(_ *sim.Profile, c *sim.Calibrated) {
 			c.Costs.Driver.Latency = cost.Dist{Quantiles: cost.Quantiles{{P: 0.5, Value: 2 * ms}, {P: 0.9, Value: ms}}}
 		}, at + ".costs.driver.latency"},

@@ -71,7 +71,7 @@ func (r *run) sendPut(x *exchange) {
 	// The body comes over the node's link, made by the packager's processor and taken in by the node's, all at once.
 	c := &r.c.Costs.Publish
 	x.parts += 2
-	x.node.work(c.Work(size)-c.PerRequest, 0, x.put.arrived)
+	x.node.work(c, c.Work(size)-c.PerRequest, 0, x.put.arrived)
 	if in := x.node.in; in != nil && size > 0 {
 		x.parts++
 		in.Add(float64(size), x.put.arrived)
