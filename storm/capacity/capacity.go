@@ -37,7 +37,8 @@ const (
 	quietly      = 8 // quiet segments, where they are looked at
 	replications = 2 // of the figures that the verdict names
 	breaks       = 3 // how many things are followed that give way
-	farthest     = 16
+	farthest     = 4 // times the target: beyond that what gives way is counted and not simulated
+	gently       = 3 // storm segments where the load is beyond the target: 300 writes
 )
 
 // The frontier: multiples of the audience and of the bit rates.
@@ -158,6 +159,11 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 		jobs = append(jobs, j)
 		return len(jobs) - 1
 	}
+	type missing struct { // a point of the frontier that is still to be simulated
+		backend, place int
+		job            job
+	}
+	var rest []missing
 	type answers struct {
 		tiers               []tier
 		nodes               counts
@@ -175,24 +181,40 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 		j.what = b.Name + ", as the audience asks"
 		a.asked = add(j)
 		j.what, j.fillers, j.quiet = b.Name+", at the target", most, 0
+		sibling := f.sibling(b)
+		shared := j
+		if sibling {
+			shared.nodes = changed(j.nodes, store, all[f.chosen].nodes[store])
+			shared.what += ", on the store of " + f.Scenario.Backends[f.chosen].Name
+		}
+		differs := shared.nodes[store] != j.nodes[store]
+		if differs || !sibling {
+			j.replications = 1
+		}
 		a.target, a.same = add(j), -1
-		if f.sibling(b) {
-			j.nodes = changed(j.nodes, store, all[f.chosen].nodes[store])
-			if j.nodes[store] != a.nodes[store] {
-				j.what += ", on the store of " + f.Scenario.Backends[f.chosen].Name
-				a.same = add(j)
-			}
-			for _, k := range f.frontier(j) {
-				a.points = append(a.points, add(k))
+		if differs {
+			a.same = add(shared)
+		}
+		if sibling {
+			for _, k := range f.frontier(shared) {
+				if k.fillers == most && k.rate == 1 { // which is looked at already
+					a.points = append(a.points, len(jobs)-1)
+					continue
+				}
+				a.points = append(a.points, -1)
+				rest = append(rest, missing{i, len(a.points) - 1, k})
 			}
 		}
 	}
+	for _, m := range rest {
+		all[m.backend].points[m.place] = add(m.job)
+	}
 	chosen := jobs[all[f.chosen].target]
 	twice := chosen
-	twice.what, twice.storm = "with windows twice as long", 2*segments
+	twice.what, twice.storm, twice.replications = "with windows twice as long", 2*segments, 1
 	doubled := add(twice)
 	var fewer []int
-	kinds := f.fewer(chosen)
+	kinds := f.fewer(jobs[all[f.chosen].asked], chosen)
 	for _, j := range kinds {
 		fewer = append(fewer, add(j))
 	}
@@ -200,6 +222,14 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 	var during []int
 	for _, l := range losses {
 		during = append(during, add(l.during))
+	}
+
+	giving := f.giving(chosen)
+	var under []int // both loads that each of them is looked at under
+	for _, g := range giving {
+		for _, factor := range g.factors {
+			under = append(under, add(g.at(factor)))
+		}
 	}
 
 	found, err := f.run(ctx, jobs...)
@@ -227,15 +257,24 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 	}
 	b := &r.Backends[f.chosen]
 	for i, j := range kinds {
-		b.Checks = append(b.Checks, checked(j.fewer, chosen, b.Target), checked(j.fewer, j, found[fewer[i]].Point))
+		before, with := chosen, b.Target
+		if j.fillers == b.Asked.Fillers {
+			before, with = jobs[all[f.chosen].asked], b.Asked
+		}
+		b.Checks = append(b.Checks, checked(j.fewer, before, with), checked(j.fewer, j, found[fewer[i]].Point))
 	}
 	for i, l := range losses {
 		b.Losses = append(b.Losses, f.loss(l, b, found[during[i]].Point))
 	}
 	f.beyond = found[all[f.chosen].target].extrapolated
 	r.Method = f.method(b.Target, found[doubled].Point)
-	if b.Breaks, err = f.breaks(ctx, chosen); err != nil {
-		return nil, err
+	for i, g := range giving {
+		var at []simulated
+		for range g.factors {
+			at = append(at, found[under[0]])
+			under = under[1:]
+		}
+		b.Breaks = append(b.Breaks, f.broke(i+1, g, at))
 	}
 	f.words(r)
 	return r, nil
@@ -246,19 +285,24 @@ func (f *finder) sibling(b scenarios.Backend) bool {
 	return b.Store != scenarios.S3 && b.Store == f.Scenario.Backends[f.chosen].Store
 }
 
-// fewer are the jobs that chosen's node counts are held against: one fewer of each kind of node, of the cache one fewer in each zone.
-func (f *finder) fewer(chosen job) (all []job) {
+// fewer are the jobs that the target's node counts are held against: one fewer of each kind of node, of the cache one fewer in each zone. What
+// publishing nodes have to do does not depend on who reads, so that of them less is looked at.
+func (f *finder) fewer(asked, target job) (all []job) {
 	for _, name := range []string{serve, cache, store, publish} {
 		step := 1
 		if name == cache {
-			step = chosen.backend.Zones
+			step = target.backend.Zones
 		}
-		n := chosen.nodes[name] - step
+		j := target
+		if name == publish {
+			j = asked
+			j.quiet = 0
+		}
+		n := j.nodes[name] - step
 		if n < 1 || name == store && n < f.deployment.Replicas {
 			continue
 		}
-		j := chosen
-		j.fewer, j.nodes, j.replications, j.what = name, changed(chosen.nodes, name, n), 1, fmt.Sprintf("with %d %s nodes", n, name)
+		j.fewer, j.nodes, j.replications, j.what = name, changed(j.nodes, name, n), 1, fmt.Sprintf("with %d %s nodes", n, name)
 		all = append(all, j)
 	}
 	return all
@@ -287,6 +331,9 @@ func (f *finder) frontier(j job) (all []job) {
 	base := f.Scenario.Readers.Edges
 	for _, bits := range moreBits {
 		for _, more := range moreViewers {
+			if more > 4 && bits != 1 {
+				continue // which takes longest, and shows nothing that the others do not
+			}
 			k := j
 			k.what = fmt.Sprintf("%s, %v times the viewers at %v times the bit rate", j.backend.Name, more, bits)
 			k.fillers, k.rate, k.replications = max(1, int(math.Round(float64(base)*more))), bits, 1
@@ -374,60 +421,69 @@ func (f *finder) loss(l losing, b *Backend, during Point) Loss {
 	return out
 }
 
-// breaks follows what gives way as the load grows over that of target: the first thing, then with that doubled the next one.
-func (f *finder) breaks(ctx context.Context, target job) ([]Break, error) {
-	out := []Break{}
-	j := target
-	j.replications = 1
-	base := float64(target.fillers)
-	times := func(factor float64) job {
-		k := j
-		k.fillers = max(1, int(math.Round(base*factor)))
-		k.what = fmt.Sprintf("at %s times the target", short(factor))
-		return k
-	}
-	from := 1.0
+// giving is something that gives way as the load grows over the target, with all that gave way before it doubled.
+type giving struct {
+	tier    string
+	use     resource
+	limit   float64 // times the target's load at which the tier passes its limit
+	from    float64 // where the one before it gave way
+	target  job
+	doubled string // what is doubled before the next one
+	// Whether a threshold fails before the limit is reached, simulation at these loads tells; the last of them is the limit.
+	factors []float64
+}
+
+// at is the target with so many times the load.
+func (g giving) at(factor float64) job {
+	j := g.target
+	j.fillers = max(1, int(math.Round(float64(j.fillers)*factor)))
+	j.storm, j.replications, j.quiet = gently, 1, 0
+	j.what = fmt.Sprintf("at %s times the target", short(factor))
+	return j
+}
+
+// giving follows what gives way first, second and third by its limit. Each is found by counting: use grows evenly with the load.
+func (f *finder) giving(target job) (all []giving) {
+	g := giving{target: target, from: 1}
 	for order := 1; order <= breaks; order++ {
-		limit, name, tightest := f.room(j.backend, load{f.reads(target), 1}, j.nodes)
-		b := Break{Order: order, Tier: called(name, tightest.name), Holds: limit, Breaks: limit}
-		if math.IsInf(limit, 1) {
-			break
+		var name string
+		g.limit, name, g.use = f.room(target.backend, load{f.reads(target), 1}, g.target.nodes)
+		if math.IsInf(g.limit, 1) {
+			return all
 		}
-		b.Why = fmt.Sprintf("%s are used to %.0f %% on average, which leaves no room", b.Tier, 100*tightest.limit)
-		// Whether a threshold fails before the tier passes its limit, only simulation tells.
-		if limit > from && limit <= farthest {
-			found, err := f.run(ctx, times(limit))
-			if err != nil {
-				return nil, err
-			}
-			if found[0].broken {
-				low, high, why := from, limit, found[0].Why
-				for range 2 {
-					middle := math.Sqrt(low * high)
-					found, err := f.run(ctx, times(middle))
-					if err != nil {
-						return nil, err
-					}
-					if found[0].broken {
-						high, why = middle, found[0].Why
-					} else {
-						low = middle
-					}
-				}
-				b.Holds, b.Breaks, b.Why = low, high, why
-			}
+		g.tier, g.factors, g.doubled = name, nil, ""
+		if g.limit > g.from*1.05 && g.limit <= farthest {
+			g.factors = []float64{math.Sqrt(g.from * g.limit), g.limit}
 		}
-		b.ReadGbit, b.Viewers = f.reads(times(b.Breaks))/1e9, f.viewers(times(b.Breaks).fillers)
+		next := g
 		if order < breaks && name != backbone {
-			n := 2 * j.nodes[name]
-			b.Doubled = fmt.Sprintf("%s nodes, to %d", name, n)
-			j.nodes = changed(j.nodes, name, n)
-			from = max(from, b.Holds)
+			n := 2 * g.target.nodes[name]
+			g.doubled = fmt.Sprintf("%s nodes, to %d", name, n)
+			next.target.nodes = changed(g.target.nodes, name, n)
+			next.from = max(g.from, g.limit)
 		}
-		out = append(out, b)
+		all = append(all, g)
 		if name == backbone {
+			return all
+		}
+		g = next
+	}
+	return all
+}
+
+// broke is what g turned out to be, by the simulations at its loads.
+func (f *finder) broke(order int, g giving, at []simulated) Break {
+	b := Break{Order: order, Tier: called(g.tier, g.use.name), Holds: g.limit, Breaks: g.limit, Doubled: g.doubled}
+	b.Why = fmt.Sprintf("%s are used to %.0f %% on average, which is their limit", b.Tier, 100*g.use.limit)
+	low := min(g.from, g.limit)
+	for i, s := range at {
+		if s.broken {
+			b.Holds, b.Breaks, b.Why = low, g.factors[i], s.Why
 			break
 		}
+		low = g.factors[i]
 	}
-	return out, nil
+	last := g.at(b.Breaks)
+	b.ReadGbit, b.Viewers = f.reads(last)/1e9, f.viewers(last.fillers)
+	return b
 }

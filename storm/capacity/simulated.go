@@ -37,6 +37,9 @@ func (f *finder) reads(j job) float64 {
 	return float64(j.fillers) * float64(f.Scenario.Event.Renditions.Total()) * j.rate * float64(f.Scenario.Event.Count) * (1 + float64(f.Scenario.Readers.Behaviour.DVR))
 }
 
+// size is how long j takes beside others: how many requests readers make.
+func (j job) size() int { return j.fillers * j.storm }
+
 // scenario is the scenario of j.
 func (f *finder) scenario(j job) scenarios.Scenario {
 	s := f.Scenario
@@ -117,6 +120,7 @@ func (f *finder) run(ctx context.Context, jobs ...job) ([]simulated, error) {
 			tasks = append(tasks, task{i, r})
 		}
 	}
+	slices.SortStableFunc(tasks, func(a, b task) int { return jobs[b.job].size() - jobs[a.job].size() }) // the longest first, lest one ends alone
 	f.tell(len(tasks), "")
 	outcomes := make([]*simulate.Outcome, len(tasks))
 	errs := make([]error, len(tasks))
@@ -156,16 +160,14 @@ func (f *finder) run(ctx context.Context, jobs ...job) ([]simulated, error) {
 		return nil, err
 	}
 	all := make([]simulated, len(jobs))
+	of := make([][]*simulate.Outcome, len(jobs))
 	for i, t := range tasks {
-		if t.replication == 0 {
-			var of []*simulate.Outcome
-			for k := i; k < len(tasks) && tasks[k].job == t.job; k++ {
-				of = append(of, outcomes[k])
-			}
-			var err error
-			if all[t.job], err = f.point(jobs[t.job], of); err != nil {
-				return nil, err
-			}
+		of[t.job] = append(of[t.job], outcomes[i])
+	}
+	for i, j := range jobs {
+		var err error
+		if all[i], err = f.point(j, of[i]); err != nil {
+			return nil, err
 		}
 	}
 	return all, nil
@@ -268,11 +270,34 @@ func (p *simulated) judge(failed map[string]record.Threshold) {
 // overloaded is the part of requests without an answer above which a figure says more of how long the window was than of the origin.
 const overloaded = 0.01
 
+// interval is the 95 % interval of a p99 by order statistics, out of points of the distribution. It takes the values for independent, as the
+// store's latencies are drawn; recorded intervals allow for what falls on one tick going the same way, which takes many ticks. nil if there
+// are too few values.
+func interval(points [][2]float64, n int64) *[2]float64 {
+	low, high, ok := record.Interval95(0.99, n)
+	if !ok {
+		return nil
+	}
+	var out [2]float64
+	for _, p := range points {
+		if p[0] <= float64(low)/float64(n) {
+			out[0] = p[1]
+		}
+		if out[1] = p[1]; p[0] >= float64(high)/float64(n) {
+			break
+		}
+	}
+	return &out
+}
+
 // latency is an operation's response time as a report has it.
 func latency(op record.Operation) Latency {
 	l := Latency{Count: op.Count, P50: op.Response.P50, P99: op.Response.P99, P99CI: op.Response.P99CI}
 	if l.P99 == nil {
 		l.Note = op.Response.Note
+	}
+	if l.P99 != nil && l.P99CI == nil {
+		l.P99CI = interval(op.Response.Points, op.Response.Count)
 	}
 	if float64(op.Errors) > overloaded*float64(op.Count) {
 		l.P99, l.P99CI = nil, nil
