@@ -188,9 +188,6 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 			shared.what += ", on the store of " + f.Scenario.Backends[f.chosen].Name
 		}
 		differs := shared.nodes[store] != j.nodes[store]
-		if differs || !sibling {
-			j.replications = 1
-		}
 		a.target, a.same = add(j), -1
 		if differs {
 			a.same = add(shared)

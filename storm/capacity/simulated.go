@@ -221,6 +221,7 @@ func (f *finder) point(j job, of []*simulate.Outcome) (simulated, error) {
 		}
 	}
 	out.Used = used(f.tiers(j.backend, load{f.reads(j), j.rate}), j.nodes)
+	counted := slices.Clone(out.Used)
 	for _, t := range first.Simulation.Tiers {
 		i := slices.IndexFunc(out.Used, func(u Used) bool { return u.Tier == t.Name })
 		if i < 0 {
@@ -242,14 +243,14 @@ func (f *finder) point(j job, of []*simulate.Outcome) (simulated, error) {
 			out.ticks = append(out.ticks, Tick{Tier: t.Name, Used: t.Tick})
 		}
 	}
-	out.judge(failed)
+	out.judge(counted, failed)
 	return out, nil
 }
 
-// judge says whether the point holds, and if not why.
-func (p *simulated) judge(failed map[string]record.Threshold) {
+// judge says whether the point holds, and if not why. A tier's limit is held against what was counted, as those of the node counts are.
+func (p *simulated) judge(counted []Used, failed map[string]record.Threshold) {
 	var why []string
-	for _, u := range p.Used {
+	for _, u := range counted {
 		if u.Part > u.Limit {
 			why = append(why, fmt.Sprintf("%s are used to %.0f %%, above %.0f %%", u.Tier, 100*u.Part, 100*u.Limit))
 		}

@@ -114,8 +114,8 @@ func (f *finder) words(r *Report) {
 	}
 	if without != nil {
 		latency += fmt.Sprintf("; %s without it on the same store, which then delivers %s of %s Gbit/s", quantile(without.Write), short(without.GotGbit), short(without.ReadGbit))
-		if own := cached.Target; cached.SameStore != nil {
-			latency += fmt.Sprintf("; %s without it on a store of %d nodes, sized for all reads", quantile(own.Write), tierOf(*cached, store).Nodes)
+		if cached != nil && cached.SameStore != nil {
+			latency += fmt.Sprintf("; %s without it on a store of %d nodes, sized for all reads", quantile(cached.Target.Write), tierOf(*cached, store).Nodes)
 		}
 	}
 	for _, x := range r.Backends {
