@@ -3,14 +3,18 @@
 package profiles
 
 import (
+	"bytes"
 	"embed"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/token"
 
 	"origin-storm/storm/sim"
 )
@@ -43,8 +47,11 @@ func Names() []string {
 	return files
 }
 
-// most bounds what is read of a file that somebody names.
-const most = 16 << 20
+// What is larger or deeper is no profile: the parser's memory grows with the square of the depth, and 400 kB of brackets took all there was.
+const (
+	most    = 1 << 20
+	deepest = 64
+)
 
 // Load returns the profile of that name that is part of the program, or else the one in the file of that name. What it misses, an unknown field
 // or an impossible number is an error that says where.
@@ -62,29 +69,78 @@ func Load(nameOrFile string) (sim.Profile, error) {
 	return Parse(nameOrFile, data)
 }
 
+// read returns a file's bytes, at most one more than a profile may have: what is named may be a device without an end.
 func read(file string) ([]byte, error) {
-	info, err := os.Stat(file)
-	switch {
-	case err != nil:
+	f, err := os.Open(file)
+	if err != nil {
 		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a directory: name a profile's file", file)
-	case info.Size() > most:
-		return nil, fmt.Errorf("%s has %d bytes, a profile at most %d: name a profile's file", file, info.Size(), most)
 	}
-	return os.ReadFile(file)
+	defer f.Close()
+	if info, err := f.Stat(); err != nil {
+		return nil, err
+	} else if info.IsDir() {
+		return nil, fmt.Errorf("%s is a directory: name a profile's file", file)
+	}
+	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
 // Parse reads a profile from data; source names it in errors.
 func Parse(source string, data []byte) (sim.Profile, error) {
-	var p sim.Profile
-	if err := yaml.UnmarshalWithOptions(data, &p, yaml.Strict()); err != nil {
-		return sim.Profile{}, fmt.Errorf("profiles: %s: %w", source, err)
+	p, err := decode(data)
+	if err == nil {
+		err = p.Validate()
 	}
-	if err := p.Validate(); err != nil {
+	if err != nil {
 		return sim.Profile{}, fmt.Errorf("profiles: %s: %w", source, err)
 	}
 	return p, nil
+}
+
+// decode reads the one document in data, and refuses what would be too much for the parser.
+func decode(data []byte) (p sim.Profile, err error) {
+	if len(data) > most {
+		return p, fmt.Errorf("more than %d bytes are no profile: name a profile's file", most)
+	}
+	data = bytes.TrimPrefix(data, []byte("\ufeff")) // the byte order mark that some editors put first
+	if line := tooDeep(lexer.Tokenize(string(data))); line > 0 {
+		return p, fmt.Errorf("line %d: lists and mappings stand within one another, more than %d deep", line, deepest)
+	}
+	defer func() {
+		if r := recover(); r != nil { // goccy's answer to a list that is longer than the array it is for, and to some syntax
+			err = fmt.Errorf("what is in it makes the YAML parser fail (%v): look for a list with too many values, such as a ci with more than two", r)
+		}
+	}()
+	d := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict())
+	if err := d.Decode(&p); err != nil && err != io.EOF { // of nothing at all, everything is missing
+		return p, err
+	}
+	if err := d.Decode(new(any)); err != io.EOF {
+		return p, errors.New("a second document begins in it: a file holds one profile; give each its own")
+	}
+	return p, nil
+}
+
+// tooDeep returns the line in which brackets, or dashes on one line, are nested too deeply, or 0. Depth by indentation is bounded by the size
+// of the file.
+func tooDeep(tokens token.Tokens) int {
+	brackets, dashes, line := 0, 0, 0
+	for _, t := range tokens {
+		switch t.Type {
+		case token.SequenceStartType, token.MappingStartType:
+			brackets++
+		case token.SequenceEndType, token.MappingEndType:
+			brackets--
+		case token.SequenceEntryType:
+			if t.Position.Line != line {
+				dashes, line = 0, t.Position.Line
+			}
+			dashes++
+		}
+		if brackets > deepest || dashes > deepest {
+			return t.Position.Line
+		}
+	}
+	return 0
 }
 
 // Marshal writes what Parse reads. p must be valid.

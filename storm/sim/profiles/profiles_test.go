@@ -69,6 +69,11 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"nonsense", "cores: 2", "cores: -1", "cores"},
 		{"not a mapping", whole, "- 1", "1"},
 		{"nothing", whole, "", "name"},
+		{"a list that is too long", "    valid: &valid", "    fitted: [{run: a, figure: b, unit: ms, measured: 1, simulated: 1, ci: [1, 2, 3]}]\n    valid: &valid", "ci"},
+		{"a second document", whole, whole + "---\n" + whole, "document"},
+		{"brackets without end", whole, "backends: " + strings.Repeat("[", 2000), "deep"},
+		{"dashes without end", whole, "backends:\n " + strings.Repeat("- ", 2000), "deep"},
+		{"too many bytes", whole, whole + strings.Repeat("#", 1<<20), "bytes"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := strings.Replace(whole, c.old, c.new, 1)
@@ -100,12 +105,27 @@ func TestLoad(t *testing.T) {
 	}
 }
 
+// What is named may have no end, and what is in it need not be text.
+func TestLoadOfADevice(t *testing.T) {
+	if p, err := profiles.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "bytes") {
+		t.Errorf("Load(/dev/zero) = %v, %v, want an error that says it has too many bytes", p, err)
+	}
+}
+
+func TestByteOrderMark(t *testing.T) {
+	if _, err := profiles.Parse("file.yaml", []byte("\ufeff"+builtIn(t))); err != nil {
+		t.Errorf("Parse of a file that begins with a byte order mark = %v, want the profile", err)
+	}
+}
+
 // FuzzParse: whatever is in a file, it is read or refused, and what is read can be written and is read back the same.
 func FuzzParse(f *testing.F) {
 	f.Add(builtIn(f))
 	f.Add("")
 	f.Add("name: x\nbackends: {embedded: {}}")
 	f.Add("made: 2026-13-99\n")
+	f.Add("backends: {a: {fitted: [{ci: [1, 2, 3]}]}}")
+	f.Add("a: [[[[\n---\n- - -")
 	f.Fuzz(func(t *testing.T, text string) {
 		p, err := profiles.Parse("file", []byte(text))
 		if err != nil {
