@@ -183,7 +183,7 @@ func TestPackageComments(t *testing.T) {
 func TestNoClock(t *testing.T) {
 	pure := []string{
 		"origin/segment", "origin/policy", "origin/cost", "origin/manifest", "origin/bmff", "origin/stress",
-		"storm", "storm/body", "storm/client", "storm/plan", "storm/sim", "storm/sim/engine", "storm/verdict", "storm/verdict/gate", "storm/verdict/search",
+		"storm", "storm/body", "storm/client", "storm/plan", "storm/entry", "storm/sim", "storm/sim/engine", "storm/simulate", "storm/sweep", "storm/verdict", "storm/verdict/gate", "storm/verdict/search",
 		"scenarios/accesslog", "scenarios/ladder", "reports",
 	}
 	sources(t, func(file string, f *ast.File, fset *token.FileSet) {
