@@ -1,6 +1,7 @@
 package agreetest
 
 import (
+	"fmt"
 	"slices"
 	"testing"
 	"time"
@@ -53,7 +54,9 @@ func cache() cost.Profile {
 
 // zones puts cache zones before the store, chunked makes segments larger than chunks, and alone leaves one pipeline.
 func (c *configuration) zones(n int) {
-	c.topology.Zones = n
+	if c.topology.Zones = n; n == 0 {
+		return
+	}
 	c.scenario.Backends = []scenarios.Backend{{Name: "cached", Store: scenarios.Embedded, Profile: scenarios.NoProfile, Cache: true, Zones: n}}
 }
 
@@ -237,6 +240,77 @@ var table = []struct {
 		c.fault(6300*ms, "kill", "serve 1", scenarios.Fault{For: 2 * time.Second})
 	}, has(failed)},
 
+	{"a serve stopped", func(c *configuration) {
+		c.topology.Serve = 2
+		c.scenario.Origin.Serve = 2
+		c.fault(6300*ms, "stop", "serve 1", scenarios.Fault{For: 900 * ms})
+	}, nil},
+	{"a store killed", func(c *configuration) { c.fault(5900*ms, "kill", "store", scenarios.Fault{For: 900 * ms}) }, nil},
+	{"a store killed behind a cache", func(c *configuration) {
+		c.zones(2)
+		c.chunked()
+		c.fault(6300*ms, "kill", "store", scenarios.Fault{For: 900 * ms})
+	}, has(retried)},
+	{"publish killed, with a cache", func(c *configuration) {
+		c.zones(2)
+		c.chunked()
+		c.fault(6200*ms, "kill", "publish", scenarios.Fault{For: 700 * ms})
+	}, has(retried)},
+	{"connections reset", func(c *configuration) {
+		c.fault(6*time.Second, "reset", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, has(retried)},
+	{"bodies cut", func(c *configuration) {
+		c.fault(6*time.Second, "cut", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, nil},
+	{"bodies shorter than announced", func(c *configuration) {
+		c.fault(6*time.Second, "overstate", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, nil},
+	{"bodies longer than announced", func(c *configuration) {
+		c.fault(6*time.Second, "understate", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, nil},
+	{"packagers that hang up", func(c *configuration) {
+		c.fault(6*time.Second, "hang-up", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, nil},
+	{"packagers that do not wait for answers", func(c *configuration) {
+		c.fault(6*time.Second, "chain", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"a packager restarted", func(c *configuration) {
+		c.fault(6*time.Second, "restart", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"numbers that slip", func(c *configuration) {
+		c.fault(6*time.Second, "slip", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"times that are shifted", func(c *configuration) {
+		c.fault(6*time.Second, "shift", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"segments too short", func(c *configuration) {
+		c.fault(6*time.Second, "shorten", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"a clock that is wrong", func(c *configuration) {
+		c.fault(6*time.Second, "skew", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"names crossed", func(c *configuration) {
+		c.fault(6*time.Second, "cross", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"deletes", func(c *configuration) {
+		c.fault(6*time.Second, "delete", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"another initialisation segment", func(c *configuration) {
+		c.fault(6*time.Second, "reinit", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"a store that throttles", func(c *configuration) {
+		c.fixedOrder()
+		c.fault(6*time.Second, "throttle", "store", scenarios.Fault{By: scenarios.Amount{Count: 8}, For: 3 * time.Second})
+	}, nil},
+	{"a small zone", func(c *configuration) {
+		c.zones(1)
+		c.topology.ZoneMemory = 400_000
+	}, nil},
+	{"a cache with a limit for items", func(c *configuration) {
+		c.zones(1)
+		c.fault(6*time.Second, "limit", "cache 1", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+
 	{"the end of the DVR window", func(c *configuration) {
 		c.scenario.Event.DVR = 8 * time.Second
 		c.scenario.Readers.Behaviour.DVR = 3
@@ -299,17 +373,49 @@ func TestAgreement(t *testing.T) {
 			t.Parallel()
 			c := base(1)
 			tt.is(&c)
-			real, simulated := onOrigin(t, c), onSimulator(t, c)
+			real := agree(t, c)
 			for _, p := range tt.has {
 				if !slices.ContainsFunc(real, p.is) {
 					t.Errorf("no sample is %s: the configuration does not do what it is there for", p.name)
 				}
 			}
-			equal, diffs := differences(real, simulated)
-			t.Logf("%d samples, %d equal", len(real), equal)
-			report(t, diffs)
 		})
 	}
+}
+
+// TestAgreementOfSeeds: whatever is drawn, with the origins that most scenarios have.
+func TestAgreementOfSeeds(t *testing.T) {
+	for seed := uint64(2); seed < 22; seed++ {
+		if seed%every != 0 {
+			continue
+		}
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			c := base(seed)
+			c.zones(int(seed % 3))
+			if seed%2 == 0 {
+				c.chunked()
+			}
+			if seed%5 < 2 {
+				c.topology.Hot, c.topology.Collapse = 64<<20, true
+			}
+			if seed%7 == 0 {
+				c.viewers("ideal", 3)
+			}
+			c.topology.Serve = int(seed%4)/2 + 1
+			agree(t, c)
+		})
+	}
+}
+
+// agree fails t unless c's samples are equal, and returns them.
+func agree(t *testing.T, c configuration) []storm.Sample {
+	t.Helper()
+	real, simulated := onOrigin(t, c), onSimulator(t, c)
+	equal, diffs := differences(real, simulated)
+	t.Logf("%d samples, %d equal", len(real), equal)
+	report(t, diffs)
+	return real
 }
 
 // TestOriginRepeats: the real origin answers one plan twice alike, so that what differs from the simulator is not the origin's own chance.

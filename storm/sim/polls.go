@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"math"
 	"slices"
 	"time"
 
@@ -78,27 +79,43 @@ func (st *store) inVain(s *slot, c *client) time.Duration {
 	return takes
 }
 
-// begins is when the first of the quiet polls begins that does not before an instant, and how many do before that.
-func (q *quiet) begins(t time.Duration, offset time.Duration, grid time.Time) (at time.Duration, before int64) {
-	every := pollEvery
-	if q.takes > every { // each begins when the one before it has ended
-		every = q.takes
-	} else {
-		// The first may begin at any time, the others at multiples.
-		next := q.from + every - time.Duration(grid.Add(q.from+offset).Sub(grid.Add(q.from+offset).Truncate(every)))
-		switch {
-		case t <= q.from:
-			return q.from, 0
-		case t <= next:
-			return next, 1
+// A first poll begins at any time; the next one when its multiple of pollEvery has come and the one before has ended. So as long as a poll
+// reaches into the next stretch between two multiples, the next one begins when it ends, a little earlier in its own stretch, until one
+// ends in time; from then on they begin at the multiples. Where a poll takes longer than polls are apart, that is never.
+
+// loose is how many polls after the first begin when the one before has ended, and next when the first begins that does so at a multiple.
+func (q *quiet) loose(offset time.Duration, start time.Time) (n int64, next time.Duration) {
+	if q.takes >= pollEvery {
+		return math.MaxInt64, 0
+	}
+	first := start.Add(q.from + offset)
+	within, less := first.Sub(first.Truncate(pollEvery)), pollEvery-q.takes
+	if within > 0 {
+		n = int64((within+less-1)/less) - 1
+	}
+	return n, q.from + time.Duration(n)*q.takes - (within - time.Duration(n)*less) + pollEvery
+}
+
+// begins is when the first of the quiet polls begins that does not before an instant, how many do before that, and when the last of these did.
+func (q *quiet) begins(t, offset time.Duration, start time.Time) (at time.Duration, before int64, last time.Duration) {
+	loose, next := q.loose(offset, start)
+	each := func(i int64) time.Duration {
+		if i <= loose {
+			return q.from + time.Duration(i)*q.takes
 		}
-		before = 1 + int64((t-next+every-1)/every)
-		return next + time.Duration(before-1)*every, before
+		return next + time.Duration(i-loose-1)*pollEvery
 	}
-	if t > q.from {
-		before = int64((t - q.from + every - 1) / every)
+	switch {
+	case t <= q.from:
+		return q.from, 0, 0
+	case loose == math.MaxInt64, t <= each(loose):
+		before = int64((t - q.from + q.takes - 1) / q.takes)
+	case t <= next:
+		before = loose + 1
+	default:
+		before = loose + 1 + int64((t-next+pollEvery-1)/pollEvery)
 	}
-	return q.from + time.Duration(before)*every, before
+	return each(before), before, each(before - 1)
 }
 
 // wake has w's polls be events again, from the next on that begins.
@@ -122,13 +139,9 @@ func (w *wait) rouse() time.Duration {
 	m := n.m
 	now := m.engine.Now()
 	deadline := n.at(w.seg.track.event.Template.Deadline(w.seg.number))
-	at, polls := w.quiet.begins(min(now, deadline), n.offset, m.c.Start)
+	at, polls, last := w.quiet.begins(min(now, deadline), n.offset, m.c.Start)
 	if polls == 0 {
 		return at
-	}
-	last := w.quiet.from
-	if polls > 1 {
-		last, _ = w.quiet.begins(min(now, deadline)-max(w.quiet.takes, pollEvery), n.offset, m.c.Start)
 	}
 	keys := int64(len(w.seg.copies))
 	h := &w.seg.at[n.nth].heard
@@ -136,7 +149,7 @@ func (w *wait) rouse() time.Duration {
 	h.last = m.c.Start.Add(last + n.offset)
 	w.began = h.last
 	due := n.at(w.seg.track.event.Template.Due(w.seg.number))
-	if last >= due && last+w.quiet.takes <= now || last-max(w.quiet.takes, pollEvery) >= due {
+	if last >= due && last+w.quiet.takes <= now || polls > 1 && last-max(w.quiet.takes, pollEvery) >= due {
 		h.asked = true
 	}
 	f := &m.stats

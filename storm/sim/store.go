@@ -102,6 +102,7 @@ type op struct {
 	until time.Duration
 	done  func(found *copied, err failure)
 
+	life    int // of the node that asks
 	ended   bool
 	running int
 	failed  failure
@@ -123,7 +124,7 @@ type try struct {
 // run begins o.
 func (o *op) run() {
 	m := o.c.m
-	o.running = 1
+	o.running, o.life = 1, o.c.n.life
 	o.end = m.engine.At(max(m.engine.Now(), o.until), o.expire)
 	if o.chunk != commit && !m.store.whole {
 		o.c.saved = min(mostHedges, o.c.saved+hedgeShare)
@@ -145,6 +146,7 @@ func (o *op) second() {
 // expire is when the caller of o waits no longer.
 func (o *op) expire() { o.finish(nil, timedOut) }
 
+// finish tells who asked, as soon as its node runs.
 func (o *op) finish(found *copied, err failure) {
 	if o.ended {
 		return
@@ -152,8 +154,14 @@ func (o *op) finish(found *copied, err failure) {
 	o.ended = true
 	o.c.m.engine.Cancel(o.hedge)
 	o.c.m.engine.Cancel(o.end)
-	o.done(found, err)
+	if !o.c.n.park(func() { o.done(found, err) }) {
+		o.done(found, err)
+	}
 }
+
+// lost reports whether the node that asked has died since: nothing of what it asked for is done that is not done yet, as its connections are
+// closed.
+func (o *op) lost() bool { return o.life != o.c.n.life }
 
 // size is how many bytes o writes, or would find.
 func (o *op) size(found *copied) int64 {
@@ -328,6 +336,10 @@ func (t *try) completes() {
 	}
 	if !st.up() || t.arrived < st.began() {
 		t.ends(failed)
+		return
+	}
+	if o.lost() {
+		o.finish(nil, failed)
 		return
 	}
 	if o.write && !o.ended {

@@ -132,6 +132,7 @@ type zoneOp struct {
 	z     *zone
 	n     *node
 	asker *node
+	life  int // the asker's
 	began time.Duration
 	w     cost.Work
 	keys  []string                        // of an exchange for several values
@@ -146,7 +147,7 @@ type zoneOp struct {
 // run has o done within a time. done is told none, absent, or why the zone did not do it.
 func (o *zoneOp) run(within time.Duration) {
 	m := o.z.m
-	o.began = m.engine.Now()
+	o.began, o.life = m.engine.Now(), o.asker.life
 	o.late = m.engine.After(within, func() { o.end(timedOut) })
 	if o.n.state == dead {
 		o.end(failed)
@@ -164,7 +165,9 @@ func (o *zoneOp) end(err failure) {
 	}
 	o.ended = true
 	o.z.m.engine.Cancel(o.late)
-	o.done(err)
+	if !o.asker.park(func() { o.done(err) }) {
+		o.done(err)
+	}
 }
 
 func (o *zoneOp) begins() {
@@ -218,7 +221,7 @@ func (o *zoneOp) completes(found bool) {
 		return
 	}
 	switch {
-	case o.n.state == dead || o.began < o.n.began:
+	case o.n.state == dead || o.began < o.n.began || o.life != o.asker.life:
 		o.end(failed)
 	case o.write:
 		o.do()
