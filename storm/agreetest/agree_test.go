@@ -245,7 +245,6 @@ var table = []struct {
 		c.scenario.Origin.Serve = 2
 		c.fault(6300*ms, "stop", "serve 1", scenarios.Fault{For: 900 * ms})
 	}, nil},
-	{"a store killed", func(c *configuration) { c.fault(5900*ms, "kill", "store", scenarios.Fault{For: 900 * ms}) }, nil},
 	{"a store killed behind a cache", func(c *configuration) {
 		c.zones(2)
 		c.chunked()
@@ -259,31 +258,27 @@ var table = []struct {
 	{"connections reset", func(c *configuration) {
 		c.fault(6*time.Second, "reset", "pipeline a", scenarios.Fault{For: 3 * time.Second})
 	}, has(retried)},
-	{"bodies cut", func(c *configuration) {
-		c.fault(6*time.Second, "cut", "pipeline a", scenarios.Fault{For: 3 * time.Second})
-	}, nil},
-	{"bodies shorter than announced", func(c *configuration) {
-		c.fault(6*time.Second, "overstate", "pipeline a", scenarios.Fault{For: 3 * time.Second})
-	}, nil},
-	{"bodies longer than announced", func(c *configuration) {
-		c.fault(6*time.Second, "understate", "pipeline a", scenarios.Fault{For: 3 * time.Second})
-	}, nil},
-	{"packagers that hang up", func(c *configuration) {
-		c.fault(6*time.Second, "hang-up", "pipeline a", scenarios.Fault{For: 3 * time.Second})
-	}, nil},
 	{"packagers that do not wait for answers", func(c *configuration) {
 		c.fault(6*time.Second, "chain", "pipeline a", scenarios.Fault{For: 5 * time.Second})
 	}, nil},
 	{"a packager restarted", func(c *configuration) {
+		c.fine()
+
 		c.fault(6*time.Second, "restart", "pipeline a", scenarios.Fault{For: 5 * time.Second})
 	}, nil},
 	{"numbers that slip", func(c *configuration) {
+		c.fine()
+
 		c.fault(6*time.Second, "slip", "pipeline a", scenarios.Fault{For: 5 * time.Second})
 	}, nil},
 	{"times that are shifted", func(c *configuration) {
+		c.fine()
+
 		c.fault(6*time.Second, "shift", "pipeline a", scenarios.Fault{For: 5 * time.Second})
 	}, nil},
 	{"segments too short", func(c *configuration) {
+		c.fine()
+
 		c.fault(6*time.Second, "shorten", "pipeline a", scenarios.Fault{For: 5 * time.Second})
 	}, nil},
 	{"a clock that is wrong", func(c *configuration) {
@@ -302,10 +297,6 @@ var table = []struct {
 		c.fixedOrder()
 		c.fault(6*time.Second, "throttle", "store", scenarios.Fault{By: scenarios.Amount{Count: 8}, For: 3 * time.Second})
 	}, nil},
-	{"a small zone", func(c *configuration) {
-		c.zones(1)
-		c.topology.ZoneMemory = 400_000
-	}, nil},
 	{"a cache with a limit for items", func(c *configuration) {
 		c.zones(1)
 		c.fault(6*time.Second, "limit", "cache 1", scenarios.Fault{For: 5 * time.Second})
@@ -322,6 +313,11 @@ var table = []struct {
 		c.fixedOrder()
 		c.costs.Store.Throttle = &cost.Throttle{PerSecond: 0.4, Burst: 1}
 	}, nil},
+}
+
+// fine gives segments a timescale in which half a second can be told.
+func (c *configuration) fine() {
+	c.scenario.Event.Segment = scenarios.Cadence{Ticks: 120120, Timescale: 60000}
 }
 
 // exactTick lets all readers ask in the very instant in which a segment is due.

@@ -78,6 +78,13 @@ func (r *run) scheduleFault(f storm.Fault) {
 	if err != nil {
 		return // it was refused
 	}
+	switch {
+	case f.Do != "kill":
+	case to.What == scenarios.OfStore:
+		r.store.frail = true
+	case to.What == scenarios.OfCache:
+		r.zones[max(1, to.Nth)-1].frail = true
+	}
 	do := func(undo bool) func() {
 		return func() { r.fault(f, to, undo) }
 	}
@@ -185,7 +192,11 @@ func (n *node) dies() {
 	for _, z := range n.m.zones {
 		if slices.Contains(z.nodes, n) {
 			z.flush()
+			z.dies(n)
 		}
+	}
+	if len(n.m.store.nodes) == 1 && n.m.store.nodes[0] == n {
+		n.m.store.dies()
 	}
 	switch n.role {
 	case serveRole:

@@ -2,6 +2,8 @@ package sim
 
 import (
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -66,6 +68,7 @@ func (r *run) sendPut(x *exchange) {
 		size /= 2
 		x.parts++
 		x.put.breaks = true
+		r.engine.Cancel(x.late) // its end is certain, and noticed later than its sender gives up
 		r.engine.After(noticed, x.put.arrived)
 	}
 	// The body comes over the node's link, made by the packager's processor and taken in by the node's, all at once.
@@ -424,13 +427,19 @@ type feedOf struct {
 
 // feedOfNode is what a publishing node has seen of it.
 type feedOfNode struct {
-	number int64         // of the last one
-	end    time.Duration // how far from where it should be its last sample ended
+	ends   [16]segmentEnd // of the last ones, the oldest at oldest
+	oldest int
 	newest int64
 	last   int64 // the number that was said to be the last; -1: none
 
 	header bool          // the node has the initialisation segment
 	looked time.Duration // when it was last looked for; below 0: it was not
+}
+
+// segmentEnd is where a segment ended, in ticks.
+type segmentEnd struct {
+	known         bool
+	number, ticks int64
 }
 
 // feed is what p has seen of what is published under s's rendition and pipeline.
@@ -446,7 +455,7 @@ func (p *publishing) feed(s *slot) *feedOfNode {
 }
 
 // forget is the loss of a node's memory. What ends events stands in the store.
-func (f *feedOfNode) forget() { f.number, f.header, f.looked = -2, false, -1 }
+func (f *feedOfNode) forget() { f.ends, f.header, f.looked = [16]segmentEnd{}, false, -1 }
 
 // looks reports whether the initialisation segment was looked for a short while ago; else it is now.
 func (f *feedOfNode) looks(now time.Duration) bool {
@@ -470,26 +479,35 @@ func (p *publishing) inspect(s *slot, q *storm.Request) (flaws policy.Flaws) {
 		f.header = true
 		return 0
 	}
-	length := s.seg.track.event.Template.Duration()
-	var begin, end time.Duration // how far off the first sample begins and the last one ends
+	// A body has one sample, which lasts as long as it does, in whole ticks of its event's timescale.
+	t := s.seg.track.event.Template
+	length, scale := t.Rate()
+	by := int64(math.Round(float64(q.Twist.By) * float64(scale) / float64(time.Second)))
+	begin, lasts := (q.ID.Number-t.StartNumber)*length, length
 	switch q.Twist.Do {
 	case storm.Slate:
 		flaws |= policy.Slate
 	case storm.Shifted:
-		begin, end = time.Duration(q.Twist.By), time.Duration(q.Twist.By)
-		if begin.Abs() > length/4 {
-			flaws |= policy.Discontinuity
-		}
+		begin = max(0, begin+by)
 	case storm.Shorter:
-		end = -time.Duration(q.Twist.By)
-		flaws |= policy.Short
+		lasts = max(0, lasts-by)
 	case storm.Understated:
 		flaws |= policy.Short
 	}
-	if f.number == q.ID.Number-1 && (begin-f.end).Abs() > sampleTime {
+	if end, ok := f.end(q.ID.Number - 1); ok && max(begin-end, end-begin) > max(1, lasts/2) {
 		flaws |= policy.Discontinuity
 	}
-	f.number, f.end = q.ID.Number, end
+	f.ended(q.ID.Number, begin+lasts)
+	if n, off, ok := t.At(begin, scale); !ok || n != q.ID.Number || off.Abs() > t.Duration()/offsetBound {
+		flaws |= policy.Discontinuity
+	}
+	bound := float64(lasts) / 2 * 1.01
+	if rest := math.Mod(float64(length), float64(lasts)); rest > 0.01*float64(lasts) && rest < 0.99*float64(lasts) {
+		bound = float64(lasts) * 1.01
+	}
+	if float64(lasts) < float64(length)-max(1, min(bound, float64(length)/lengthBound)) {
+		flaws |= policy.Short
+	}
 	f.newest = max(f.newest, q.ID.Number)
 	switch {
 	case q.Twist.Do == storm.Last:
@@ -500,8 +518,30 @@ func (p *publishing) inspect(s *slot, q *storm.Request) (flaws policy.Flaws) {
 	return flaws
 }
 
-// sampleTime is how far samples may be from where they belong: half a frame.
-const sampleTime = 10 * time.Millisecond
+// How far from where it belongs a segment may be, and by how much shorter than it should be, as a part of its length: as the origin has them.
+const (
+	offsetBound = 4
+	lengthBound = 8
+)
+
+// end is where the segment of a number ended, in ticks, if it is one of the last.
+func (f *feedOfNode) end(number int64) (ticks int64, ok bool) {
+	for _, e := range f.ends {
+		if e.known && e.number == number {
+			return e.ticks, true
+		}
+	}
+	return 0, false
+}
+
+// ended remembers where a segment ended.
+func (f *feedOfNode) ended(number, ticks int64) {
+	i := slices.IndexFunc(f.ends[:], func(e segmentEnd) bool { return e.known && e.number == number })
+	if i < 0 {
+		i, f.oldest = f.oldest, (f.oldest+1)%len(f.ends)
+	}
+	f.ends[i] = segmentEnd{true, number, ticks}
+}
 
 // ended tells all nodes when all pipelines of an event have ended with u, as soon as their next look at what is said of it.
 func (p *publishing) ended(u *publication) {

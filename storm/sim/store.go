@@ -21,6 +21,8 @@ type store struct {
 	faults faults
 	nobody *node   // who asks on behalf of a node of the store
 	polls  *steady // what polls take of the processors that are no events
+	frail  bool    // it is going to be killed
+	flying []*try  // what it is doing then: that ends at once
 }
 
 func newStore(m *run, nodes []*node) *store {
@@ -118,7 +120,7 @@ type try struct {
 	arrived time.Duration
 	found   *copied
 	hide    time.Duration
-	dead    bool
+	over    bool
 }
 
 // run begins o.
@@ -205,6 +207,9 @@ func (t *try) begins() {
 		return
 	}
 	st := o.c.m.store
+	if st.frail {
+		st.flying = append(st.flying, t)
+	}
 	if o.hidden() {
 		t.ends(absent)
 		return
@@ -244,7 +249,7 @@ func (o *op) hidden() bool {
 // toll charges what the try costs.
 func (t *try) toll() {
 	o := t.o
-	if o.ended {
+	if o.ended || t.over {
 		return
 	}
 	m := o.c.m
@@ -331,6 +336,9 @@ func (t *try) works(done time.Duration, size int64) {
 func (t *try) completes() {
 	o := t.o
 	st := o.c.m.store
+	if t.over {
+		return
+	}
 	if st.park(t.completes) {
 		return
 	}
@@ -376,10 +384,22 @@ func (st *store) took(t *try) {
 	}
 }
 
+// dies ends what the one node of st is doing.
+func (st *store) dies() {
+	flying := st.flying
+	st.flying = nil
+	for _, t := range flying {
+		t.ends(failed)
+	}
+}
+
 // ends is how t ended.
 func (t *try) ends(err failure) {
 	o := t.o
 	m := o.c.m
+	if t.over = true; m.store.frail {
+		m.store.flying = slices.DeleteFunc(m.store.flying, func(x *try) bool { return x == t })
+	}
 	now := m.engine.Now()
 	if !o.write && o.c.serving {
 		f := &m.stats

@@ -16,7 +16,9 @@ type zone struct {
 	nodes  []*node
 	meter  *cost.Meter
 	faults faults
-	age    int32 // how often it was emptied
+	frail  bool      // one of its nodes is going to be killed
+	flying []*zoneOp // what its nodes are doing then: that ends at once
+	age    int32     // how often it was emptied
 	bytes  int64
 	limit  int64  // 0: none
 	items  []item // in the order in which they came, where there is a limit
@@ -153,10 +155,22 @@ func (o *zoneOp) run(within time.Duration) {
 		o.end(failed)
 		return
 	}
+	if o.z.frail {
+		o.z.flying = append(o.z.flying, o)
+	}
 	if o.n.park(o.begins) {
 		return
 	}
 	o.begins()
+}
+
+// dies ends what a node of z is doing.
+func (z *zone) dies(n *node) {
+	for _, o := range slices.Clone(z.flying) {
+		if o.n == n {
+			o.end(failed)
+		}
+	}
 }
 
 func (o *zoneOp) end(err failure) {
@@ -165,6 +179,9 @@ func (o *zoneOp) end(err failure) {
 	}
 	o.ended = true
 	o.z.m.engine.Cancel(o.late)
+	if o.z.frail {
+		o.z.flying = slices.DeleteFunc(o.z.flying, func(x *zoneOp) bool { return x == o })
+	}
 	if !o.asker.park(func() { o.done(err) }) {
 		o.done(err)
 	}
