@@ -1,6 +1,6 @@
-// Package reports draws what a run, a gate, a search, a sweep or a capacity estimate has found: plots, a page that stands alone, Markdown, JUnit, benchmark
-// text; and the tables that a terminal gets, that of a comparison too. It only draws. What it is given is the truth: it measures
-// nothing, judges nothing and knows no clock, so that the same results always give the same files.
+// Package reports draws what a run, a gate, a search, a sweep or a capacity estimate has found: plots, a page that stands alone, Markdown,
+// JUnit, benchmark text; and the tables that a terminal gets, that of a comparison too. It only draws. What it is given is the truth: it
+// measures nothing, judges nothing and knows no clock, so that the same results always give the same files.
 package reports
 
 import (
