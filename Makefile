@@ -6,7 +6,7 @@ DEPS       ?= yes
 RUN        ?= comparison
 TEST_FLAGS ?= -race -timeout 40m
 
-.PHONY: build run test bench accuracy agreement accuracy-gate fuzz check clean help
+.PHONY: build run test bench accuracy agreement accuracy-gate reproduce fuzz check clean help
 
 ## build: the binary, into bin/
 build:
@@ -39,6 +39,10 @@ accuracy:
 agreement: build
 	DEPS=$(DEPS) deploy/deps
 	$(GO) run ./deploy/agreement
+
+## reproduce: what was published of such an origin, ours beside it, by simulation: prints and writes docs/reproduction.md (about 2 minutes)
+reproduce:
+	$(GO) run ./deploy/reproduce
 
 ## fuzz: every fuzz target for FUZZ_TIME each (default 10s)
 fuzz:
