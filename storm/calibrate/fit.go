@@ -73,6 +73,13 @@ func Fit(ctx context.Context, c Config) (p sim.Profile, warnings []string, err e
 			g.heldOut = append(g.heldOut, m)
 		}
 	}
+	for name, g := range byName {
+		for _, other := range []string{strings.TrimSuffix(name, scenarios.WithCache), strings.TrimSuffix(name, scenarios.WithCache) + scenarios.WithCache} {
+			if o := byName[other]; o != nil {
+				g.sameStore = append(g.sameStore, o.fitted...)
+			}
+		}
+	}
 	p = describe(c)
 	// The store alone comes before the store behind a cache, whose costs are taken from it.
 	for _, name := range slices.SortedFunc(maps.Keys(byName), func(a, b string) int {
@@ -124,6 +131,9 @@ func describe(c Config) sim.Profile {
 type group struct {
 	name            string
 	fitted, heldOut []measured
+	// sameStore are the runs to fit on with that store, before a cache and without: they ask it for much and for little, which tells its work
+	// on requests from what it does unasked.
+	sameStore []measured
 }
 
 // fit adds the group's backend to p.
@@ -136,6 +146,9 @@ func (g *group) fit(ctx context.Context, c Config, p *sim.Profile) (warnings []s
 	g.begin(&costs, parts)
 	best, least := costs, math.Inf(1)
 	for round := range cmp.Or(c.Rounds, 8) + 1 {
+		if g.cached() && !g.modelled() { // zones are written while the store's write is waited for, and hardly show: as long as they are read
+			costs.Cache.Write = clone(costs).Cache.Read
+		}
 		p.Backends[g.name] = sim.Calibrated{Costs: costs, Valid: valid(g.fitted)}
 		found := make([]record.Backend, len(g.fitted))
 		for i, m := range g.fitted {
@@ -214,7 +227,11 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 		{storeWork, &c.StoreWork, like.StoreWork}, {cacheWork, &c.CacheWork, sim.Demand{}},
 	} {
 		var loads []load
-		for _, m := range g.fitted {
+		from := g.fitted
+		if w.kind == storeWork {
+			from = g.sameStore
+		}
+		for _, m := range from {
 			if l, ok := m.work(w.kind); ok {
 				loads = append(loads, l)
 			}
@@ -327,8 +344,12 @@ func (g *group) parts() []part {
 	way := func(c *sim.Costs) *cost.Dist { return &c.StoreWork.Latency }
 	switch {
 	case g.cached():
-		all = append(all, operations(func(c *sim.Costs) *[]cost.Cost { return &c.Cache.Read }, reads),
-			operations(func(c *sim.Costs) *[]cost.Cost { return &c.Cache.Write }, writes))
+		all = append(all, operations(func(c *sim.Costs) *[]cost.Cost { return &c.Cache.Read }, reads))
+		if g.modelled() { // the store's write is known, and a zone's is what is left
+			all = append(all, operations(func(c *sim.Costs) *[]cost.Cost { return &c.Cache.Write }, writes))
+		} else { // a store that is spared the reads writes in another time than one that is not
+			all = append(all, operations(func(c *sim.Costs) *[]cost.Cost { return &c.Store.Write }, writes))
+		}
 	case g.modelled():
 		all = append(all, part{dist: way, shown: append(reads, storm.StoreWrite)})
 	default:
