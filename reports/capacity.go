@@ -287,17 +287,18 @@ func gives(b capacity.Backend) grid {
 
 // frontierGrid is the frontier in figures: a row for each load, columns for each backend.
 func frontierGrid(r capacity.Report) grid {
-	g := grid{Heads: []string{"viewers", "Mbit/s", "Gbit/s asked"}}
+	size, whose := loadSize(r)
+	g := grid{Heads: []string{whose, "Mbit/s", "Gbit/s asked"}}
 	type load struct {
-		viewers int64
-		rate    float64
+		size int64
+		rate float64
 	}
 	var order []load
 	points := map[load]map[string]capacity.Point{}
 	for _, b := range r.Backends {
 		g.Heads = append(g.Heads, b.Name+": write p99, ms", "missed", "")
 		for _, p := range b.Frontier {
-			at := load{p.Viewers, p.BitRate}
+			at := load{size(p), p.BitRate}
 			if points[at] == nil {
 				points[at] = map[string]capacity.Point{}
 				order = append(order, at)
@@ -306,7 +307,7 @@ func frontierGrid(r capacity.Report) grid {
 		}
 	}
 	for _, at := range order {
-		row := []string{people(at.viewers), number(at.rate), unknown}
+		row := []string{people(at.size), number(at.rate), unknown}
 		for _, b := range r.Backends {
 			p, ok := points[at][b.Name]
 			if !ok {

@@ -121,11 +121,12 @@ func capacityFrontier(r capacity.Report) figure {
 	f := figure{name: "frontier"}
 	var rates []float64
 	var viewers []int64
+	size, whose := loadSize(r)
 	lo, hi := math.Inf(1), math.Inf(-1)
 	missed, breaks, beyond, untold, intervals := false, false, false, false, false
 	for _, b := range r.Backends {
 		for _, p := range b.Frontier {
-			rates, viewers = append(rates, p.BitRate), append(viewers, p.Viewers)
+			rates, viewers = append(rates, p.BitRate), append(viewers, size(p))
 			reach(&lo, &hi, p.Write)
 			missed, breaks, intervals = missed || p.Missed > 0, breaks || !p.Holds, intervals || p.Write.P99CI != nil
 			if _, told := value(p.Write.P99); !told {
@@ -157,8 +158,8 @@ func capacityFrontier(r capacity.Report) figure {
 		}
 		p.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
 			trX, trY := p.Transforms(&c)
-			if rate == asked.BitRate && asked.Viewers > 0 {
-				if x := trX(float64(asked.Viewers)); c.ContainsX(x) {
+			if at := size(asked); rate == asked.BitRate && at > 0 {
+				if x := trX(float64(at)); c.ContainsX(x) {
 					c.StrokeLine2(draw.LineStyle{Color: black, Width: 1.3}, x, c.Min.Y, x, c.Max.Y)
 					say(c, sans(captionSize, true, black), vg.Point{X: x, Y: c.Max.Y + 2}, draw.XCenter, draw.YBottom, "the event")
 				}
@@ -172,19 +173,19 @@ func capacityFrontier(r capacity.Report) figure {
 						row = append(row, pt)
 					}
 				}
-				slices.SortStableFunc(row, func(a, b capacity.Point) int { return cmp.Compare(a.Viewers, b.Viewers) })
+				slices.SortStableFunc(row, func(a, b capacity.Point) int { return cmp.Compare(size(a), size(b)) })
 				// Backends stand beside one another where their marks would hide each other.
 				off := 7 * (vg.Length(i) - vg.Length(len(r.Backends)-1)/2)
 				for _, pt := range row {
 					if v, ok := positive(pt.Write.P99); ok {
-						path = append(path, vg.Point{X: trX(float64(pt.Viewers)) + off, Y: trY(v)})
+						path = append(path, vg.Point{X: trX(float64(size(pt))) + off, Y: trY(v)})
 					}
 				}
 				if len(path) > 1 {
 					c.StrokeLines(draw.LineStyle{Color: lk.color, Width: 1.6, Dashes: lk.dashes}, path)
 				}
 				for _, pt := range row {
-					at := vg.Point{X: trX(float64(pt.Viewers)) + off, Y: trY(rail)}
+					at := vg.Point{X: trX(float64(size(pt))) + off, Y: trY(rail)}
 					v, ok := positive(pt.Write.P99)
 					if ok {
 						at.Y = trY(v)
@@ -210,7 +211,7 @@ func capacityFrontier(r capacity.Report) figure {
 		}))
 		pn := panel{plot: p, head: number(rate) + " Mbit/s a viewer", y: "write p99, ms (log)", above: 26, height: 26 + 128}
 		if k == len(rates)-1 {
-			pn.x, pn.height = "viewers (logarithmic)", pn.height+axisName+12
+			pn.x, pn.height = whose+" (logarithmic)", pn.height+axisName+12
 		}
 		f.panels = append(f.panels, pn)
 	}
@@ -232,16 +233,29 @@ func capacityFrontier(r capacity.Report) figure {
 	if missed {
 		f.legend = append(f.legend, key{"segments missed", missedMark})
 	}
-	f.caption = "Each mark is a storm with so many viewers; the CDN, and with it what the origin is asked for, grows with them, and nodes do not. "
+	f.caption = fmt.Sprintf("Each mark is a storm with so many %s; the CDN, and with it what the origin is asked for, grows with them, and nodes do not. ", whose)
 	if len(f.legend) > 1 && len(r.Backends) > 1 {
 		f.caption += fmt.Sprintf("All run on as many nodes of the store as %s takes, so that the cache is all that differs. ", chosen(r).Name)
 	}
-	f.caption += "Marks of one column stand side by side for the same number of viewers. " +
+	f.caption += "Marks of one column stand side by side for the same number of " + whose + ". " +
 		simulatedBy(r.Profile.Name)
 	return f
 }
 
-// viewerTicks marks numbers of viewers, as far as they find room on a logarithmic axis.
+// loadSize is what tells how large a load of the frontier is, and its name: viewers, or where the scenario has no audience, the readers
+// that ask the origin.
+func loadSize(r capacity.Report) (size func(capacity.Point) int64, name string) {
+	for _, b := range r.Backends {
+		for _, p := range b.Frontier {
+			if p.Viewers > 0 {
+				return func(p capacity.Point) int64 { return p.Viewers }, "viewers"
+			}
+		}
+	}
+	return func(p capacity.Point) int64 { return int64(p.Fillers) }, "readers"
+}
+
+// viewerTicks marks numbers of viewers or readers, as far as they find room on a logarithmic axis.
 func viewerTicks(viewers []int64) plot.ConstantTicks {
 	var ticks plot.ConstantTicks
 	span := math.Log(float64(viewers[len(viewers)-1])/float64(viewers[0])) + 0.3
@@ -259,18 +273,19 @@ func viewerTicks(viewers []int64) plot.ConstantTicks {
 // frontierFinding says what writes take for the event itself, on each backend.
 func frontierFinding(r capacity.Report) string {
 	var parts []string
+	size, whose := loadSize(r)
 	a := chosen(r).Asked
 	for _, b := range r.Backends {
 		for _, p := range b.Frontier {
-			if p.Viewers == a.Viewers && p.BitRate == a.BitRate {
+			if size(p) == size(a) && p.BitRate == a.BitRate {
 				parts = append(parts, fmt.Sprintf("%s on %s", writeTail(p.Write), b.Name))
 			}
 		}
 	}
 	if len(parts) == 0 {
-		return "Write p99 over viewers and bit rates (simulated)"
+		return fmt.Sprintf("Write p99 over %s and bit rates (simulated)", whose)
 	}
-	return fmt.Sprintf("%s viewers at %s Mbit/s: the storm's write p99 is %s (simulated)", capital(people(a.Viewers)), number(a.BitRate), strings.Join(parts, ", "))
+	return fmt.Sprintf("%s %s at %s Mbit/s: the storm's write p99 is %s (simulated)", capital(people(size(a))), whose, number(a.BitRate), strings.Join(parts, ", "))
 }
 
 // capacityTick shows how the tiers fill when segments are due.
