@@ -44,7 +44,11 @@ func (s Simulation) errorText() string {
 	case held:
 		return fmt.Sprintf("off by, on %d measured runs that it was not fitted on, %s", runs, strings.Join(parts, ", "))
 	}
-	return fmt.Sprintf("off by, on the %d runs that it was fitted on, which says little about others, %s", runs, strings.Join(parts, ", "))
+	fitted := fmt.Sprintf("%d runs", runs)
+	if runs == 1 {
+		fitted = "one run"
+	}
+	return fmt.Sprintf("off by, on the %s that it was fitted on, which says little about others, %s", fitted, strings.Join(parts, ", "))
 }
 
 // percentage writes a part as whole percents, of less than ten with a digit more.

@@ -240,11 +240,19 @@ func (m model) extrapolated(s scenarios.Scenario, b record.Backend) []string {
 	for _, r := range m.calibrated.Valid {
 		for _, v := range values[r.Quantity] {
 			if !r.Holds(v) {
-				out = append(out, fmt.Sprintf("%s %s is beyond %s to %s", r.Quantity, number(v), number(r.From), number(r.To)))
+				out = append(out, fmt.Sprintf("%s %s is outside of %s", r.Quantity, number(v), span(r)))
 			}
 		}
 	}
 	return out
+}
+
+// span is the range that a profile was fitted on, in words.
+func span(r sim.Range) string {
+	if r.From == r.To {
+		return number(r.From) + ", the only one it was fitted on"
+	}
+	return number(r.From) + " to " + number(r.To)
 }
 
 // number writes a quantity with three digits that count, or whole.

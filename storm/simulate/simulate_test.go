@@ -221,14 +221,14 @@ func TestBasis(t *testing.T) {
 	in := sim.Range{Quantity: sim.QuantityRenditions, From: 1, To: 3}
 	beyond := sim.Range{Quantity: sim.QuantityEdges, From: 5, To: 40}
 	got := run(t, simulate.Config{Scenario: load(t, "smoke", "readers.edges=100"), Seed: 1, Profile: profile(in, beyond)}).Results.Backends[0].Simulation
-	if want := []string{"readers.edges 100 is beyond 5 to 40"}; !slices.Equal(got.Extrapolated, want) {
+	if want := []string{"readers.edges 100 is outside of 5 to 40"}; !slices.Equal(got.Extrapolated, want) {
 		t.Errorf("Extrapolated = %q, want %q", got.Extrapolated, want)
 	}
 	if len(got.Stated) != 1 || !got.Stated[0].HeldOut || got.Stated[0].Runs != 3 || math.Abs(got.Stated[0].Median-0.2) > 1e-9 || math.Abs(got.Stated[0].Largest-0.3) > 1e-9 {
 		t.Errorf("Stated = %+v, want 20 %% of three runs that were held out, 30 %% at most", got.Stated)
 	}
 	text := strings.Join(got.Sentences(), "\n")
-	for _, want := range []string{"plain", "a machine, 2026-11-23", "3 measured runs that it was not fitted on", "storm publish response p50 20 % (at most 30 %)", "extrapolated: readers.edges 100 is beyond 5 to 40"} {
+	for _, want := range []string{"plain", "a machine, 2026-11-23", "3 measured runs that it was not fitted on", "storm publish response p50 20 % (at most 30 %)", "extrapolated: readers.edges 100 is outside of 5 to 40"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("Sentences = %s, want %q in them", text, want)
 		}

@@ -244,9 +244,12 @@ func fieldDiff(path string, a, b any) (out []string) {
 func cautions(old, new *record.Run) []string {
 	a, b := old.Results, new.Results
 	out := []string{}
-	if a.Started.Equal(b.Started) {
+	switch {
+	case a.Mode == "sim" || b.Mode == "sim":
+		out = append(out, "Simulated figures are those of a model: intervals are over the requests of one simulation, and do not have in them how far off the model is.")
+	case a.Started.Equal(b.Started):
 		out = append(out, "Both runs began at the same instant: they are probably one and the same.")
-	} else {
+	default:
 		out = append(out, fmt.Sprintf("The runs were made at different times (%s and %s): what the machine did meanwhile is in every difference, and no statistics takes it out. "+
 			"Only a gate, which measures both in turns, may let a change pass.", a.Started.UTC().Format(time.DateTime), b.Started.UTC().Format(time.DateTime)))
 	}
