@@ -108,7 +108,12 @@ var table = []struct {
 	{"more chunks than are read at once", func(c *configuration) { c.topology.ChunkSize = 4 << 10 }, has(chunked)},
 	{"hot", func(c *configuration) { c.topology.Hot = 64 << 20 }, nil},
 	{"a small hot copy", func(c *configuration) { c.topology.Hot = 300_000 }, nil},
-	{"collapse", func(c *configuration) { c.topology.Collapse = true; c.exactTick(8) }, nil},
+	{"collapse", func(c *configuration) {
+		c.topology.Collapse = true
+		c.scenario.Readers.Behaviour.DVR = 5
+		c.costs.Store.Read = []cost.Cost{{Dist: cost.Dist{P50: 300 * ms, P99: 700 * ms}}}
+	}, has(dvr)},
+	{"a store killed", func(c *configuration) { c.fault(5900*ms, "kill", "store", scenarios.Fault{For: 900 * ms}) }, nil},
 	{"hot and collapse, with a cache", func(c *configuration) {
 		c.topology.Hot, c.topology.Collapse = 64<<20, true
 		c.zones(1)
