@@ -26,10 +26,10 @@ type quiet struct {
 const pollEvery = 20 * time.Millisecond
 
 // calm reports whether polls of the store are alike as long as they find nothing: none waits for another operation, and nothing befalls the
-// store.
+// store; nor is it going to be killed, which ends the one that is under way then.
 func (st *store) calm() bool {
 	p := st.meter.Profile()
-	if p.Servers > 0 || p.Bandwidth > 0 || st.faults.some() || st.m.c.Topology.Shed {
+	if p.Servers > 0 || p.Bandwidth > 0 || st.faults.some() || st.frail || st.m.c.Topology.Shed {
 		return false
 	}
 	for _, n := range st.nodes {
@@ -193,7 +193,7 @@ func (p *cachePolls) vain() bool {
 	h := p.n.serving.db.commitCache
 	for i := range h.zones {
 		b := &h.zones[i]
-		if b.open || b.fails > 0 || b.z.faults.some() {
+		if b.open || b.fails > 0 || b.z.frail || b.z.faults.some() {
 			return false
 		}
 		for _, n := range b.z.nodes {
