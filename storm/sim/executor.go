@@ -60,13 +60,16 @@ type run struct {
 	tape   *tape
 	engine engine.Engine
 
-	agenda *storm.Agenda
-	out    storm.Out
-	spare  storm.Out
-	told   []*exchange // that have ended and whose clients are to hear of it, in order; those before hear have
-	hear   int
-	idle   []*exchange // to be used again
-	flying int         // requests on their way
+	agenda  *storm.Agenda
+	out     storm.Out
+	spare   storm.Out
+	told    []*exchange // that have ended and whose clients are to hear of it, in order; those before hear have
+	hear    int
+	idle    []*exchange // to be used again
+	ops     []*op       // as are these
+	tolls   []*toll
+	zoneOps []*zoneOp
+	flying  int // requests on their way
 
 	events       map[string]*event
 	tracks       []*track

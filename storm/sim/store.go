@@ -110,6 +110,11 @@ type op struct {
 	failed  failure
 	hedge   engine.Event
 	end     engine.Event
+	name    string // its key, once it was asked for
+	first   try
+	loose   bool // others may still hold it: it is not used again
+
+	late, again func()
 }
 
 // try is one try of an op.
@@ -121,16 +126,53 @@ type try struct {
 	found   *copied
 	hide    time.Duration
 	over    bool
+	left    int // replicas to answer until enough have
+	charged int // replicas that are at work
+
+	begin, pay, answer, complete func()
+}
+
+// op makes an operation on slot s.
+func (m *run) op(c *client, s *slot, v *copied, chunk int, until time.Duration) *op {
+	var o *op
+	if i := len(m.ops); i > 0 {
+		o = m.ops[i-1]
+		m.ops = m.ops[:i-1]
+	} else {
+		o = &op{}
+		o.late, o.again = o.expire, o.second
+		o.first.init(o)
+	}
+	o.c, o.slot, o.copy, o.chunk, o.until = c, s, v, chunk, until
+	return o
+}
+
+// init gives t its steps, which it keeps.
+func (t *try) init(o *op) {
+	t.o = o
+	t.begin, t.pay, t.answer, t.complete = t.begins, t.toll, t.answers, t.completes
+}
+
+// recycle lets o be used for another operation, if it has ended and nothing will call it any more: its only try is over.
+func (o *op) recycle() {
+	if !o.ended || o.loose || o.first.charged > 0 {
+		return
+	}
+	m := o.c.m
+	t := &o.first
+	*t = try{o: o, begin: t.begin, pay: t.pay, answer: t.answer, complete: t.complete}
+	*o = op{first: *t, late: o.late, again: o.again}
+	m.ops = append(m.ops, o)
 }
 
 // run begins o.
 func (o *op) run() {
 	m := o.c.m
 	o.running, o.life = 1, o.c.n.life
-	o.end = m.engine.At(max(m.engine.Now(), o.until), o.expire)
+	o.end = m.engine.At(max(m.engine.Now(), o.until), o.late)
 	if o.chunk != commit && !m.store.whole {
 		o.c.saved = min(mostHedges, o.c.saved+hedgeShare)
-		o.hedge = m.engine.After(hedgeAfter, o.second)
+		o.hedge = m.engine.After(hedgeAfter, o.again)
 	}
 	o.try(0, 0)
 }
@@ -156,9 +198,12 @@ func (o *op) finish(found *copied, err failure) {
 	o.ended = true
 	o.c.m.engine.Cancel(o.hedge)
 	o.c.m.engine.Cancel(o.end)
-	if !o.c.n.park(func() { o.done(found, err) }) {
-		o.done(found, err)
+	if o.c.n.state == halted {
+		o.loose = true
+		o.c.n.park(func() { o.done(found, err) })
+		return
 	}
+	o.done(found, err)
 }
 
 // lost reports whether the node that asked has died since: nothing of what it asked for is done that is not done yet, as its connections are
@@ -185,17 +230,29 @@ func key(s *slot, chunk int) string {
 	return string(strconv.AppendInt(append(b, '/'), int64(chunk), 10))
 }
 
-func (o *op) key() string { return key(o.slot, o.chunk) }
+func (o *op) key() string {
+	if o.name == "" {
+		o.name = key(o.slot, o.chunk)
+	}
+	return o.name
+}
 
 // try begins the n-th try of the first or the second of a hedge.
 func (o *op) try(attempt, n int) {
-	t := &try{o: o, attempt: attempt, n: n, arrived: o.c.m.engine.Now()}
+	t := &o.first
+	if attempt+n > 0 {
+		o.loose = true
+		t = &try{}
+		t.init(o)
+	}
+	t.attempt, t.n, t.arrived = attempt, n, o.c.m.engine.Now()
 	st := o.c.m.store
 	if !st.up() {
 		t.ends(failed)
 		return
 	}
-	if st.park(t.begins) {
+	if st.park(t.begin) {
+		o.loose = true
 		return
 	}
 	t.begins()
@@ -208,6 +265,7 @@ func (t *try) begins() {
 	}
 	st := o.c.m.store
 	if st.frail {
+		o.loose = true
 		st.flying = append(st.flying, t)
 	}
 	if o.hidden() {
@@ -228,7 +286,8 @@ func (t *try) begins() {
 	}
 	t.hide = hide
 	if wait > 0 {
-		o.c.m.engine.After(wait, t.toll)
+		o.loose = true
+		o.c.m.engine.After(wait, t.pay)
 		return
 	}
 	t.toll()
@@ -274,7 +333,8 @@ func (t *try) toll() {
 		place, waits := st.place(o, w)
 		switch {
 		case waits != nil:
-			waits.park(t.begins)
+			o.loose = true
+			waits.park(t.begin)
 			return
 		case place == 0:
 			t.ends(failed)
@@ -310,7 +370,7 @@ func (t *try) works(done time.Duration, size int64) {
 	if len(st.nodes) > 1 {
 		first = int(o.slot.hash(o.chunk) % uint64(len(st.nodes)))
 	}
-	left := quorum
+	t.left = quorum
 	for i, asked := 0, 0; asked < n && i < max(n, m.c.Topology.Replicas); i++ {
 		node := st.nodes[(first+i)%len(st.nodes)]
 		if node.state != up && len(st.nodes) > 1 {
@@ -324,12 +384,18 @@ func (t *try) works(done time.Duration, size int64) {
 		if !o.write && asked > 1 {
 			bytes = 0 // of all but one replica a read takes the digest alone
 		}
-		m.charge(asker, node, o.write, work, bytes, done, func() {
-			if left--; left == 0 {
-				t.completes()
-			}
-		})
+		t.charged++
+		m.charge(asker, node, o.write, work, bytes, done, t.answer)
 	}
+}
+
+// answers is when one of the replicas does.
+func (t *try) answers() {
+	t.charged--
+	if t.left--; t.left == 0 {
+		t.completes()
+	}
+	t.o.recycle()
 }
 
 // completes is when the store answers.
@@ -339,7 +405,8 @@ func (t *try) completes() {
 	if t.over {
 		return
 	}
-	if st.park(t.completes) {
+	if st.park(t.complete) {
+		o.loose = true
 		return
 	}
 	if !st.up() || t.arrived < st.began() {
@@ -433,6 +500,7 @@ func (t *try) ends(err failure) {
 		}
 		pause := time.Duration(cost.Draw(o.c.seed, what, o.key(), t.attempt+2*t.n) * float64(longest))
 		if o.until-now > pause {
+			o.loose = true
 			m.engine.After(pause, func() {
 				if !o.ended {
 					o.try(t.attempt, t.n+1)
@@ -556,7 +624,8 @@ func (c *client) commit(s *slot, uncached bool, until time.Duration, done func(*
 		c.commitCache.get(s, nil, commit, uncached, until, nil, done)
 		return
 	}
-	o := &op{c: c, slot: s, chunk: commit, until: until, done: done}
+	o := c.m.op(c, s, nil, commit, until)
+	o.done = done
 	o.run()
 }
 
@@ -567,7 +636,8 @@ func (c *client) chunk(v *copied, i int, until time.Duration, missed func(), don
 		c.chunkCache.get(v.slot, v, i, false, until, missed, told)
 		return
 	}
-	o := &op{c: c, slot: v.slot, copy: v, chunk: i, until: until, done: told}
+	o := c.m.op(c, v.slot, v, i, until)
+	o.done = told
 	o.run()
 }
 
@@ -642,6 +712,8 @@ func (c *client) put1(v *copied, chunk int, began, until, keep time.Duration, do
 
 // putDurable writes a chunk or the Commit of a copy to the store.
 func (c *client) putDurable(v *copied, chunk int, began, until time.Duration, done func(failure)) {
-	o := &op{c: c, write: true, slot: v.slot, copy: v, chunk: chunk, began: began, until: until, done: func(_ *copied, err failure) { done(err) }}
+	o := c.m.op(c, v.slot, v, chunk, until)
+	o.write, o.began = true, began
+	o.done = func(_ *copied, err failure) { done(err) }
 	o.run()
 }

@@ -142,27 +142,61 @@ type zoneOp struct {
 	done  func(err failure)
 	write bool
 	ended bool
+	found bool // of a read: there was something
+	paid  bool // nothing that it was charged is under way any more
+	loose bool // others may still hold it: it is not used again
 	size  int64
 	late  engine.Event
+
+	expire, begin, pay, complete func()
+}
+
+// zoneOp makes an operation of z.
+func (m *run) zoneOp(z *zone, asker, n *node, w cost.Work) *zoneOp {
+	var o *zoneOp
+	if i := len(m.zoneOps); i > 0 {
+		o = m.zoneOps[i-1]
+		m.zoneOps = m.zoneOps[:i-1]
+	} else {
+		o = &zoneOp{}
+		o.expire, o.begin, o.pay, o.complete = o.expires, o.begins, o.toll, o.paidFor
+	}
+	o.z, o.asker, o.n, o.w = z, asker, n, w
+	return o
+}
+
+// recycle lets o be used for another operation, if it has ended and nothing will call it any more.
+func (o *zoneOp) recycle() {
+	if !o.ended || !o.paid || o.loose {
+		return
+	}
+	m := o.z.m
+	*o = zoneOp{expire: o.expire, begin: o.begin, pay: o.pay, complete: o.complete}
+	m.zoneOps = append(m.zoneOps, o)
 }
 
 // run has o done within a time. done is told none, absent, or why the zone did not do it.
 func (o *zoneOp) run(within time.Duration) {
 	m := o.z.m
 	o.began, o.life = m.engine.Now(), o.asker.life
-	o.late = m.engine.After(within, func() { o.end(timedOut) })
+	o.late = m.engine.After(within, o.expire)
 	if o.n.state == dead {
 		o.end(failed)
 		return
 	}
 	if o.z.frail {
+		o.loose = true
 		o.z.flying = append(o.z.flying, o)
 	}
-	if o.n.park(o.begins) {
+	if o.n.park(o.begin) {
+		o.loose = true
 		return
 	}
 	o.begins()
 }
+
+// expires is when whoever asked waits no longer.
+func (o *zoneOp) expires() { o.end(timedOut) }
 
 // dies ends what a node of z is doing.
 func (z *zone) dies(n *node) {
@@ -182,9 +216,12 @@ func (o *zoneOp) end(err failure) {
 	if o.z.frail {
 		o.z.flying = slices.DeleteFunc(o.z.flying, func(x *zoneOp) bool { return x == o })
 	}
-	if !o.asker.park(func() { o.done(err) }) {
-		o.done(err)
+	if o.asker.state == halted {
+		o.loose = true
+		o.asker.park(func() { o.done(err) })
+		return
 	}
+	o.done(err)
 }
 
 func (o *zoneOp) begins() {
@@ -209,7 +246,8 @@ func (o *zoneOp) begins() {
 			return
 		}
 		if wait > 0 {
-			z.m.engine.After(wait, o.toll)
+			o.loose = true
+			z.m.engine.After(wait, o.pay)
 			return
 		}
 	}
@@ -221,20 +259,30 @@ func (o *zoneOp) toll() {
 		return
 	}
 	m := o.z.m
-	found := true
 	if !o.write {
-		found, o.size = o.do()
+		o.found, o.size = o.do()
 		o.w.Size = int(o.size)
 	}
 	done, _ := o.z.meter.Arrive(m.engine.Now(), o.w)
 	if d := &m.c.Costs.CacheWork.Latency; !d.IsZero() { // the way to the zone and back, which holds none of its servers
 		done += d.Quantile(cost.Draw(m.c.Seed, "way", o.w.Key, o.w.Attempt))
 	}
-	m.charge(o.asker, o.n, o.write, m.c.Costs.CacheWork.Work(int64(o.w.Size)), int64(o.w.Size), done, func() { o.completes(found) })
+	m.charge(o.asker, o.n, o.write, m.c.Costs.CacheWork.Work(int64(o.w.Size)), int64(o.w.Size), done, o.complete)
 }
 
-func (o *zoneOp) completes(found bool) {
-	if o.ended || o.n.park(func() { o.completes(found) }) {
+// paidFor is when the zone has done what o was charged.
+func (o *zoneOp) paidFor() {
+	o.paid = true
+	o.completes()
+	o.recycle()
+}
+
+func (o *zoneOp) completes() {
+	if o.ended {
+		return
+	}
+	if o.n.park(o.complete) {
+		o.loose = true
 		return
 	}
 	switch {
@@ -243,7 +291,7 @@ func (o *zoneOp) completes(found bool) {
 	case o.write:
 		o.do()
 		o.end(none)
-	case found:
+	case o.found:
 		o.end(none)
 	default:
 		o.end(absent)
@@ -257,29 +305,56 @@ func (m *run) charge(asker, n *node, write bool, work time.Duration, bytes int64
 	if write {
 		link, far = n.in, asker.out
 	}
-	now := m.engine.Now()
-	parts := 1
-	part := func() {
-		if parts--; parts == 0 {
-			m.engine.At(max(at, m.engine.Now()), done)
-		}
+	var t *toll
+	if i := len(m.tolls); i > 0 {
+		t = m.tolls[i-1]
+		m.tolls = m.tolls[:i-1]
+	} else {
+		t = &toll{m: m}
+		t.part, t.worked = t.partDone, t.workDone
 	}
+	t.began, t.takes, t.at, t.done, t.parts = m.engine.Now(), work, at, done, 1
 	if n.cores != nil && work > 0 {
-		parts++
-		n.cores.Add(work.Seconds(), func() {
-			at += max(0, m.engine.Now()-now-work)
-			part()
-		})
+		t.parts++
+		n.cores.Add(work.Seconds(), t.worked)
 	}
 	if link != nil && bytes > 0 {
-		parts++
-		link.Add(float64(bytes), part)
+		t.parts++
+		link.Add(float64(bytes), t.part)
 	}
 	if far != nil && bytes > 0 {
-		parts++
-		far.Add(float64(bytes), part)
+		t.parts++
+		far.Add(float64(bytes), t.part)
 	}
-	part()
+	t.partDone()
+}
+
+// toll is what one operation is charged. It keeps its steps, and is used again once all of them are done, as nothing takes them back.
+type toll struct {
+	m     *run
+	began time.Duration
+	takes time.Duration // of the processors, by itself
+	at    time.Duration
+	parts int // that are not done
+	done  func()
+
+	part, worked func()
+}
+
+// workDone is when the processors have done their part.
+func (t *toll) workDone() {
+	t.at += max(0, t.m.engine.Now()-t.began-t.takes)
+	t.partDone()
+}
+
+func (t *toll) partDone() {
+	if t.parts--; t.parts > 0 {
+		return
+	}
+	m := t.m
+	m.engine.At(max(t.at, m.engine.Now()), t.done)
+	t.done = nil
+	m.tolls = append(m.tolls, t)
 }
 
 // How a node uses its cache zones, as the origin has it: package kv, NewCache and zone.
@@ -413,7 +488,7 @@ func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, 
 	}
 	b := &h.zones[i]
 	var found *copied
-	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(s, chunk), w: cost.Work{Key: key(s, chunk)}}
+	o := m.zoneOp(b.z, h.c.n, b.z.node(s, chunk), cost.Work{Key: key(s, chunk)})
 	o.do = func() (bool, int64) {
 		if found = b.z.has(s, v, chunk); found == nil {
 			return false, 0
@@ -475,7 +550,7 @@ func (h *cache) fly(s *slot, v *copied, chunk int, until time.Duration, done fun
 	}
 	f := &flight{waiting: []func(*copied, failure){done}}
 	h.flights[k] = f
-	o := &op{c: h.c, slot: s, copy: v, chunk: chunk, until: until}
+	o := h.c.m.op(h.c, s, v, chunk, until)
 	o.done = func(found *copied, err failure) {
 		f.ended, f.found, f.err = true, found, err
 		left := 1
@@ -526,7 +601,8 @@ func (h *cache) write(b *breaker, c *copied, chunk int, keep time.Duration, done
 		return
 	}
 	b.pending++
-	o := &zoneOp{z: b.z, asker: h.c.n, n: b.z.node(c.slot, chunk), write: true, w: cost.Work{Write: true, Key: key(c.slot, chunk), Size: int(c.bytes(chunk))}}
+	o := m.zoneOp(b.z, h.c.n, b.z.node(c.slot, chunk), cost.Work{Write: true, Key: key(c.slot, chunk), Size: int(c.bytes(chunk))})
+	o.write = true
 	o.do = func() (bool, int64) {
 		b.z.take(c, chunk, keep)
 		m.seen(b.z, c.slot)
@@ -752,7 +828,8 @@ func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func())
 	}
 	// The draw is keyed by the first of the keys, and by the millisecond, so that each poll draws anew.
 	w := cost.Work{Key: "peek " + slices.Min(keys), Attempt: int(now / time.Millisecond)}
-	o := &zoneOp{z: b.z, asker: p.n, n: b.z.nodes[0], w: w, keys: keys}
+	o := m.zoneOp(b.z, p.n, b.z.nodes[0], w)
+	o.keys = keys
 	o.do = func() (bool, int64) {
 		var size int64
 		for k, w := range batch {
