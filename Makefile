@@ -40,7 +40,7 @@ agreement: build
 	DEPS=$(DEPS) deploy/deps
 	$(GO) run ./deploy/agreement
 
-## reproduce: what was published of such an origin, ours beside it, by simulation: prints and writes docs/reproduction.md (about 2 minutes)
+## reproduce: what was published of such an origin, ours beside it, by simulation: prints and writes docs/reproduction.md (about 3 minutes)
 reproduce:
 	$(GO) run ./deploy/reproduce
 
