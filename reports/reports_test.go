@@ -568,6 +568,19 @@ func TestProvenance(t *testing.T) {
 	}
 }
 
+// A simulated run says so to who reads its JUnit alone, and a live one does not.
+func TestJUnitProvenance(t *testing.T) {
+	for mode, run := range map[string]Run{"sim": simulated(), "live": fixture()} {
+		var b strings.Builder
+		if err := writeJUnit(&b, run.Results); err != nil {
+			t.Fatal(err)
+		}
+		if got := strings.Contains(b.String(), ` (simulated)" tests=`); got != (mode == "sim") {
+			t.Errorf("the suite of a run of mode %s is named simulated: %v, want %v:\n%s", mode, got, mode == "sim", b.String())
+		}
+	}
+}
+
 func TestTableFits(t *testing.T) {
 	for name, run := range runs() {
 		if name == "a huge outlier" {
