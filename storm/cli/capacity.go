@@ -65,6 +65,12 @@ func findCapacity(c *cobra.Command, f capacityFlags, name string) error {
 	if err != nil {
 		return usagef("--profile: %w", err)
 	}
+	dir := cmp.Or(f.out, runFolder(s.Name+"-capacity"))
+	unfinished, err := besideCapacity(dir) // before anything is simulated: that takes a minute
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(unfinished) // it is gone once it has its name
 	show := newDisplay(c.ErrOrStderr())
 	progress := func(done, known int, what string) {
 		show.progress(stage.Progress{Now: fmt.Sprintf("%d of %d simulations: %s", done, known, what)})
@@ -80,8 +86,7 @@ func findCapacity(c *cobra.Command, f capacityFlags, name string) error {
 	case err != nil:
 		return &verdict.Error{Err: fmt.Errorf("capacity %s was interrupted; nothing was written", name), Code: verdict.Interrupted}
 	}
-	dir := cmp.Or(f.out, runFolder(s.Name+"-capacity"))
-	if err := writeCapacity(dir, s, r); err != nil {
+	if err := writeCapacity(unfinished, dir, s, r); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.ErrOrStderr(), "found in %v\n", time.Since(began).Round(100*time.Millisecond))
@@ -114,19 +119,22 @@ func quoted(word string) string {
 	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
-// writeCapacity writes the folder of a report, whole or not at all.
-func writeCapacity(dir string, s scenarios.Scenario, r *capacity.Report) error {
-	if _, err := os.Stat(dir); err == nil {
-		return usagef("--out: %s is there already; name another folder", dir)
+// besideCapacity makes a directory beside dir, which must not be there, to write a report into until it is whole.
+func besideCapacity(dir string) (unfinished string, err error) {
+	if _, err := os.Lstat(dir); err == nil {
+		return "", usagef("--out: %s is there already; name another folder", dir)
 	}
 	if err := os.MkdirAll(filepath.Dir(dir), 0o755); err != nil {
-		return usagef("--out: %w", err)
+		return "", usagef("--out: %w", err)
 	}
-	unfinished, err := os.MkdirTemp(filepath.Dir(dir), ".capacity-")
-	if err != nil {
-		return usagef("--out: %w", err)
+	if unfinished, err = os.MkdirTemp(filepath.Dir(dir), ".capacity-"); err != nil {
+		return "", usagef("--out: %w", err)
 	}
-	defer os.RemoveAll(unfinished) // it is gone once it has its name
+	return unfinished, nil
+}
+
+// writeCapacity writes the folder of a report in unfinished and gives it its name.
+func writeCapacity(unfinished, dir string, s scenarios.Scenario, r *capacity.Report) error {
 	resolved, err := s.Marshal()
 	if err != nil {
 		return err
