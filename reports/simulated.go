@@ -126,6 +126,7 @@ func tiers(r record.Results) grid {
 // live run.
 func simulatedBasis(r record.Results) (basis string, extrapolated []string) {
 	var profiles, errors, assumed []string
+	offs := map[string][]string{} // by stated error: the backends that it is of
 	for _, b := range r.Backends {
 		s := b.Simulation
 		if s == nil {
@@ -142,13 +143,22 @@ func simulatedBasis(r record.Results) (basis string, extrapolated []string) {
 			txt += ", from " + s.Machine
 		}
 		profiles = append(profiles, txt)
-		errors = append(errors, stated(s.Stated)+".")
+		text := stated(s.Stated)
+		if offs[text] == nil {
+			errors = append(errors, text)
+		}
+		offs[text] = append(offs[text], b.Name)
 		assumed = append(assumed, s.Assumed...)
 	}
 	if len(profiles) == 0 {
 		return "", nil
 	}
-	basis = "Simulated, not measured: " + strings.Join(unique(profiles), "; ") + ". Stated error: " + strings.Join(unique(errors), " ")
+	for i, text := range errors {
+		if len(errors) > 1 {
+			errors[i] = strings.Join(offs[text], ", ") + ": " + text
+		}
+	}
+	basis = "Simulated, not measured: " + strings.Join(unique(profiles), "; ") + ". Stated error: " + strings.Join(errors, "; ") + "."
 	if assumed = unique(assumed); len(assumed) > 0 {
 		basis += " " + strings.Join(assumed, " ")
 	}
