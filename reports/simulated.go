@@ -202,6 +202,9 @@ func stated(all []record.StatedError) string {
 	on := "the runs that it was fitted on"
 	if held {
 		on = fmt.Sprintf("%d runs that it was not fitted on", runs)
+		if runs == 1 {
+			on = "one run that it was not fitted on"
+		}
 	}
 	return "on " + on + ", " + strings.Join(parts, ", ")
 }

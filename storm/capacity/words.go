@@ -413,6 +413,9 @@ func fold(x float64) string {
 	if math.IsInf(x, 1) {
 		return "unbounded"
 	}
+	if x >= 100 {
+		return fmt.Sprintf("%.0f times", x)
+	}
 	return fmt.Sprintf("%.2f times", x)
 }
 

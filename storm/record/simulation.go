@@ -38,17 +38,17 @@ func (s Simulation) errorText() string {
 			runs = max(runs, e.Runs)
 		}
 	}
+	measured := fmt.Sprintf("%d measured runs", runs)
+	if runs == 1 {
+		measured = "one measured run"
+	}
 	switch {
 	case len(parts) == 0:
 		return "how far off it is was never found out"
 	case held:
-		return fmt.Sprintf("off by, on %d measured runs that it was not fitted on, %s", runs, strings.Join(parts, ", "))
+		return fmt.Sprintf("off by, on %s that it was not fitted on, %s", measured, strings.Join(parts, ", "))
 	}
-	fitted := fmt.Sprintf("%d runs", runs)
-	if runs == 1 {
-		fitted = "one run"
-	}
-	return fmt.Sprintf("off by, on the %s that it was fitted on, which says little about others, %s", fitted, strings.Join(parts, ", "))
+	return fmt.Sprintf("off by, on %s that it was fitted on, which says little about others, %s", measured, strings.Join(parts, ", "))
 }
 
 // percentage writes a part as whole percents, of less than ten with a digit more.
