@@ -44,6 +44,11 @@ func TestImports(t *testing.T) {
 		{"the simulator's stores are models, whatever words for their errors others use",
 			func(p string) bool { return p == module+"storm/sim" }, false,
 			func(d string) bool { return under(d, "origin/kv") }},
+		{"what is simulated starts nothing and asks nobody",
+			func(p string) bool {
+				return under(p, "storm/sim", "storm/entry", "storm/simulate", "storm/sweep", "storm/capacity", "storm/calibrate")
+			}, true,
+			func(d string) bool { return under(d, "storm/live", "storm/stage", "origin/servers", "reports") }},
 		{"the contract's suite knows HTTP and the event's clock only, so that any origin can be its target",
 			func(p string) bool { return p == module+"origin/contract" }, true,
 			func(d string) bool { return strings.HasPrefix(d, module) && d != module+"origin/segment" }},
@@ -86,7 +91,10 @@ func TestImports(t *testing.T) {
 		"storm/body":           {"origin/segment", "storm"},
 		"storm/client":         {"origin/segment", "storm"},
 		"storm/record":         {"origin/segment", "storm"},
+		"storm/entry":          {"origin/config", "origin/segment", "scenarios", "storm", "storm/record", "storm/verdict"},
+		"storm/sim":            {"origin/config", "origin/cost", "origin/policy", "origin/segment", "origin/stress", "scenarios", "storm", "storm/body", "storm/sim/engine"},
 		"storm/sim/engine":     nil,
+		"storm/sim/profiles":   {"storm/sim"},
 		"storm/verdict/gate":   {"storm/record"},
 		"storm/verdict/search": {"storm/record"},
 	}
@@ -183,8 +191,8 @@ func TestPackageComments(t *testing.T) {
 func TestNoClock(t *testing.T) {
 	pure := []string{
 		"origin/segment", "origin/policy", "origin/cost", "origin/manifest", "origin/bmff", "origin/stress",
-		"storm", "storm/body", "storm/client", "storm/plan", "storm/entry", "storm/sim", "storm/sim/engine", "storm/simulate", "storm/sweep", "storm/verdict", "storm/verdict/gate", "storm/verdict/search",
-		"scenarios/accesslog", "scenarios/ladder", "reports",
+		"storm", "storm/body", "storm/client", "storm/plan", "storm/entry", "storm/sim", "storm/sim/engine", "storm/sim/profiles", "storm/simulate", "storm/sweep", "storm/capacity", "storm/verdict", "storm/verdict/gate", "storm/verdict/search",
+		"scenarios", "scenarios/accesslog", "scenarios/ladder", "reports",
 	}
 	sources(t, func(file string, f *ast.File, fset *token.FileSet) {
 		if strings.HasSuffix(file, "_test.go") || !slices.Contains(pure, filepath.ToSlash(filepath.Dir(file))) {
