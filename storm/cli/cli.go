@@ -1,5 +1,5 @@
-// Package cli holds the commands that storm an origin: run, simulate, calibrate, gate, compare, report, scenarios, and help on exit codes. It turns
-// flags into calls and results into text; the work is done in the packages it calls.
+// Package cli holds the commands that storm an origin: run, simulate, calibrate, capacity, gate, compare, report, scenarios,
+// and help on exit codes. It turns flags into calls and results into text; the work is done in the packages it calls.
 package cli
 
 import (

@@ -345,7 +345,7 @@ func nullCommand() *cobra.Command {
 
 func reportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "report RUN…", Short: "draw the report again from run folders", Args: cobra.MinimumNArgs(1),
+		Use: "report RUN…", Short: "draw the report again from folders of runs and sweeps", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, dir := range args {
 				if _, err := os.Stat(filepath.Join(dir, sweep.File)); err == nil {
