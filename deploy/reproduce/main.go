@@ -140,7 +140,7 @@ func rows(event scenarios.Scenario, fight, storm100 *capacity.Report, writes map
 		{"with a cache at 200 Gbit/s “and beyond”", "writes not affected " + lo, claim, fmt.Sprintf("%s; in quiet %s; on %s", point(chosen.Target), p99(chosen.Target.Quiet), nodes(chosen)), simulated},
 		{"the same store without the cache at 200 Gbit/s", "", "", without(byName(fight, "cassandra")), simulated},
 		{"reads at which their origin broke in a test in 2024", "2,000 a second of 4 MiB, above 50 Gbit/s " + sl, test, "not reproduced: neither its nodes nor its store at the time were published", nothing},
-		{"processors at that overload", "below 10 % " + sl, test, fmt.Sprintf("%s of the serving processors at 200 Gbit/s", part(chosen.Target, "serve processors")), simulated},
+		processors(chosen.Target, "below 10 % "+sl, test),
 		{"a read of the store is slow; too slow", "10 ms; 500 ms " + sl, stated, fmt.Sprintf("%v; %v", stress.DefaultTarget, stress.DefaultMaximum), built},
 		{"slow reads above which others are shed", "40 % " + sl, stated, fmt.Sprintf("%.0f %%", 100*stress.DefaultShed), built},
 		{"how long a refusal is kept", "5 s " + lo, stated, fmt.Sprint(policy.ShedFor), built},
@@ -242,13 +242,16 @@ func nodes(b capacity.Backend) string {
 	return strings.Join(all, ", ") + " nodes"
 }
 
-func part(p capacity.Point, tier string) string {
+// processors is the line of how busy the serving nodes' processors are at the target. A profile may know of no work of theirs: where the runs
+// that it was fitted on were all alike, their polls explain it all.
+func processors(p capacity.Point, published, which string) row {
+	const what = "processors at that overload"
 	for _, u := range p.Used {
-		if u.Tier == tier {
-			return fmt.Sprintf("%.0f %%", 100*u.Part)
+		if u.Tier == "serve processors" && u.Part > 0.001 {
+			return row{what, published, which, fmt.Sprintf("%.0f %% of the serving processors at 200 Gbit/s", 100*u.Part), simulated}
 		}
 	}
-	return "unknown"
+	return row{what, published, which, "not told: the profile knows of no work of serving nodes apart from their polls", nothing}
 }
 
 func people(r *capacity.Report) string {
