@@ -678,7 +678,11 @@ func (w *write) chunk() {
 	w.next++
 	w.c.put1(w.copy, i, w.began, w.until, w.keep+segment.Budget, func(err failure) {
 		switch {
-		case w.over || w.life != w.c.n.life:
+		case w.over:
+			return
+		case w.life != w.c.n.life: // whoever publishes the same name next must not wait for it
+			w.over = true
+			w.done(failed)
 			return
 		case err != none:
 			w.over = true
