@@ -2,8 +2,10 @@ package capacity
 
 import (
 	"testing"
+	"time"
 
 	"origin-storm/scenarios"
+	"origin-storm/storm/sim"
 	"origin-storm/storm/sim/profiles"
 )
 
@@ -16,7 +18,11 @@ func finderOf(t *testing.T, set ...string) (*finder, job) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := newFinder(Config{Scenario: s, Profile: new(profiles.Default())})
+	p := profiles.Default()
+	b := p.Backends["cassandra+cache"]
+	b.Costs.Serve = sim.Demand{PerRequest: 500 * time.Microsecond, PerMiB: 2 * time.Millisecond} // whatever the built-in one says, it is work
+	p.Backends["cassandra+cache"] = b
+	f, err := newFinder(Config{Scenario: s, Profile: &p})
 	if err != nil {
 		t.Fatal(err)
 	}
