@@ -82,8 +82,8 @@ type copied struct {
 	published time.Duration
 	until     time.Duration
 	chunks    int
-	chunk     int64 // the size of all chunks but the last
-	zoned     []chunked
+	chunk     int64           // the size of all chunks but the last
+	zoned     []int64         // of each chunk, zone by zone: as which byte of the zone it came; 0: it never did
 	hidden    []time.Duration // of each chunk: until when the store does not show it; nil: it shows all
 	commit    int64           // of the Commit's encoding
 }
@@ -97,6 +97,9 @@ func (c *copied) chunkSize(i int) int64 {
 	}
 	return c.chunk
 }
+
+// came is as which byte of z each chunk of c came.
+func (c *copied) came(z *zone) []int64 { return c.zoned[z.nth*c.chunks:][:c.chunks] }
 
 // validate returns what is wrong with c.
 func (c Config) validate() error {

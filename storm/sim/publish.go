@@ -359,14 +359,7 @@ func (r *run) copyOf(s *slot, q *storm.Request) *copied {
 	}
 	c.etag = string(append(b, '"'))
 	c.divide(r.chunk)
-	if c.chunks > 0 && len(r.zones) > 0 {
-		words := (c.chunks + 63) / 64
-		bits := make([]uint64, words*len(r.zones))
-		c.zoned = make([]chunked, len(r.zones))
-		for i := range c.zoned {
-			c.zoned[i] = chunked{bits: bits[i*words : (i+1)*words]}
-		}
-	}
+	c.zoned = make([]int64, len(r.zones)*c.chunks)
 	return c
 }
 

@@ -9,7 +9,8 @@ import (
 	"origin-storm/storm/sim/engine"
 )
 
-// zone is one cache zone: a copy of everything that was written through or read, as long as it is kept.
+// zone is one cache zone: a copy of everything that was written through or read, as long as it is kept. It has no list of its values: each
+// knows after how many bytes it came, and what came before the bytes that fit is gone.
 type zone struct {
 	m      *run
 	nth    int
@@ -18,32 +19,16 @@ type zone struct {
 	faults faults
 	frail  bool      // one of its nodes is going to be killed
 	flying []*zoneOp // what its nodes are doing then: that ends at once
-	age    int32     // how often it was emptied
-	bytes  int64
-	limit  int64  // 0: none
-	items  []item // in the order in which they came, where there is a limit
-	gone   int    // how many of the first items are not there any more
-}
-
-// item is a value in a zone.
-type item struct {
-	copy  *copied
-	chunk int
-	bytes int64
-	age   int32
+	limit  int64     // how many bytes fit; 0: all
+	bytes  int64     // that were written
+	gone   int64     // the value that came as this byte is gone, as are those before it
 }
 
 // zoned is what a zone has of a slot's Commits.
 type zoned struct {
 	copy  *copied
 	until time.Duration
-	age   int32
-}
-
-// chunked is which chunks of a copy a zone has.
-type chunked struct {
-	bits []uint64
-	age  int32
+	came  int64 // as which byte
 }
 
 func newZone(m *run, nth int, nodes []*node) *zone {
@@ -54,72 +39,46 @@ func newZone(m *run, nth int, nodes []*node) *zone {
 	}
 }
 
+// keeps reports whether z still has what came as that byte; 0 never came.
+func (z *zone) keeps(came int64) bool { return came > z.gone }
+
 // has returns what z has of a slot's Commit, or of a chunk of a copy; nil if it has nothing.
 func (z *zone) has(s *slot, c *copied, chunk int) *copied {
 	if chunk == commit {
-		if at := &s.zoned[z.nth]; at.copy != nil && at.age == z.age && z.m.engine.Now() < at.until {
+		if at := &s.zoned[z.nth]; z.keeps(at.came) && z.m.engine.Now() < at.until {
 			return at.copy
 		}
 		return nil
 	}
-	if at := c.zoned[z.nth]; at.age == z.age && at.bits[chunk/64]&(1<<(chunk%64)) != 0 {
+	if z.keeps(c.came(z)[chunk]) {
 		return c
 	}
 	return nil
 }
 
-// take puts a value into z.
+// take puts a value into z. What is written again is new again.
 func (z *zone) take(c *copied, chunk int, keep time.Duration) {
-	bytes := c.commit
+	bytes, came := c.commit, z.bytes+1
 	if chunk == commit {
 		at := &c.slot.zoned[z.nth]
-		if at.copy != nil && at.age == z.age && at.copy.published > c.published {
+		if z.keeps(at.came) && at.copy.published > c.published {
 			return // a newer one was faster
 		}
-		*at = zoned{c, z.m.engine.Now() + keep, z.age}
+		*at = zoned{c, z.m.engine.Now() + keep, came}
 		if c.chunks == 0 {
 			bytes += c.size
 		}
 	} else {
-		at := &c.zoned[z.nth]
-		if at.age != z.age {
-			clear(at.bits)
-			at.age = z.age
-		}
-		at.bits[chunk/64] |= 1 << (chunk % 64)
+		c.came(z)[chunk] = came
 		bytes = c.chunkSize(chunk)
 	}
-	if z.limit <= 0 {
-		return
+	if z.bytes += bytes; z.limit > 0 {
+		z.gone = max(z.gone, z.bytes-z.limit)
 	}
-	z.items = append(z.items, item{c, chunk, bytes, z.age})
-	for z.bytes += bytes; z.bytes > z.limit; z.gone++ {
-		z.lose(&z.items[z.gone])
-	}
-	if z.gone > 1024 && z.gone > len(z.items)/2 {
-		z.items = append(z.items[:0], z.items[z.gone:]...)
-		z.gone = 0
-	}
-}
-
-// lose takes a value out of z.
-func (z *zone) lose(i *item) {
-	if i.age == z.age {
-		z.bytes -= i.bytes
-		if i.chunk != commit {
-			i.copy.zoned[z.nth].bits[i.chunk/64] &^= 1 << (i.chunk % 64)
-		} else if at := &i.copy.slot.zoned[z.nth]; at.copy == i.copy {
-			at.copy = nil
-		}
-	}
-	*i = item{}
 }
 
 // flush empties z.
-func (z *zone) flush() {
-	z.age++
-	z.bytes, z.items, z.gone = 0, nil, 0
-}
+func (z *zone) flush() { z.gone = z.bytes }
 
 // node is which of z's nodes has a key.
 func (z *zone) node(s *slot, chunk int) *node {
