@@ -16,9 +16,9 @@ import (
 	"github.com/goccy/go-yaml/ast"
 	"github.com/goccy/go-yaml/lexer"
 	"github.com/goccy/go-yaml/parser"
-	"github.com/goccy/go-yaml/token"
 
 	"origin-storm/origin/cost"
+	"origin-storm/origin/document"
 )
 
 // Parse reads a scenario from src, which file names in errors, applies overrides such as readers.edges=80, fills in what
@@ -60,12 +60,8 @@ func Parse(file string, src []byte, set ...string) (Scenario, error) {
 	return s, errors.Join(d.errs...)
 }
 
-// What is larger or deeper is no scenario. The parser's time grows with the square of a mapping's fields, its memory with the
-// square of the depth: 200 kB of brackets took 20 GB.
-const (
-	maxFile  = 256 << 10
-	maxDepth = 64
-)
+// What is larger is no scenario: the parser's time grows with the square of a mapping's fields.
+const maxFile = 256 << 10
 
 // decoder fills Go values from YAML. It takes goccy's syntax tree but not its decoder, which turns 40.7 and "40" into 40
 // without a word, names one unknown field at random, and forgets where a value that would not parse stood.
@@ -79,12 +75,12 @@ type decoder struct {
 // parse returns the one document of src, or nil if there is none or it is no YAML.
 func (d *decoder) parse(src []byte) ast.Node {
 	tokens := lexer.Tokenize(string(src))
-	if tk := tooDeep(tokens); tk != nil {
+	if tk := document.TooDeep(tokens); tk != nil {
 		at := place{file: d.file}
 		if d.lines != nil {
 			at.line, at.column = tk.Position.Line, tk.Position.Column
 		}
-		d.fail(at, "", "", "lists and mappings stand within one another, more than %d deep", maxDepth)
+		d.fail(at, "", "", "lists and mappings stand within one another, more than %d deep", document.Deepest)
 		return nil
 	}
 	f, err := parser.Parse(tokens, 0)
@@ -115,29 +111,6 @@ func (d *decoder) parse(src []byte) ast.Node {
 		return docs[0]
 	}
 	d.fail(d.node(docs[1]), "", "give each its own file", "a second document: a file holds one scenario")
-	return nil
-}
-
-// tooDeep returns the token at which brackets, and dashes on one line, are nested too deeply, or nil. Depth by indentation is bounded by
-// the size of the file.
-func tooDeep(tokens token.Tokens) *token.Token {
-	brackets, dashes, line := 0, 0, 0
-	for _, tk := range tokens {
-		switch tk.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			brackets++
-		case token.SequenceEndType, token.MappingEndType:
-			brackets--
-		case token.SequenceEntryType:
-			if tk.Position.Line != line {
-				dashes, line = 0, tk.Position.Line
-			}
-			dashes++
-		}
-		if brackets > maxDepth || dashes > maxDepth {
-			return tk
-		}
-	}
 	return nil
 }
 
@@ -248,6 +221,9 @@ func (d *decoder) value(field string, n ast.Node, v reflect.Value) {
 		d.value(field, n, v.Elem())
 	case reflect.String:
 		if text, ok := d.scalar(field, n, "text"); ok {
+			if err := document.CheckText(text); err != nil {
+				d.fail(d.node(n), field, "", "%v", err)
+			}
 			v.SetString(text)
 		}
 	case reflect.Int:

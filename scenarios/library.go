@@ -5,13 +5,13 @@ import (
 	"embed"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/goccy/go-yaml"
+
+	"origin-storm/origin/document"
 )
 
 //go:embed *.yaml
@@ -47,7 +47,7 @@ func Load(nameOrFile string, set ...string) (Scenario, []byte, error) {
 	src, err := library.ReadFile(file)
 	if err != nil {
 		file = nameOrFile
-		src, err = read(file)
+		src, err = document.Read(file, maxFile)
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,16 +60,6 @@ func Load(nameOrFile string, set ...string) (Scenario, []byte, error) {
 		err = s.Readers.Replay.find(file, filepath.Dir(file), s)
 	}
 	return s, src, err
-}
-
-// read returns a file's bytes, at most one more than a scenario may have: what is named may be a device without an end.
-func read(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, maxFile+1))
 }
 
 func names() []string {

@@ -375,13 +375,32 @@ func TestByteOrderMark(t *testing.T) {
 	}
 }
 
-// A device gives bytes without end; reading one ends at the bound.
+// Lines may end as they do on Windows, also those of a text.
+func TestCarriageReturns(t *testing.T) {
+	src := "name: x\nabout: |\n  one\n  two\nreaders:\n  edges: 7\n"
+	want := parse(t, src)
+	if got := parse(t, strings.ReplaceAll(src, "\n", "\r\n")); got.About != want.About || got.Readers.Edges != want.Readers.Edges {
+		t.Errorf("Parse of lines with CRLF: about %q, %d edges, want %q and %d", got.About, got.Readers.Edges, want.About, want.Readers.Edges)
+	}
+}
+
+// A text is shown on terminals, and must not be able to write on them what it likes.
+func TestTextsWithoutEscapes(t *testing.T) {
+	_, err := scenarios.Parse("s.yaml", []byte(`name: x
+about: "red \e[31m"
+`))
+	if err == nil || !strings.Contains(err.Error(), "s.yaml:2") || !strings.Contains(err.Error(), "about") || strings.Contains(err.Error(), "\x1b") {
+		t.Errorf("Parse of a text with an escape = %q, want an error that names about and line 2, and has no escape", err)
+	}
+}
+
+// A device gives bytes without end, and nothing begins to read it.
 func TestLoadOfADevice(t *testing.T) {
 	if _, err := os.Stat("/dev/zero"); err != nil {
 		return // a system without it has no such file to name
 	}
-	if _, _, err := scenarios.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "too many bytes") {
-		t.Errorf("Load(/dev/zero) = %v, want an error with %q", err, "too many bytes")
+	if _, _, err := scenarios.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("Load(/dev/zero) = %v, want an error with %q", err, "no regular file")
 	}
 }
 

@@ -12,6 +12,7 @@ import (
 	"slices"
 	"time"
 
+	"origin-storm/origin/document"
 	"origin-storm/scenarios/accesslog"
 )
 
@@ -70,7 +71,7 @@ func (r Replay) Open() (io.ReadCloser, error) {
 	if f, err := logs.Open(r.File); err == nil {
 		return f, nil
 	}
-	return os.Open(r.File)
+	return document.Open(r.File)
 }
 
 func (c *checker) replay(s Scenario) {

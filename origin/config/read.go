@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/url"
-	"os"
 	"reflect"
 	"regexp"
 	"slices"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/goccy/go-yaml"
 
+	"origin-storm/origin/document"
 	"origin-storm/origin/segment"
 )
 
@@ -32,17 +32,9 @@ const maxFile = 1 << 20
 // Read puts what file says into n, and leaves what it does not mention; the result is not checked yet, because flags may follow.
 // Unknown fields are errors that name file, line and what may have been meant.
 func Read(file string, n *Node) error {
-	f, err := os.Open(file)
+	b, err := document.Read(file, maxFile)
 	if err != nil {
 		return fmt.Errorf("config: %w", err)
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxFile+1)) // what is named may be a device without an end
-	if err != nil {
-		return fmt.Errorf("config: %w", err)
-	}
-	if len(b) > maxFile {
-		return fmt.Errorf("config: %s: too many bytes for a node, at most %d", file, maxFile)
 	}
 	if err := decode(b, n); err != nil {
 		return fmt.Errorf("config: %s: %w", file, err)
@@ -65,6 +57,9 @@ func decode(b []byte, n *Node) (err error) {
 			err = fmt.Errorf("the file is not well-formed YAML: %v", v)
 		}
 	}()
+	if err := document.CheckDepth(b); err != nil {
+		return err
+	}
 	documents := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict())
 	switch err = documents.Decode(n); {
 	case errors.Is(err, io.EOF): // an empty file says nothing

@@ -2,13 +2,12 @@ package cli
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
 
 	"github.com/spf13/cobra"
 
+	"origin-storm/origin/document"
 	"origin-storm/scenarios/ladder"
 )
 
@@ -28,13 +27,13 @@ func importCommand() *cobra.Command {
 				var segments []byte
 				if media != "" {
 					var err error
-					if segments, err = readManifest(media); err != nil {
+					if segments, err = document.Read(media, mostManifest); err != nil {
 						return usagef("--media: %w", err)
 					}
 				}
 				file, read = hls, func(b []byte) (ladder.Ladder, error) { return ladder.ReadHLS(b, segments) }
 			}
-			b, err := readManifest(file)
+			b, err := document.Read(file, mostManifest)
 			if err != nil {
 				return usagef("%w", err)
 			}
@@ -56,18 +55,5 @@ func importCommand() *cobra.Command {
 	return c
 }
 
-// maxManifest bounds a manifest.
-const maxManifest = 16 << 20
-
-func readManifest(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	b, err := io.ReadAll(io.LimitReader(f, maxManifest+1))
-	if err == nil && len(b) > maxManifest {
-		err = fmt.Errorf("%s: more than %d MiB are no manifest", file, maxManifest>>20)
-	}
-	return b, err
-}
+// mostManifest is how many bytes a manifest may have.
+const mostManifest = 16 << 20

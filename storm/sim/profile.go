@@ -84,6 +84,8 @@ func (e Error) Relative() float64 { return e.Simulated/e.Measured - 1 }
 // What is beyond these is a mistake in the file.
 const (
 	mostCores = 1 << 16
+	firstYear = 2020 // before that there were no profiles
+	lastYear  = 2099
 	mostWork  = time.Minute // of a request, and of a MiB
 	withCache = "+cache"    // what the name of a backend with a cache ends in
 )
@@ -102,8 +104,11 @@ func (p Profile) Validate() error {
 			v.wrong(f.field, "is missing: say %s", f.want)
 		}
 	}
-	if p.Made.IsZero() {
+	switch year := p.Made.Year(); {
+	case p.Made.IsZero():
 		v.wrong("made", "is missing: say on which day it was made, such as 2026-11-23")
+	case year < firstYear || year > lastYear:
+		v.wrong("made", "%s: must be of the years %d to %d", p.Made.Format(time.DateOnly), firstYear, lastYear)
 	}
 	if p.Cores < 1 || p.Cores > mostCores {
 		v.wrong("cores", "%d: must be 1 to %d: how many cores the machine has on which it was measured", p.Cores, mostCores)

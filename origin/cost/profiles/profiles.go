@@ -6,12 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
 
 	"origin-storm/origin/cost"
+	"origin-storm/origin/document"
 )
 
 //go:embed *.yaml
@@ -29,12 +29,15 @@ func Names() []string {
 	return files
 }
 
+// most is how many bytes a profile may have.
+const most = 1 << 20
+
 // Load returns the published profile of that name, or else the one in the file of that name. An unknown field, a wrong unit or an
 // impossible number is an error that says where.
 func Load(nameOrFile string) (cost.Profile, error) {
 	data, err := published.ReadFile(nameOrFile + ".yaml")
 	if err != nil {
-		data, err = os.ReadFile(nameOrFile)
+		data, err = document.Read(nameOrFile, most)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return cost.Profile{}, fmt.Errorf("profiles: %q is neither a file nor a published profile (%s): %w",
@@ -47,12 +50,28 @@ func Load(nameOrFile string) (cost.Profile, error) {
 
 // Parse reads a profile from data; source names it in errors.
 func Parse(source string, data []byte) (cost.Profile, error) {
-	var p cost.Profile
-	if err := yaml.UnmarshalWithOptions(data, &p, yaml.Strict()); err != nil {
-		return cost.Profile{}, fmt.Errorf("profiles: %s: %w", source, err)
+	p, err := decode(data)
+	if err == nil {
+		err = p.Validate()
 	}
-	if err := p.Validate(); err != nil {
+	if err != nil {
 		return cost.Profile{}, fmt.Errorf("profiles: %s: %w", source, err)
 	}
 	return p, nil
+}
+
+// decode reads the profile in data, and refuses what would be too much for the parser.
+func decode(data []byte) (p cost.Profile, err error) {
+	if err := document.CheckDepth(data); err != nil {
+		return p, err
+	}
+	defer func() { // the YAML library panics on some malformed documents, such as a list that is longer than the array it is for
+		if v := recover(); v != nil {
+			err = fmt.Errorf("what is in it makes the YAML parser fail: %v", v)
+		}
+	}()
+	if err := yaml.UnmarshalWithOptions(data, &p, yaml.Strict()); err != nil {
+		return p, err
+	}
+	return p, document.CheckTexts(p)
 }

@@ -150,3 +150,20 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+// What would be too much for the parser, or for a terminal, is refused before either sees it.
+func TestUnsafeFiles(t *testing.T) {
+	for name, c := range map[string]struct{ text, want string }{
+		"an escape":             {strings.Replace(full, "made up", `"\e[31m"`, 1), "source: "},
+		"dashes without an end": {full + "x: " + strings.Repeat("- ", 100), "deep"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			if p, err := profiles.Parse("file.yaml", []byte(c.text)); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Parse = %+v, %v, want an error with %q", p, err, c.want)
+			}
+		})
+	}
+	if p, err := profiles.Load("/dev/null"); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("Load(/dev/null) = %+v, %v, want an error that says it is no file", p, err)
+	}
+}

@@ -9,13 +9,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
-	"os"
 	"strings"
 
 	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/lexer"
-	"github.com/goccy/go-yaml/token"
 
+	"origin-storm/origin/document"
 	"origin-storm/storm/sim"
 )
 
@@ -47,18 +45,15 @@ func Names() []string {
 	return files
 }
 
-// What is larger or deeper is no profile: the parser's memory grows with the square of the depth, and 400 kB of brackets took all there was.
-const (
-	most    = 1 << 20
-	deepest = 64
-)
+// most is how many bytes a profile may have.
+const most = 1 << 20
 
 // Load returns the profile of that name that is part of the program, or else the one in the file of that name. What it misses, an unknown field
 // or an impossible number is an error that says where.
 func Load(nameOrFile string) (sim.Profile, error) {
 	data, err := builtin.ReadFile(nameOrFile + ".yaml")
 	if err != nil {
-		data, err = read(nameOrFile)
+		data, err = document.Read(nameOrFile, most)
 	}
 	if errors.Is(err, fs.ErrNotExist) {
 		return sim.Profile{}, fmt.Errorf("profiles: %q is neither a file nor one of this program's profiles (%s): %w",
@@ -67,21 +62,6 @@ func Load(nameOrFile string) (sim.Profile, error) {
 		return sim.Profile{}, fmt.Errorf("profiles: %w", err)
 	}
 	return Parse(nameOrFile, data)
-}
-
-// read returns a file's bytes, at most one more than a profile may have: what is named may be a device without an end.
-func read(file string) ([]byte, error) {
-	f, err := os.Open(file)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil {
-		return nil, err
-	} else if info.IsDir() {
-		return nil, fmt.Errorf("%s is a directory: name a profile's file", file)
-	}
-	return io.ReadAll(io.LimitReader(f, most+1))
 }
 
 // Parse reads a profile from data; source names it in errors.
@@ -102,8 +82,8 @@ func decode(data []byte) (p sim.Profile, err error) {
 		return p, fmt.Errorf("more than %d bytes are no profile: name a profile's file", most)
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // the byte order mark that some editors put first
-	if line := tooDeep(lexer.Tokenize(string(data))); line > 0 {
-		return p, fmt.Errorf("line %d: lists and mappings stand within one another, more than %d deep", line, deepest)
+	if err := document.CheckDepth(data); err != nil {
+		return p, err
 	}
 	defer func() {
 		if r := recover(); r != nil { // goccy's answer to a list that is longer than the array it is for, and to some syntax
@@ -117,30 +97,7 @@ func decode(data []byte) (p sim.Profile, err error) {
 	if err := d.Decode(new(any)); err != io.EOF {
 		return p, errors.New("a second document begins in it: a file holds one profile; give each its own")
 	}
-	return p, nil
-}
-
-// tooDeep returns the line in which brackets, or dashes on one line, are nested too deeply, or 0. Depth by indentation is bounded by the size
-// of the file.
-func tooDeep(tokens token.Tokens) int {
-	brackets, dashes, line := 0, 0, 0
-	for _, t := range tokens {
-		switch t.Type {
-		case token.SequenceStartType, token.MappingStartType:
-			brackets++
-		case token.SequenceEndType, token.MappingEndType:
-			brackets--
-		case token.SequenceEntryType:
-			if t.Position.Line != line {
-				dashes, line = 0, t.Position.Line
-			}
-			dashes++
-		}
-		if brackets > deepest || dashes > deepest {
-			return t.Position.Line
-		}
-	}
-	return 0
+	return p, document.CheckTexts(p)
 }
 
 // Marshal writes what Parse reads. p must be valid.

@@ -70,6 +70,10 @@ func TestErrorsSayWhere(t *testing.T) {
 		{"not a mapping", whole, "- 1", "1"},
 		{"nothing", whole, "", "name"},
 		{"a list that is too long", "backends:\n", "backends:\n  other:\n    fitted: [{run: a, figure: b, unit: ms, measured: 1, simulated: 1, ci: [1, 2, 3]}]\n", "ci"},
+		{"an escape in a text", "about: ", `about: "\e[31m" #`, "about"},
+		{"an escape in a name", "  embedded:\n", `  "embedded\e":` + "\n", "backends"},
+		{"a far day", "made: ", "made: 9999-12-31 #", "made"},
+		{"a day before there were profiles", "made: ", "made: 1970-01-01 #", "made"},
 		{"a second document", whole, whole + "---\n" + whole, "document"},
 		{"brackets without end", whole, "backends: " + strings.Repeat("[", 2000), "deep"},
 		{"dashes without end", whole, "backends:\n " + strings.Repeat("- ", 2000), "deep"},
@@ -107,8 +111,8 @@ func TestLoad(t *testing.T) {
 
 // What is named may have no end, and what is in it need not be text.
 func TestLoadOfADevice(t *testing.T) {
-	if p, err := profiles.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "bytes") {
-		t.Errorf("Load(/dev/zero) = %v, %v, want an error that says it has too many bytes", p, err)
+	if p, err := profiles.Load("/dev/zero"); err == nil || !strings.Contains(err.Error(), "no regular file") {
+		t.Errorf("Load(/dev/zero) = %v, %v, want an error that says it is no file", p, err)
 	}
 }
 
