@@ -69,6 +69,7 @@ type run struct {
 	ops     []*op       // as are these
 	tolls   []*toll
 	zoneOps []*zoneOp
+	lookups []*lookup
 	flying  int // requests on their way
 
 	events       map[string]*event

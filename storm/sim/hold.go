@@ -160,30 +160,34 @@ func (w *wait) fetch(copies []*copied) {
 	n := w.n
 	w.loading, w.found = true, nil
 	until := n.m.engine.Now() + segment.Budget
-	n.load(copies, until, w.give, w.whole, func(err failure) {
-		if err == none {
-			w.leave()
-			w.seg.at[n.nth].heard = heard{}
+	n.load(copies, until, w)
+}
+
+// loaded is how that ended.
+func (w *wait) loaded(err failure) {
+	n := w.n
+	if err == none {
+		w.leave()
+		w.seg.at[n.nth].heard = heard{}
+		return
+	}
+	n.m.engine.After(fetchAgain, func() {
+		w.loading = false
+		if w.ended {
 			return
 		}
-		n.m.engine.After(fetchAgain, func() {
-			w.loading = false
-			if w.ended {
-				return
-			}
-			if n.m.engine.Now() >= n.at(w.seg.track.event.Template.Deadline(w.seg.number)) {
-				w.finish(w.verdict())
-				return
-			}
-			if w.found != nil {
-				w.fetch(w.found)
-			}
-		})
+		if n.m.engine.Now() >= n.at(w.seg.track.event.Template.Deadline(w.seg.number)) {
+			w.finish(w.verdict())
+			return
+		}
+		if w.found != nil {
+			w.fetch(w.found)
+		}
 	})
 }
 
-// give answers all who wait.
-func (w *wait) give(b *bodyOf) {
+// first answers all who wait.
+func (w *wait) first(b *bodyOf) {
 	w.given = b
 	members := w.members
 	w.members = nil

@@ -257,97 +257,127 @@ func (x *exchange) breaks(b *bodyOf) {
 	x.fail(b.failed)
 }
 
-// load reads the first of copies that can be read. first is called once with it when its first bytes are there, whole when all of it is;
-// done at the end, which is not none if no first bytes came of any.
-func (n *node) load(copies []*copied, until time.Duration, first, whole func(*bodyOf), done func(failure)) {
-	var next func(i int, err failure)
-	next = func(i int, err failure) {
-		if i == len(copies) {
-			done(err)
-			return
-		}
-		b := &bodyOf{n: n, copy: copies[i]}
-		// A copy that broke off before its readers' eyes is not shown to others before it is whole.
-		_, broken := n.serving.broken[b.copy]
-		shown := false
-		n.serving.db.body(b.copy, until, func(there int, err failure) {
-			switch {
-			case err != none && !shown:
-				next(i+1, err)
-			case err != none:
-				n.serving.broken[b.copy] = struct{}{}
-				b.there = min(b.copy.size, int64(there)*b.copy.chunk)
-				b.arrive(errReset)
-				done(none)
-			default:
-				complete := there == max(1, b.copy.chunks)
-				if complete {
-					delete(n.serving.broken, b.copy)
-					whole(b)
-					b.whole = true
-				}
-				if !shown && (complete || !broken) {
-					shown = true
-					first(b)
-				}
-				if complete {
-					n.m.stats.Bodies++
-					b.arrive(nil)
-					done(none)
-				}
-			}
-		})
+// loader is who has a copy read.
+type loader interface {
+	first(*bodyOf)  // is called once, when the first bytes of a copy are there,
+	whole(*bodyOf)  // this when all of it is,
+	loaded(failure) // and this at the end: it is not none if no first bytes came of any.
+}
+
+// load reads the first of copies that can be read.
+func (n *node) load(copies []*copied, until time.Duration, to loader) {
+	n.loadNext(copies, until, to, absent)
+}
+
+// loadNext reads the first of copies, which come after one that failed with err.
+func (n *node) loadNext(copies []*copied, until time.Duration, to loader, err failure) {
+	if len(copies) == 0 {
+		to.loaded(err)
+		return
 	}
-	next(0, absent)
+	l := &loading{n: n, body: &bodyOf{n: n, copy: copies[0]}, others: copies[1:], until: until, to: to, atOnce: parallel}
+	_, l.broken = n.serving.broken[copies[0]]
+	v := copies[0]
+	if v.chunks == 0 {
+		l.arrived(1, none)
+		return
+	}
+	if len(n.m.zones) > 0 {
+		l.atOnce, l.missed = fromCache, l.misses
+	}
+	if l.got = l.few[:]; v.chunks > len(l.few) {
+		l.got = make([]bool, v.chunks)
+	}
+	l.more()
+}
+
+// loading is the read of one copy.
+type loading struct {
+	n      *node
+	body   *bodyOf
+	others []*copied // that are read if this one cannot be
+	until  time.Duration
+	to     loader
+	broken bool // it broke off before its readers' eyes, so it is not shown to others before it is whole
+	shown  bool
+
+	got          []bool // chunks
+	few          [16]bool
+	begun, ended int // how many of them
+	there        int // how many there are in one piece from the first on
+	atOnce       int
+	over         bool // it cannot be had
+	missed       func()
 }
 
 // fromCache is how many chunks of one segment are read at a time as long as a cache has them, as package storage has it.
 const fromCache = 1
 
-// body reads the chunks of v. arrived is told how many of them are there, in one piece from the first on, each time that one more is; or
-// that they can not be had, and then nothing more.
-func (c *client) body(v *copied, until time.Duration, arrived func(there int, err failure)) {
-	if v.chunks == 0 {
-		arrived(1, none)
+// misses is when the cache does not have a chunk.
+func (l *loading) misses() {
+	l.atOnce = parallel
+	l.more()
+}
+
+// more reads on.
+func (l *loading) more() {
+	v := l.body.copy
+	for !l.over && l.begun < v.chunks && l.begun-l.ended < l.atOnce {
+		i := l.begun
+		l.begun++
+		l.n.serving.db.chunk(v, i, l.until, l.missed, func(_ *copied, err failure) { l.chunk(i, err) })
+	}
+}
+
+// chunk is how the read of chunk i ended.
+func (l *loading) chunk(i int, err failure) {
+	l.ended++
+	if l.over {
 		return
 	}
-	atOnce := parallel
-	if len(c.m.zones) > 0 {
-		atOnce = fromCache
+	if err != none {
+		l.over = true
+		if err == absent {
+			err = torn
+		}
+		l.arrived(l.there, err)
+		return
 	}
-	got := make([]bool, v.chunks)
-	begun, ended, there, over := 0, 0, 0, false
-	var more func()
-	missed := func() {
-		atOnce = parallel
-		more()
+	for l.got[i] = true; l.there < l.body.copy.chunks && l.got[l.there]; {
+		l.there++
+		l.arrived(l.there, none)
 	}
-	more = func() {
-		for !over && begun < v.chunks && begun-ended < atOnce {
-			i := begun
-			begun++
-			c.chunk(v, i, until, missed, func(err failure) {
-				ended++
-				if over {
-					return
-				}
-				if err != none {
-					over = true
-					if err == absent {
-						err = torn
-					}
-					arrived(there, err)
-					return
-				}
-				for got[i] = true; there < v.chunks && got[there]; {
-					there++
-					arrived(there, none)
-				}
-				more()
-			})
+	l.more()
+}
+
+// arrived is when the first so many chunks are there, each time that one more is; or when the rest can not be had.
+func (l *loading) arrived(there int, err failure) {
+	n, b := l.n, l.body
+	switch {
+	case err != none && !l.shown:
+		n.loadNext(l.others, l.until, l.to, err)
+	case err != none:
+		n.serving.broken[b.copy] = struct{}{}
+		b.there = min(b.copy.size, int64(there)*b.copy.chunk)
+		b.arrive(errReset)
+		l.to.loaded(none)
+	default:
+		complete := there == max(1, b.copy.chunks)
+		if complete {
+			delete(n.serving.broken, b.copy)
+			l.to.whole(b)
+			b.whole = true
+		}
+		if !l.shown && (complete || !l.broken) {
+			l.shown = true
+			l.to.first(b)
+		}
+		if complete {
+			n.m.stats.Bodies++
+			b.arrive(nil)
+			l.to.loaded(none)
 		}
 	}
-	more()
 }
 
 // read is a read of a published segment, for all who ask for it meanwhile or for one request.
@@ -359,6 +389,8 @@ type read struct {
 	members []*exchange
 	given   *bodyOf
 	until   time.Duration
+	again   bool // it reads the copy that was served before
+	one     [1]*copied
 }
 
 // read gets x's segment from the store.
@@ -383,37 +415,40 @@ func (n *node) read(x *exchange) {
 		at.read = rd
 	}
 	if x.chosen >= 0 && x.s.Match == "" {
-		n.serving.db.commits(s, []int{x.chosen}, false, rd.until, rd.foundChosen)
+		c := n.serving.db
+		c.polls(1)
+		c.commit(&s.copies[x.chosen], false, rd.until, rd.foundChosen)
 		return
 	}
 	rd.all()
 }
 
 // foundChosen is what was found of the copy that was served before.
-func (rd *read) foundChosen(found []*copied, err failure) {
-	if err == none && found[0] != nil && found[0].sound() {
-		rd.n.load(found, rd.until, rd.first, rd.whole, func(err failure) {
-			// A store that fails at the moment is no reason to change to another copy; one that has lost this copy is.
-			switch err {
-			case none:
-				rd.over(none)
-			case torn:
-				rd.all()
-			default:
-				rd.over(err)
-			}
-		})
-		return
-	}
-	if err != none {
+func (rd *read) foundChosen(found *copied, err failure) {
+	switch {
+	case err == none && found != nil && found.sound():
+		rd.again, rd.one[0] = true, found
+		rd.n.load(rd.one[:], rd.until, rd)
+	case err != none && err != absent:
 		rd.over(err)
+	default:
+		rd.all()
+	}
+}
+
+// loaded is how the read of the bytes ended. A store that fails at the moment is no reason to change to another copy; one that has lost this
+// copy is.
+func (rd *read) loaded(err failure) {
+	if rd.again && err == torn {
+		rd.all()
 		return
 	}
-	rd.all()
+	rd.over(err)
 }
 
 // all looks for the copies of all pipelines.
 func (rd *read) all() {
+	rd.again = false
 	rd.n.serving.db.commits(rd.seg, rd.seg.track.event.order(), false, rd.until, func(found []*copied, err failure) {
 		copies := ranked(found, false)
 		there := false
@@ -433,7 +468,7 @@ func (rd *read) all() {
 			rd.over(err)
 			return
 		}
-		rd.n.load(copies, rd.until, rd.first, rd.whole, rd.over)
+		rd.n.load(copies, rd.until, rd)
 	})
 }
 

@@ -596,10 +596,7 @@ func (st *store) park(do func()) bool {
 
 // candidates reads the Commits of s from the store, those of pipelines at once.
 func (c *client) commits(s *seg, pipelines []int, uncached bool, until time.Duration, done func(found []*copied, err failure)) {
-	if c.serving {
-		c.m.stats.Polls++
-		c.m.stats.PollKeys += int64(len(pipelines))
-	}
+	c.polls(len(pipelines))
 	found := make([]*copied, len(pipelines))
 	left, worst := len(pipelines), none
 	for i, p := range pipelines {
@@ -618,6 +615,14 @@ func (c *client) commits(s *seg, pipelines []int, uncached bool, until time.Dura
 	}
 }
 
+// polls counts a read of that many pipelines' Commits.
+func (c *client) polls(pipelines int) {
+	if c.serving {
+		c.m.stats.Polls++
+		c.m.stats.PollKeys += int64(pipelines)
+	}
+}
+
 // commit reads one Commit.
 func (c *client) commit(s *slot, uncached bool, until time.Duration, done func(*copied, failure)) {
 	if c.commitCache != nil {
@@ -630,14 +635,13 @@ func (c *client) commit(s *slot, uncached bool, until time.Duration, done func(*
 }
 
 // chunk reads one chunk of a copy.
-func (c *client) chunk(v *copied, i int, until time.Duration, missed func(), done func(failure)) {
-	told := func(_ *copied, err failure) { done(err) }
+func (c *client) chunk(v *copied, i int, until time.Duration, missed func(), done func(*copied, failure)) {
 	if c.chunkCache != nil {
-		c.chunkCache.get(v.slot, v, i, false, until, missed, told)
+		c.chunkCache.get(v.slot, v, i, false, until, missed, done)
 		return
 	}
 	o := c.m.op(c, v.slot, v, i, until)
-	o.done = told
+	o.done = done
 	o.run()
 }
 

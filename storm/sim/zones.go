@@ -395,18 +395,93 @@ func newCache(c *client, chunks bool) *cache {
 // get reads a value from the nearest zone that is up, or else from the durable store; uncached from the latter at once. missed, unless it
 // is nil, is called when no zone has it.
 func (h *cache) get(s *slot, v *copied, chunk int, uncached bool, until time.Duration, missed func(), done func(*copied, failure)) {
-	behind := func() {
-		h.c.count(false)
-		if missed != nil {
-			missed()
-		}
-		h.fly(s, v, chunk, until, done)
-	}
 	if uncached {
 		h.fly(s, v, chunk, until, done)
 		return
 	}
-	h.enter(func() { h.zone(0, h.c.m.engine.Now()+readWait, s, v, chunk, behind, done) })
+	m := h.c.m
+	var l *lookup
+	if i := len(m.lookups); i > 0 {
+		l = m.lookups[i-1]
+		m.lookups = m.lookups[:i-1]
+	} else {
+		l = &lookup{}
+		l.begin, l.read, l.told = l.begins, l.reads, l.answered
+	}
+	l.h, l.slot, l.copy, l.chunk, l.until, l.missed, l.done = h, s, v, chunk, until, missed, done
+	h.enter(l.begin)
+}
+
+// lookup is a read of a cache, zone by zone. It keeps its steps, and is used again when it has ended.
+type lookup struct {
+	h      *cache
+	slot   *slot
+	copy   *copied
+	chunk  int
+	until  time.Duration // of the read of the store behind
+	missed func()
+	done   func(*copied, failure)
+
+	zone   int           // that is asked
+	within time.Duration // when no further zone is asked
+	found  *copied
+
+	begin func()
+	read  func() (bool, int64)
+	told  func(failure)
+}
+
+// recycle lets l, which has ended, be used again, and returns what it was.
+func (l *lookup) recycle() lookup {
+	was := *l
+	*l = lookup{begin: l.begin, read: l.read, told: l.told}
+	m := was.h.c.m
+	m.lookups = append(m.lookups, l)
+	return was
+}
+
+// begins is when it is l's turn.
+func (l *lookup) begins() {
+	l.within = l.h.c.m.engine.Now() + readWait
+	l.next()
+}
+
+// behind reads the durable store, as no zone has the value.
+func (l *lookup) behind() {
+	l.h.leave()
+	was := l.recycle()
+	h := was.h
+	h.c.count(false)
+	if was.missed != nil {
+		was.missed()
+	}
+	h.fly(was.slot, was.copy, was.chunk, was.until, was.done)
+}
+
+// reads is when the zone looks.
+func (l *lookup) reads() (bool, int64) {
+	if l.found = l.h.zones[l.zone].z.has(l.slot, l.copy, l.chunk); l.found == nil {
+		return false, 0
+	}
+	return true, l.found.bytes(l.chunk)
+}
+
+// answered is when the zone has.
+func (l *lookup) answered(err failure) {
+	h := l.h
+	h.zones[l.zone].told(h.c.m.engine.Now(), err)
+	switch err {
+	case none:
+		h.leave()
+		h.c.count(true)
+		was := l.recycle()
+		was.done(was.found, none)
+	case absent:
+		l.behind()
+	default:
+		l.zone++
+		l.next()
+	}
 }
 
 // enter has do called when there is room for another read of the zones. leave follows it.
@@ -429,46 +504,22 @@ func (h *cache) leave() {
 	h.reading--
 }
 
-// zone asks the i-th zone, and those behind it if it fails.
-func (h *cache) zone(i int, until time.Duration, s *slot, v *copied, chunk int, behind func(), done func(*copied, failure)) {
+// next asks the next zone that is up.
+func (l *lookup) next() {
+	h := l.h
 	m := h.c.m
 	now := m.engine.Now()
-	for ; i < len(h.zones) && !h.zones[i].up(now); i++ {
+	for ; l.zone < len(h.zones) && !h.zones[l.zone].up(now); l.zone++ {
 	}
-	if i == len(h.zones) || now >= until {
-		h.leave()
-		behind()
+	if l.zone == len(h.zones) || now >= l.within ||
+		m.missesOnPurpose(l.slot, l.chunk) { // then no zone is asked, as in the origin
+		l.behind()
 		return
 	}
-	if m.missesOnPurpose(s, chunk) { // no zone is asked, as in the origin
-		h.leave()
-		behind()
-		return
-	}
-	b := &h.zones[i]
-	var found *copied
-	o := m.zoneOp(b.z, h.c.n, b.z.node(s, chunk), cost.Work{Key: key(s, chunk)})
-	o.do = func() (bool, int64) {
-		if found = b.z.has(s, v, chunk); found == nil {
-			return false, 0
-		}
-		return true, found.bytes(chunk)
-	}
-	o.done = func(err failure) {
-		b.told(m.engine.Now(), err)
-		switch err {
-		case none:
-			h.leave()
-			h.c.count(true)
-			done(found, none)
-		case absent:
-			h.leave()
-			behind()
-		default:
-			h.zone(i+1, until, s, v, chunk, behind, done)
-		}
-	}
-	o.run(until - now)
+	z := h.zones[l.zone].z
+	o := m.zoneOp(z, h.c.n, z.node(l.slot, l.chunk), cost.Work{Key: key(l.slot, l.chunk)})
+	o.do, o.done = l.read, l.told
+	o.run(l.within - now)
 }
 
 // missesOnPurpose reports whether a read of the cache is one of those that are made misses.
