@@ -2,15 +2,222 @@ package engine
 
 import "math/bits"
 
-// queue is a priority queue of callbacks by key, and by order of pushes where keys are equal; what is in it can be taken back. It is a
-// heap of four children to a node, whose items are sixteen bytes without a pointer: the four that are compared with each other fill one
-// cache line, and the garbage collector passes them over. The callbacks lie beside it, in slots that are used again.
+// queue is a priority queue of callbacks by instant, and by order of pushes where instants are equal; what is in it can be taken back.
+//
+// Most of what is put far off is taken back long before its time, as timeouts are. In a heap it would be in the way of all else, so it lies
+// unsorted by slices of time, and comes into the heap with the rest of its slice when that is near.
 type queue struct {
-	items []item
-	slots []slot
+	pile[func()]
+	near  uint64              // the slice up to which all is in the heap
+	far   [][]item            // the slices beyond it, each at its number modulo slices; nil until there is one
+	some  [slices / 64]uint64 // which of far have items, bit by bit
+	spare [][]item            // to be used for slices again
+}
+
+// A slice is 2^sliceBits nanoseconds, 8 ms, and so many of them are told apart, half a minute together. What is farther off than that is in
+// the heap.
+const (
+	sliceBits = 23
+	slices    = 4096
+)
+
+func (q *queue) push(at uint64, do func()) ticket {
+	slice := at >> sliceBits
+	if slice <= q.near || slice-q.near >= slices {
+		return q.pile.push(at, do)
+	}
+	t := q.ticket(do, beside)
+	if q.far == nil {
+		q.far = make([][]item, slices)
+	}
+	n := slice % slices
+	all := q.far[n]
+	switch {
+	case all == nil:
+		q.some[n/64] |= 1 << (n % 64)
+		if i := len(q.spare); i > 0 {
+			all, q.spare = q.spare[i-1], q.spare[:i-1]
+		} else {
+			all = make([]item, 0, 32)
+		}
+	case len(all) == cap(all): // rather than grow, do without what was taken back
+		all = q.live(all)
+	}
+	q.far[n] = append(all, item{at, t})
+	return t
+}
+
+// first returns the instant that is least, and whether there is one.
+func (q *queue) first() (at uint64, ok bool) {
+	for {
+		at, ok = q.pile.first()
+		if ok && at>>sliceBits <= q.near {
+			return at, true
+		}
+		next, some := q.nextSlice()
+		if !some || ok && at>>sliceBits < next {
+			if ok {
+				q.near = at >> sliceBits
+			}
+			return at, ok
+		}
+		q.near = next
+		n := next % slices
+		all := q.far[n]
+		for _, i := range all {
+			if q.has(i.ticket) {
+				q.heap.push(i)
+			}
+		}
+		q.far[n], q.spare = nil, append(q.spare, all[:0])
+		q.some[n/64] &^= 1 << (n % 64)
+	}
+}
+
+// nextSlice is the first slice beyond near that has items.
+func (q *queue) nextSlice() (next uint64, ok bool) {
+	from := (q.near + 1) % slices
+	for i := range uint64(len(q.some) + 1) {
+		word := (from/64 + i) % uint64(len(q.some))
+		some := q.some[word]
+		if i == 0 {
+			some &= ^uint64(0) << (from % 64)
+		}
+		if some != 0 {
+			n := word*64 + uint64(bits.TrailingZeros64(some))
+			return q.near + 1 + (n-from)%slices, true
+		}
+	}
+	return 0, false
+}
+
+// pile is a priority queue by key, and by order of pushes where keys are equal; what is in it can be taken back. It is a heap, beside which
+// lies what was pushed, in slots that are used again.
+type pile[T any] struct {
+	heap
+	slots []slot[T]
 	free  []uint32 // slots that nothing is in
 	seq   uint64
-	stale int // items that were taken back, and are still in the heap
+	stale int // items that were taken back, and are still in the heap, of those that were pushed into it
+}
+
+// ticket names one push: its number, which is never used again, and below it the slot that holds what was pushed. So tickets are in the order
+// of pushes.
+type ticket uint64
+
+const (
+	slotBits = 24
+	beside   = 1 << slotBits // marks what was not pushed into the heap when its ticket was given
+)
+
+func (t ticket) slot() uint32 { return uint32(t & (1<<slotBits - 1)) }
+
+type slot[T any] struct {
+	what   T
+	ticket ticket // 0 while nothing is in it
+}
+
+// len is how many there are.
+func (p *pile[T]) len() int { return len(p.slots) - len(p.free) }
+
+// ticket takes a slot.
+func (p *pile[T]) ticket(what T, mark ticket) ticket {
+	var s uint32
+	if n := len(p.free); n > 0 {
+		s = p.free[n-1]
+		p.free = p.free[:n-1]
+	} else {
+		if len(p.slots) == 1<<slotBits {
+			panic("engine: more than 16 million callbacks are pending at once")
+		}
+		s = uint32(len(p.slots))
+		p.slots = append(p.slots, slot[T]{})
+	}
+	p.seq++
+	t := ticket(p.seq<<(slotBits+1)) | mark | ticket(s)
+	p.slots[s] = slot[T]{what, t}
+	return t
+}
+
+func (p *pile[T]) push(key uint64, what T) ticket {
+	t := p.ticket(what, 0)
+	p.heap.push(item{key, t})
+	return t
+}
+
+// has reports whether what t names is still there.
+func (p *pile[T]) has(t ticket) bool {
+	s := t.slot()
+	return t != 0 && int(s) < len(p.slots) && p.slots[s].ticket == t
+}
+
+// take ends t's time in its slot, and returns what was in it.
+func (p *pile[T]) take(t ticket) T {
+	s := t.slot()
+	what := p.slots[s].what
+	p.slots[s] = slot[T]{}
+	p.free = append(p.free, s)
+	return what
+}
+
+// remove takes back what t names, and reports whether it was there. Its item stays where it is until it comes to the top, or until most of
+// the heap is such.
+func (p *pile[T]) remove(t ticket) bool {
+	if !p.has(t) {
+		return false
+	}
+	p.take(t)
+	if t&beside != 0 {
+		return true
+	}
+	p.stale++
+	if p.stale > 64 && p.stale > len(p.items)/2 {
+		p.fill()
+		p.items, p.stale = p.live(p.items), 0
+		p.sort()
+	}
+	return true
+}
+
+// live is all without what was taken back, in the same place.
+func (p *pile[T]) live(all []item) []item {
+	live := all[:0]
+	for _, i := range all {
+		if p.has(i.ticket) {
+			live = append(live, i)
+		}
+	}
+	return live
+}
+
+// first returns the key that is least, and whether there is one.
+func (p *pile[T]) first() (key uint64, ok bool) {
+	p.fill()
+	for len(p.items) > 0 {
+		top := p.items[0]
+		if p.has(top.ticket) {
+			return top.key, true
+		}
+		if top.ticket&beside == 0 {
+			p.stale--
+		}
+		p.hole = true
+		p.fill()
+	}
+	return 0, false
+}
+
+// pop takes the first out; first must have said that there is one.
+func (p *pile[T]) pop() (ticket, T) {
+	t := p.items[0].ticket
+	p.hole = true
+	return t, p.take(t)
+}
+
+// heap is a heap of four children to a node, whose items are sixteen bytes without a pointer: the four that are compared with each other
+// fill one cache line, and the garbage collector passes them over.
+type heap struct {
+	items []item
 	// hole says that items[0] was popped: whatever is pushed next takes its place, which saves the way up of one and the way down of the
 	// other, as most events are followed by one they cause.
 	hole bool
@@ -21,19 +228,6 @@ type item struct {
 	ticket ticket
 }
 
-// ticket names one push: its number, which is never used again, and below it the slot that holds the callback. So tickets are in the
-// order of pushes.
-type ticket uint64
-
-const slotBits = 24
-
-func (t ticket) slot() uint32 { return uint32(t & (1<<slotBits - 1)) }
-
-type slot struct {
-	do     func()
-	ticket ticket // 0 while nothing is in it
-}
-
 // before is 1 where a comes before b, and 0 otherwise: as a number, since which of two comes first cannot be foreseen, and a processor
 // that guesses wrong at a branch loses more than the comparison takes.
 func (a item) before(b item) uint64 {
@@ -42,107 +236,26 @@ func (a item) before(b item) uint64 {
 	return less
 }
 
-// len is how many callbacks there are.
-func (q *queue) len() int {
-	n := len(q.items) - q.stale
-	if q.hole {
-		n--
-	}
-	return n
-}
-
-func (q *queue) push(key uint64, do func()) ticket {
-	var s uint32
-	if n := len(q.free); n > 0 {
-		s = q.free[n-1]
-		q.free = q.free[:n-1]
-	} else {
-		if len(q.slots) == 1<<slotBits {
-			panic("engine: more than 16 million callbacks are pending at once")
-		}
-		s = uint32(len(q.slots))
-		q.slots = append(q.slots, slot{})
-	}
-	q.seq++
-	t := ticket(q.seq<<slotBits) | ticket(s)
-	q.slots[s] = slot{do, t}
+// push puts x in.
+func (q *heap) push(x item) {
 	if q.hole {
 		q.hole = false
-		q.down(0, item{key, t})
-	} else {
-		q.items = append(q.items, item{})
-		q.up(len(q.items)-1, item{key, t})
+		q.down(0, x)
+		return
 	}
-	return t
+	q.items = append(q.items, item{})
+	q.up(len(q.items)-1, x)
 }
 
-// has reports whether what t names is still in the queue.
-func (q *queue) has(t ticket) bool {
-	s := t.slot()
-	return t != 0 && int(s) < len(q.slots) && q.slots[s].ticket == t
-}
-
-// take ends t's time in its slot, and returns what was in it.
-func (q *queue) take(t ticket) func() {
-	s := t.slot()
-	do := q.slots[s].do
-	q.slots[s] = slot{}
-	q.free = append(q.free, s)
-	return do
-}
-
-// remove takes back what t names, and reports whether it was there. Its item stays in the heap until it comes to the top, or until most
-// of the heap is such.
-func (q *queue) remove(t ticket) bool {
-	if !q.has(t) {
-		return false
+// sort makes a heap of items in any order.
+func (q *heap) sort() {
+	for i := (len(q.items)+2)/4 - 1; i >= 0; i-- {
+		q.down(i, q.items[i])
 	}
-	q.take(t)
-	q.stale++
-	if q.stale > 64 && q.stale > len(q.items)/2 {
-		q.sweep()
-	}
-	return true
-}
-
-// sweep rids the heap of what was taken back.
-func (q *queue) sweep() {
-	q.fill()
-	live := q.items[:0]
-	for _, i := range q.items {
-		if q.has(i.ticket) {
-			live = append(live, i)
-		}
-	}
-	q.items, q.stale = live, 0
-	for i := (len(live)+2)/4 - 1; i >= 0; i-- {
-		q.down(i, live[i])
-	}
-}
-
-// first returns the key that is least, and whether there is one.
-func (q *queue) first() (key uint64, ok bool) {
-	q.fill()
-	for len(q.items) > 0 {
-		if top := q.items[0]; q.stale == 0 || q.has(top.ticket) {
-			return top.key, true
-		}
-		q.stale--
-		q.hole = true
-		q.fill()
-	}
-	return 0, false
-}
-
-// pop takes the first callback out; first must have said that there is one.
-func (q *queue) pop() (ticket, func()) {
-	t := q.items[0].ticket
-	q.hole = true
-	return t, q.take(t)
 }
 
 // fill closes the hole with the heap's last item.
-func (q *queue) fill() {
+func (q *heap) fill() {
 	if !q.hole {
 		return
 	}
@@ -156,7 +269,7 @@ func (q *queue) fill() {
 }
 
 // up puts x where it belongs between the top and i.
-func (q *queue) up(i int, x item) {
+func (q *heap) up(i int, x item) {
 	h := q.items
 	for i > 0 {
 		parent := (i - 1) / 4
@@ -170,7 +283,7 @@ func (q *queue) up(i int, x item) {
 }
 
 // down puts x where it belongs at i or below.
-func (q *queue) down(i int, x item) {
+func (q *heap) down(i int, x item) {
 	h := q.items
 	for c := 4*i + 1; c < len(h); c = 4*i + 1 {
 		least := c

@@ -21,8 +21,8 @@ type Share struct {
 	capacity float64 // units a nanosecond
 	each     float64 // at most, for one job
 
-	jobs   queue   // by what the clock shows at their end, of which the bits are in its order as it is never below 0
-	clock  float64 // at since
+	jobs   pile[func()] // by what the clock shows at their end, of which the bits are in its order as it is never below 0
+	clock  float64      // at since
 	since  time.Duration
 	served float64
 	most   int
