@@ -126,8 +126,8 @@ type try struct {
 	found   *copied
 	hide    time.Duration
 	over    bool
-	left    int // replicas to answer until enough have
-	charged int // replicas that are at work
+	left    int // tolls that end until enough replicas have answered
+	charged int // tolls that have not ended
 
 	begin, pay, answer, complete func()
 }
@@ -371,6 +371,7 @@ func (t *try) works(done time.Duration, size int64) {
 		first = int(o.slot.hash(o.chunk) % uint64(len(st.nodes)))
 	}
 	t.left = quorum
+	var toll *toll
 	for i, asked := 0, 0; asked < n && i < max(n, m.c.Topology.Replicas); i++ {
 		node := st.nodes[(first+i)%len(st.nodes)]
 		if node.state != up && len(st.nodes) > 1 {
@@ -384,12 +385,23 @@ func (t *try) works(done time.Duration, size int64) {
 		if !o.write && asked > 1 {
 			bytes = 0 // of all but one replica a read takes the digest alone
 		}
-		t.charged++
-		m.charge(asker, node, o.write, work, bytes, done, t.answer)
+		if toll != nil && !o.write && toll.room() { // a read is done when all of those have answered that are asked
+			t.left--
+		} else {
+			if toll != nil {
+				toll.run()
+			}
+			t.charged++
+			toll = m.toll(done, t.answer)
+		}
+		toll.charge(asker, node, o.write, work, bytes)
+	}
+	if toll != nil {
+		toll.run()
 	}
 }
 
-// answers is when one of the replicas does.
+// answers is when one of the replicas does, or all that are asked.
 func (t *try) answers() {
 	t.charged--
 	if t.left--; t.left == 0 {

@@ -260,60 +260,117 @@ func (o *zoneOp) completes() {
 // charge has done called at an instant, or later by as much as work has to wait for n's processors, which others use as well, and not before
 // bytes have passed n's link and that of who asked. The instant has in it what the work takes by itself.
 func (m *run) charge(asker, n *node, write bool, work time.Duration, bytes int64, at time.Duration, done func()) {
-	link, far := n.out, asker.in
-	if write {
-		link, far = n.in, asker.out
-	}
+	t := m.toll(at, done)
+	t.charge(asker, n, write, work, bytes)
+	t.run()
+}
+
+// toll is what an operation is charged by one node, or by several at all of which it has to be done. Each part of that comes to its node at
+// once. An event is needed only when all of them could have ended if they had nothing beside them, and after that at the ends of those that
+// took longer. It is used again once all parts have ended, as nothing takes them back.
+type toll struct {
+	m     *run
+	began time.Duration
+	at    time.Duration // not before this
+	soon  time.Duration // when it could be done
+	late  time.Duration // when it is, as far as is known
+	done  func()
+	parts [6]part // the first n of them
+	n     int
+
+	look, end func()
+}
+
+// part is a piece of an operation's work, at one of the model's resources.
+type part struct {
+	engine.Work
+	takes time.Duration // of processors, by itself; 0 of links
+	ended bool
+}
+
+// toll makes one for what is not done before an instant.
+func (m *run) toll(at time.Duration, done func()) *toll {
 	var t *toll
 	if i := len(m.tolls); i > 0 {
 		t = m.tolls[i-1]
 		m.tolls = m.tolls[:i-1]
 	} else {
 		t = &toll{m: m}
-		t.part, t.worked = t.partDone, t.workDone
+		t.look, t.end = t.looks, t.ends
 	}
-	t.began, t.takes, t.at, t.done, t.parts = m.engine.Now(), work, at, done, 1
+	now := m.engine.Now()
+	t.began, t.at, t.soon, t.late, t.done, t.n = now, at, max(at, now), at, done, 0
+	return t
+}
+
+// room reports whether another node can charge its part.
+func (t *toll) room() bool { return t.n+3 <= len(t.parts) }
+
+// charge has n do its part. The bytes of what is written come over the link of who asks, and those of what is read go there.
+func (t *toll) charge(asker, n *node, write bool, work time.Duration, bytes int64) {
+	link, far := n.out, asker.in
+	if write {
+		link, far = n.in, asker.out
+	}
 	if n.cores != nil && work > 0 {
-		t.parts++
-		n.cores.Add(work.Seconds(), t.worked)
+		t.bring(n.cores, work.Seconds(), work)
 	}
 	if link != nil && bytes > 0 {
-		t.parts++
-		link.Add(float64(bytes), t.part)
+		t.bring(link, float64(bytes), 0)
 	}
 	if far != nil && bytes > 0 {
-		t.parts++
-		far.Add(float64(bytes), t.part)
+		t.bring(far, float64(bytes), 0)
 	}
-	t.partDone()
 }
 
-// toll is what one operation is charged. It keeps its steps, and is used again once all of them are done, as nothing takes them back.
-type toll struct {
-	m     *run
-	began time.Duration
-	takes time.Duration // of the processors, by itself
-	at    time.Duration
-	parts int // that are not done
-	done  func()
-
-	part, worked func()
+func (t *toll) bring(s *engine.Share, work float64, takes time.Duration) {
+	p := &t.parts[t.n]
+	t.n++
+	p.takes, p.ended = takes, false
+	s.Bring(work, &p.Work)
+	t.soon = max(t.soon, t.began+s.Least(work))
 }
 
-// workDone is when the processors have done their part.
-func (t *toll) workDone() {
-	t.at += max(0, t.m.engine.Now()-t.began-t.takes)
-	t.partDone()
-}
+// run waits for the end of all that was charged.
+func (t *toll) run() { t.m.engine.At(t.soon, t.look) }
 
-func (t *toll) partDone() {
-	if t.parts--; t.parts > 0 {
-		return
+// looks is when t could be done. Of the parts that are not, the one that is likely to be the last is waited for.
+func (t *toll) looks() {
+	var last *part
+	var longest time.Duration
+	for i := range t.parts[:t.n] {
+		p := &t.parts[i]
+		if p.ended {
+			continue
+		}
+		end, ok := p.End()
+		if !ok {
+			if left := p.Left(); last == nil || left > longest {
+				last, longest = p, left
+			}
+			continue
+		}
+		p.ended = true
+		t.late = max(t.late, end)
+		if p.takes > 0 {
+			t.late = max(t.late, t.at+end-t.began-p.takes)
+		}
 	}
-	m := t.m
-	m.engine.At(max(t.at, m.engine.Now()), t.done)
+	switch {
+	case last != nil:
+		last.Tell(t.look)
+	case t.late > t.m.engine.Now():
+		t.m.engine.At(t.late, t.end)
+	default:
+		t.ends()
+	}
+}
+
+func (t *toll) ends() {
+	done := t.done
 	t.done = nil
-	m.tolls = append(m.tolls, t)
+	t.m.tolls = append(t.m.tolls, t)
+	done()
 }
 
 // How a node uses its cache zones, as the origin has it: package kv, NewCache and zone.

@@ -20,19 +20,27 @@ type Share struct {
 	engine   *Engine
 	capacity float64 // units a nanosecond
 	each     float64 // at most, for one job
+	largest  float64 // the capacity that it ever had
 
-	jobs   pile[func()] // by what the clock shows at their end, of which the bits are in its order as it is never below 0
-	clock  float64      // at since
+	jobs   pile[job] // by what the clock shows at their end, of which the bits are in its order as it is never below 0
+	clock  float64   // at since
 	since  time.Duration
 	served float64
 	most   int
 
+	told    int          // how many of the jobs are told their end
 	ended   fifo[ending] // those to be told in this instant
 	telling bool
-	event   Event // the next end that can be foreseen, or an instant before it
+	event   Event // the next end that can be foreseen, or an instant before it; none if nobody is told
 	due     time.Duration
 	tell    func()
 	added   int // since the clock was set to 0
+}
+
+// job is what a share knows of one: whom to tell of its end, and where to note it.
+type job struct {
+	done func() // nil: nobody
+	work *Work  // nil: nowhere
 }
 
 type ending struct {
@@ -61,14 +69,87 @@ func (s *Share) Add(work float64, done func()) Job {
 	if !(work >= 0) || math.IsInf(work, 1) {
 		panic(fmt.Sprintf("engine: Share.Add(%v): no amount of work", work))
 	}
+	t := s.add(work, job{done: done})
+	s.told++
+	s.foresee()
+	return Job{uint64(t)}
+}
+
+func (s *Share) add(work float64, j job) ticket {
 	s.advance()
 	if s.added++; s.added > 1024+s.jobs.len() {
 		s.rewind()
 	}
-	t := s.jobs.push(math.Float64bits(s.clock+work), done)
+	t := s.jobs.push(math.Float64bits(s.clock+work), j)
 	s.most = max(s.most, s.jobs.len())
+	return t
+}
+
+// Work is a job at a Share whose end nobody need be told: whoever has brought it looks later when it was. That spares an event for each part
+// of something that is over when the last part is. Its zero value is no job.
+type Work struct {
+	share  *Share
+	ticket ticket
+	clock  float64 // what the share's clock shows at its end
+	ended  bool
+	end    time.Duration
+}
+
+// Bring brings units of work, not negative, as Add does, and has w note its end. w must stay where it is until then, and not be a job that
+// has not ended.
+func (s *Share) Bring(work float64, w *Work) {
+	if !(work >= 0) || math.IsInf(work, 1) {
+		panic(fmt.Sprintf("engine: Share.Bring(%v): no amount of work", work))
+	}
+	*w = Work{share: s}
+	w.ticket = s.add(work, job{work: w})
+	w.clock = s.clock + work
 	s.foresee()
-	return Job{uint64(t)}
+}
+
+// Least is how long so much work takes at least: with all of the largest capacity that there ever was, as far as one job can have it.
+func (s *Share) Least(work float64) time.Duration {
+	return whole(work / min(s.each, s.largest))
+}
+
+// whole is in how many whole nanoseconds something has ended that takes so many; forever if that is never.
+func whole(takes float64) time.Duration {
+	if !(takes < forever) {
+		return forever
+	}
+	return max(0, time.Duration(math.Ceil(takes-tolerance)))
+}
+
+const forever = 1 << 62
+
+// End returns when w ended, if it has.
+func (w *Work) End() (at time.Duration, ok bool) {
+	if !w.ended {
+		w.share.advance()
+		w.share.foresee()
+	}
+	return w.end, w.ended
+}
+
+// Left is how long w, which has not ended, would take from now on if there were always as much beside it as there is: which of several is
+// likely to be the last can be told by it.
+func (w *Work) Left() time.Duration {
+	s := w.share
+	s.advance()
+	s.foresee()
+	return whole((w.clock - s.clock) / s.rate(s.jobs.len()))
+}
+
+// Tell has done called when w ends, which it has not yet.
+func (w *Work) Tell(done func()) {
+	s := w.share
+	j := &s.jobs.slots[w.ticket.slot()].what
+	if w.ended || j.done != nil {
+		panic("engine: Work.Tell of what has ended, or is told already")
+	}
+	j.done = done
+	s.told++
+	s.foresee()
 }
 
 // Remove takes a job back, with what it still lacks, and reports whether it was there: after true its done will not be called, after false
@@ -77,6 +158,9 @@ func (s *Share) Remove(job Job) bool {
 	s.advance()
 	t := ticket(job.ticket)
 	ok := s.jobs.remove(t)
+	if ok {
+		s.told--
+	}
 	for i := 0; i < s.ended.n && !ok; i++ {
 		if e := &s.ended.ring[(s.ended.head+i)&(len(s.ended.ring)-1)]; e.ticket == t && e.done != nil {
 			e.done, ok = nil, true
@@ -94,6 +178,7 @@ func (s *Share) SetCapacity(capacity float64) {
 	}
 	s.advance()
 	s.capacity = capacity / float64(time.Second)
+	s.largest = max(s.largest, s.capacity)
 	s.foresee()
 }
 
@@ -124,7 +209,7 @@ func (s *Share) firstEnd() (float64, bool) {
 	return math.Float64frombits(key), ok
 }
 
-// advance does the work that can be done up to now. Jobs that end go into ended.
+// advance does the work that can be done up to now. Jobs that end are noted, and go into ended if somebody is told.
 func (s *Share) advance() {
 	left := float64(s.engine.now - s.since) // nanoseconds
 	s.since = s.engine.now
@@ -148,12 +233,20 @@ func (s *Share) advance() {
 		s.served += float64((end - s.clock) * float64(n))
 		s.clock = end
 		left = max(0, left-takes)
-		t, done := s.jobs.pop()
-		s.ended.push(ending{t, done})
+		t, j := s.jobs.pop()
+		if w := j.work; w != nil {
+			w.ended, w.end = true, s.engine.now-time.Duration(left+tolerance)
+		}
+		if j.done == nil {
+			s.engine.events++
+			continue
+		}
+		s.told--
+		s.ended.push(ending{t, j.done})
 	}
 }
 
-// foresee sees to it that tellEnds is called when the next job ends. A call that is due before stays as it is, and looks ahead again: of
+// foresee sees to it that tellEnds is called when the next job ends, if anybody is told of any. A call that is due before stays as it is, and looks ahead again: of
 // many arrivals, each of which puts the end off, only one is an event then.
 func (s *Share) foresee() {
 	if s.telling {
@@ -161,14 +254,21 @@ func (s *Share) foresee() {
 	}
 	due := s.engine.now
 	if s.ended.len() == 0 {
+		if s.told == 0 {
+			if s.event != (Event{}) {
+				s.engine.Cancel(s.event)
+				s.event = Event{}
+			}
+			return
+		}
 		end, ok := s.firstEnd()
-		takes := (end - s.clock) / s.rate(s.jobs.len())
-		if !ok || !(takes < 1<<62) {
+		takes := whole((end - s.clock) / s.rate(s.jobs.len()))
+		if !ok || takes == forever {
 			s.engine.Cancel(s.event)
 			s.event = Event{}
 			return
 		}
-		due += max(0, time.Duration(math.Ceil(takes-tolerance)))
+		due += takes
 	}
 	if s.event != (Event{}) {
 		if s.due <= due {
@@ -200,8 +300,12 @@ func (s *Share) tellEnds() {
 func (s *Share) rewind() {
 	s.jobs.fill()
 	for i := range s.jobs.items {
-		key := &s.jobs.items[i].key
-		*key = math.Float64bits(math.Float64frombits(*key) - s.clock)
+		item := &s.jobs.items[i]
+		clock := math.Float64frombits(item.key) - s.clock
+		item.key = math.Float64bits(clock)
+		if w := s.jobs.slots[item.ticket.slot()].what.work; w != nil && w.ticket == item.ticket {
+			w.clock = clock
+		}
 	}
 	s.clock, s.added = 0, 0
 }

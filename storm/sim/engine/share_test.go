@@ -15,13 +15,15 @@ type change struct {
 	at       time.Duration
 	kind     int // one of the following
 	work     float64
-	job      int // that is removed
+	job      int // that is removed, or told from now on
+	brought  bool
 	capacity float64
 }
 
 const (
 	add = iota
 	remove
+	tell
 	capacity
 )
 
@@ -92,12 +94,14 @@ func TestShareAgainstDefinition(t *testing.T) {
 	for seed := range uint64(400) {
 		random := rand.New(rand.NewPCG(seed, 2))
 		var (
-			c      = []float64{1, 4, 2.5, math.Inf(1)}[random.IntN(4)]
-			each   = []float64{1, 1, math.Inf(1), 0.3}[random.IntN(4)]
-			at     time.Duration
-			jobs   int
-			plan   []change
-			spread = []float64{1e3, 1e6, 1e9}[random.IntN(3)] // nanoseconds of mean work
+			c       = []float64{1, 4, 2.5, math.Inf(1)}[random.IntN(4)]
+			each    = []float64{1, 1, math.Inf(1), 0.3}[random.IntN(4)]
+			at      time.Duration
+			jobs    int
+			added   []int // of jobs
+			brought []int
+			plan    []change
+			spread  = []float64{1e3, 1e6, 1e9}[random.IntN(3)] // nanoseconds of mean work
 		)
 		if math.IsInf(c, 1) && math.IsInf(each, 1) {
 			each = 1
@@ -109,14 +113,21 @@ func TestShareAgainstDefinition(t *testing.T) {
 			switch k := random.IntN(20); {
 			case k == 0:
 				plan = append(plan, change{at: at, kind: capacity, capacity: []float64{0, 1, 2, 6}[random.IntN(4)]})
-			case k < 4 && jobs > 0:
-				plan = append(plan, change{at: at, kind: remove, job: random.IntN(jobs)})
+			case k < 4 && len(added) > 0:
+				plan = append(plan, change{at: at, kind: remove, job: added[random.IntN(len(added))]})
+			case k < 6 && len(brought) > 0:
+				plan = append(plan, change{at: at, kind: tell, job: brought[random.IntN(len(brought))]})
 			default:
 				w := random.ExpFloat64() * spread / 1e9
 				if random.IntN(4) == 0 {
 					w = math.Round(3*random.Float64()) * spread / 1e9 // equal ones, and some of nothing
 				}
-				plan = append(plan, change{at: at, kind: add, work: w})
+				plan = append(plan, change{at: at, kind: add, work: w, brought: random.IntN(2) == 0})
+				if plan[len(plan)-1].brought {
+					brought = append(brought, jobs)
+				} else {
+					added = append(added, jobs)
+				}
 				jobs++
 			}
 		}
@@ -124,20 +135,43 @@ func TestShareAgainstDefinition(t *testing.T) {
 
 		var e engine.Engine
 		share := engine.NewShare(&e, c, each)
-		ends, told := make([]time.Duration, jobs), make([]bool, jobs)
-		names := make([]engine.Job, 0, jobs)
-		var removed []int
+		ends, told, asked := make([]time.Duration, jobs), make([]bool, jobs), make([]bool, jobs)
+		names, works := make([]engine.Job, jobs), make([]engine.Work, jobs)
+		began, removed := 0, []int(nil)
 		for _, ch := range plan {
 			e.At(ch.at, func() {
 				switch ch.kind {
 				case add:
-					i := len(names)
-					names = append(names, share.Add(ch.work, func() {
+					i := began
+					began++
+					if ch.brought {
+						share.Bring(ch.work, &works[i])
+						return
+					}
+					names[i] = share.Add(ch.work, func() {
 						if told[i] || slices.Contains(removed, i) {
 							t.Fatalf("seed %d: job %d ended twice, or after it was removed", seed, i)
 						}
 						ends[i], told[i] = e.Now(), true
-					}))
+					})
+				case tell:
+					w := &works[ch.job]
+					if at, ended := w.End(); ended {
+						if at > e.Now() {
+							t.Fatalf("seed %d: job %d ended at %v, said at %v", seed, ch.job, at, e.Now())
+						}
+						return
+					}
+					if asked[ch.job] {
+						return
+					}
+					asked[ch.job] = true
+					w.Tell(func() {
+						if at, ended := w.End(); !ended || at != e.Now() || told[ch.job] {
+							t.Fatalf("seed %d: End() of job %d = %v, %v at %v, when its end was told", seed, ch.job, at, ended, e.Now())
+						}
+						told[ch.job] = true
+					})
 				case remove:
 					if share.Remove(names[ch.job]) {
 						removed = append(removed, ch.job)
@@ -151,7 +185,16 @@ func TestShareAgainstDefinition(t *testing.T) {
 		}
 		for e.Step() {
 		}
+		e.Advance(e.Now() + time.Hour) // what nobody is told of ends without an event
 		want, served := naive(plan, c, each)
+		share.Jobs() // which looks for the ends of those that nobody was told of
+		for _, i := range brought {
+			at, ended := works[i].End()
+			if asked[i] != told[i] {
+				t.Fatalf("seed %d: that job %d ended was told: %v, want %v", seed, i, told[i], asked[i])
+			}
+			ends[i], told[i] = at, ended
+		}
 		for i := range want {
 			if slices.Contains(removed, i) {
 				continue
