@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"net"
 	"net/http"
@@ -221,8 +222,8 @@ func startControl(t testing.TB, cfg Config) *control.Keeper {
 	return k
 }
 
-// Network is a network in memory whose addresses are names. Its zero value is ready. Its connections are net.Pipes: nothing
-// is lost, nothing takes time, and a write ends when it was read.
+// Network is a network in memory whose addresses are names. Its zero value is ready. Its connections are net.Pipes, one for each
+// direction, which ends by itself as one of TCP does (CloseWrite): nothing is lost, nothing takes time, and a write ends when it was read.
 type Network struct {
 	mu        sync.Mutex // guards listeners
 	listeners map[string]*listener
@@ -248,7 +249,9 @@ func (n *Network) DialContext(ctx context.Context, _, address string) (net.Conn,
 	if l == nil {
 		return nil, fmt.Errorf("origintest: dial %s: nobody listens there", address)
 	}
-	ours, theirs := net.Pipe()
+	to, from := net.Pipe()
+	back, answers := net.Pipe()
+	ours, theirs := &conn{from: answers, to: to}, &conn{from: from, to: back}
 	select {
 	case l.conns <- theirs:
 		return ours, nil
@@ -257,6 +260,35 @@ func (n *Network) DialContext(ctx context.Context, _, address string) (net.Conn,
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// conn is one end of a connection.
+type conn struct{ from, to net.Conn }
+
+var _ net.Conn = (*conn)(nil)
+
+func (c *conn) Read(b []byte) (int, error)  { return c.from.Read(b) }
+func (c *conn) Write(b []byte) (int, error) { return c.to.Write(b) }
+func (c *conn) LocalAddr() net.Addr         { return c.from.LocalAddr() }
+func (c *conn) RemoteAddr() net.Addr        { return c.from.RemoteAddr() }
+func (c *conn) Close() error                { return errors.Join(c.to.Close(), c.from.Close()) }
+
+// CloseWrite ends what is sent, and not what is heard.
+func (c *conn) CloseWrite() error { return c.to.Close() }
+
+func (c *conn) SetDeadline(t time.Time) error {
+	return errors.Join(c.SetReadDeadline(t), c.SetWriteDeadline(t))
+}
+
+func (c *conn) SetReadDeadline(t time.Time) error  { return alive(c.from.SetReadDeadline(t)) }
+func (c *conn) SetWriteDeadline(t time.Time) error { return alive(c.to.SetWriteDeadline(t)) }
+
+// alive forgives that the other end has been closed, which a socket does not know of when it is given a deadline.
+func alive(err error) error {
+	if errors.Is(err, io.ErrClosedPipe) {
+		return nil
+	}
+	return err
 }
 
 type listener struct {

@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"origin-storm/origin/config"
 	"origin-storm/origin/cost"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
@@ -19,7 +20,9 @@ type configuration struct {
 	scenario scenarios.Scenario
 	topology sim.Topology
 	costs    sim.Costs
+	stress   config.Stress
 	seed     uint64
+	shuffled bool // the origin's store takes what comes at one instant in an order that is drawn anew in each run
 }
 
 // base is what the table's configurations change: two pipelines of two renditions into one store, and four edges that ask for eight segments.
@@ -307,6 +310,77 @@ var table = []struct {
 		c.fault(6*time.Second, "limit", "cache 1", scenarios.Fault{For: 5 * time.Second})
 	}, nil},
 
+	{"bodies cut off", func(c *configuration) {
+		c.fault(6*time.Second, "cut", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, has(failed)},
+	{"bodies cut off of the only pipeline", func(c *configuration) {
+		c.alone()
+		c.fault(6*time.Second, "cut", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, has(gone)},
+	{"lengths overstated", func(c *configuration) {
+		c.fault(6*time.Second, "overstate", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, has(failed)},
+	{"lengths understated", func(c *configuration) {
+		c.fault(6*time.Second, "understate", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"lengths understated of the only pipeline", func(c *configuration) {
+		c.alone()
+		c.fault(6*time.Second, "understate", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, has(torn)},
+	{"packagers that hang up", func(c *configuration) {
+		c.fault(6*time.Second, "hang-up", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, has(failed)},
+	{"the only packager hangs up", func(c *configuration) {
+		c.alone()
+		c.chunked()
+		c.fault(6*time.Second, "hang-up", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, has(failed)},
+	{"bodies that trickle", func(c *configuration) {
+		c.fault(6*time.Second, "trickle", "pipeline a", scenarios.Fault{For: 3 * time.Second})
+	}, has(failed)},
+	{"packagers that connect anew", func(c *configuration) {
+		c.fault(6*time.Second, "reconnect", "pipeline a", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"readers that connect anew", func(c *configuration) {
+		c.fault(6*time.Second, "reconnect", "readers", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"readers whose clocks are wrong", func(c *configuration) {
+		c.fault(6*time.Second, "skew", "readers", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"readers that withhold", func(c *configuration) {
+		c.viewers("ideal", 4)
+		c.fault(6*time.Second, "withhold", "readers", scenarios.Fault{Share: 0.5, For: 5 * time.Second})
+	}, nil},
+	{"readers that are redirected", func(c *configuration) {
+		c.fault(6*time.Second, "redirect", "readers", scenarios.Fault{For: 5 * time.Second})
+	}, nil},
+	{"events that end", func(c *configuration) {
+		c.fault(6*time.Second, "end", "pipeline a", scenarios.Fault{})
+		c.fault(6*time.Second, "end", "pipeline b", scenarios.Fault{})
+	}, nil},
+
+	{"a store short of capacity", func(c *configuration) { c.sheds() }, has(shed, dvr)},
+	{"a store short of capacity, hedged", func(c *configuration) {
+		c.sheds()
+		c.chunked()
+		c.costs.Store.Read = []cost.Cost{{Dist: tail}}
+		c.stress.Target = 4 * ms
+	}, has(shed, dvr)},
+	{"a store so short of capacity that the live edge is shed", func(c *configuration) {
+		c.sheds()
+		c.stress.ShedLiveEdge, c.stress.Maximum = 0.2, 40*ms
+	}, has(shed)},
+	{"a store short of capacity behind a cache", func(c *configuration) {
+		c.sheds()
+		c.zones(2)
+		c.topology.MissRatio = 0.5
+	}, has(shed, dvr)},
+	{"two of three that serve shed", func(c *configuration) {
+		c.sheds()
+		c.topology.Serve = 3
+		c.scenario.Readers.Edges = 7
+	}, has(shed, dvr)},
+
 	{"the end of the DVR window", func(c *configuration) {
 		c.scenario.Event.DVR = 8 * time.Second
 		c.scenario.Readers.Behaviour.DVR = 3
@@ -318,6 +392,14 @@ var table = []struct {
 		c.fixedOrder()
 		c.costs.Store.Throttle = &cost.Throttle{PerSecond: 0.4, Burst: 1}
 	}, nil},
+}
+
+// sheds makes the store slow, and has serving nodes mind it.
+func (c *configuration) sheds() {
+	c.topology.Shed = true
+	c.stress.Samples = 20
+	c.scenario.Readers.Behaviour.DVR = 3
+	c.costs.Store.Read = []cost.Cost{{Dist: cost.Dist{P50: 12 * ms, P99: 61 * ms}, PerMiB: 17 * ms}}
 }
 
 // fine gives segments a timescale in which half a second can be told.
@@ -359,6 +441,8 @@ var (
 	gone      = property{"410", func(s storm.Sample) bool { return s.Status == 410 }}
 	faulted   = property{"not sent", func(s storm.Sample) bool { return s.Via == storm.Dropped }}
 	failed    = property{"no answer", func(s storm.Sample) bool { return s.Via == storm.Wire && s.Err != nil }}
+	torn      = property{"torn", func(s storm.Sample) bool { return s.Damage == storm.Torn }}
+	shed      = property{"shed", func(s storm.Sample) bool { return s.Status == 503 && s.Fresh == 5*time.Second }}
 	slate     = property{"slate", func(s storm.Sample) bool { return s.Effect == storm.Slate }}
 )
 

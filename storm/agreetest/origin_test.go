@@ -1,14 +1,18 @@
 package agreetest
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
+	"math/rand/v2"
 	"net"
 	"net/http"
+	"runtime"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,8 +25,10 @@ import (
 	"origin-storm/origin/kv"
 	"origin-storm/origin/kv/mem"
 	"origin-storm/origin/origintest"
+	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/origin/storage"
+	"origin-storm/origin/stress"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
 	"origin-storm/storm/body"
@@ -138,9 +144,13 @@ func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 			proc.lost = flush
 		}
 		h := hosted{charge: kv.Around(proc.around, toll.Intercept(false)), faults: faults.Around}
+		around := kv.Intercept(proc.around)
+		if c.shuffled {
+			around = kv.Around(shuffle, around)
+		}
 		for i, s := range tables {
 			h.bare[i] = s
-			h.tables[i] = kv.Inject(s, proc.around, faults.Around, toll.Intercept(i == 0))
+			h.tables[i] = kv.Inject(s, around, faults.Around, toll.Intercept(i == 0))
 		}
 		return h
 	}
@@ -152,17 +162,39 @@ func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 			misses: c.topology.MissRatio, seed: c.seed, start: p.Start(),
 		})
 	}
+	// What ends an event is said in a document, which all nodes read four times a second.
+	var control kv.Store
+	var writers []string
+	if slices.ContainsFunc(c.scenario.Faults, func(f scenarios.Fault) bool { return f.Do == "end" }) {
+		control = &mem.Store{}
+		for i := range max(1, c.topology.Publish) {
+			writers = append(writers, nodeName(scenarios.OfPublish, i+1))
+		}
+	}
 	// start starts a node, anew if it was there before.
 	start := func(to scenarios.Target) *origintest.Origin {
 		nth := max(1, to.Nth)
 		proc := d.begin(to)
 		name := nodeName(to.What, nth)
 		durable := [2]kv.Store{kv.Inject(durable.tables[0], proc.around), kv.Inject(durable.tables[1], proc.around)}
+		var load func() policy.Load
+		if c.topology.Shed && to.What == scenarios.OfServe {
+			meter := stress.New(c.stress)
+			load = func() policy.Load { return meter.State(time.Now()).Load() }
+			for i := range durable {
+				durable[i] = kv.Observe(durable[i], func(op kv.Op, took time.Duration, err error) {
+					if !op.Write {
+						meter.Record(time.Now(), took, op.Size(), stress.EndOf(err))
+					}
+				})
+			}
+		}
 		cfg := origintest.Config{
 			Events: p.Events, Network: &d.network, Node: name, ChunkSize: c.topology.ChunkSize,
 			Serving: config.Serving{Hot: int64(c.topology.Hot), Collapse: c.topology.Collapse},
-			Commits: durable[0], Chunks: durable[1],
+			Commits: durable[0], Chunks: durable[1], Load: load,
 			AroundPublish: proc.handler, AroundServe: proc.handler,
+			Control: control, Writers: writers,
 		}
 		for i := range zones { // the nearest first, nodes being spread over them
 			cfg.Zones = append(cfg.Zones, renamedZone{renamed{throughProcess{zones[(i+nth-1)%len(zones)].(zone), proc}, keys}})
@@ -188,6 +220,15 @@ func deploy(t *testing.T, c configuration, p plan.Config) *deployment {
 		d.starts[to.String()] = func() { start(to) }
 	}
 	return d
+}
+
+// shuffle lets others go before it, some or none. Goroutines that begin at one instant have an order that is the scheduler's habit, such as the
+// youngest first: what it does always looks as if it had to be.
+func shuffle(ctx context.Context, _ kv.Op, do func(context.Context) error) error {
+	for range rand.IntN(8) {
+		runtime.Gosched()
+	}
+	return do(ctx)
 }
 
 // zoneSeed keys the draws of a cache zone.
@@ -536,13 +577,61 @@ func (d *deployment) dial(ctx context.Context, network, address string) (net.Con
 		return nil, &net.OpError{Op: "dial", Net: network, Err: net.ErrClosed}
 	}
 	conn, err := d.network.DialContext(ctx, network, address)
-	if err == nil {
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		p.conns[conn] = true
+	if err != nil {
+		return nil, err
 	}
-	return conn, err
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.conns[conn] = true
+	if kind == scenarios.OfPublish {
+		return hearing(conn), nil
+	}
+	return conn, nil
 }
+
+// heard is a connection from which is taken what comes, before it is read, as a kernel does it: else a sender who says more than it announced
+// would wait for the origin, which would wait for somebody to hear what it has to say of that.
+type heard struct {
+	net.Conn
+	mu    sync.Mutex // guards what follows
+	came  bytes.Buffer
+	err   error // after that
+	comes *sync.Cond
+}
+
+func hearing(c net.Conn) net.Conn {
+	h := &heard{Conn: c}
+	h.comes = sync.NewCond(&h.mu)
+	go func() { // ends with the connection
+		part := make([]byte, 4<<10)
+		for {
+			n, err := c.Read(part)
+			h.mu.Lock()
+			h.came.Write(part[:n])
+			h.err = err
+			h.mu.Unlock()
+			h.comes.Broadcast()
+			if err != nil {
+				return
+			}
+		}
+	}()
+	return h
+}
+
+func (h *heard) Read(b []byte) (int, error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for h.came.Len() == 0 && h.err == nil {
+		h.comes.Wait()
+	}
+	if h.came.Len() == 0 {
+		return 0, h.err
+	}
+	return h.came.Read(b)
+}
+
+func (h *heard) CloseWrite() error { return h.Conn.(interface{ CloseWrite() error }).CloseWrite() }
 
 // onSimulator carries c out in the simulator, and returns all samples.
 func onSimulator(t *testing.T, c configuration) (all []storm.Sample) {
@@ -551,7 +640,7 @@ func onSimulator(t *testing.T, c configuration) (all []storm.Sample) {
 		expanded, p := expand(t, c.scenario, c.seed)
 		x, err := sim.New(sim.Config{
 			Start: expanded.Start(), Events: expanded.Events, SameBytes: c.scenario.Event.Identical,
-			Topology: c.topology, Costs: c.costs, Seed: c.seed,
+			Topology: c.topology, Costs: c.costs, Stress: c.stress, Seed: c.seed,
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -52,6 +52,7 @@ func (r *run) sendPut(x *exchange) {
 		return
 	}
 	size := bytesOf(q)
+	x.parts++ // until all that it waits for is known
 	switch q.Twist.Do {
 	case storm.Deletes:
 		size = 0
@@ -73,7 +74,7 @@ func (r *run) sendPut(x *exchange) {
 	}
 	// The body comes over the node's link, made by the packager's processor and taken in by the node's, all at once.
 	c := &r.c.Costs.Publish
-	x.parts += 2
+	x.parts++
 	x.node.work(c, c.Work(size)-c.PerRequest, 0, x.put.arrived)
 	if in := x.node.in; in != nil && size > 0 {
 		x.parts++
@@ -201,6 +202,7 @@ func (p *publication) inspected() {
 	p.copy.flaws = x.node.publishing.inspect(p.slot, q)
 	if q.Twist.Do == storm.HungUp { // it is stored, and nobody hears of it
 		x.s.Err = fmt.Errorf("sim: PUT %v, %v: %w", q.ID, q.Twist.Do, storm.ErrFault)
+		x.s.Bytes = bytesOf(q)
 		x.loose = true
 		x.end()
 	}
