@@ -88,11 +88,13 @@ func place(dir string, files []file, figs []figure) error {
 // capacityPage is what the report of a capacity estimate says, in the order in which it is said.
 type capacityPage struct {
 	Scenario, About string
-	Class           string // passed or failed: whether the chosen backend carries the target
+	Class           string // passed, inconclusive or failed: whether the chosen backend carries the target
 	Verdict         string
+	Caveat          string // how far it can be trusted
 	Answers         []capacity.Answer
-	Basis           string // what all figures rest on, in a sentence
-	Extrapolated    []string
+	Basis           string   // what all figures rest on, in a sentence
+	Extrapolated    []string // in a sentence
+	Beyond          []string // each quantity that is
 
 	Nodes   []titled // a table for each backend
 	Losses  []titled
@@ -116,11 +118,14 @@ type titled struct {
 
 func newCapacityPage(r capacity.Report) capacityPage {
 	p := capacityPage{
-		Scenario: r.Scenario, About: r.About, Verdict: cmp.Or(r.Verdict, "No answer was found."), Answers: r.Answers, Class: "failed",
-		Extrapolated: r.Profile.Extrapolated, Assumed: r.Assumptions, Repeat: r.Command, Basis: capacityBasis(r),
+		Scenario: r.Scenario, About: r.About, Verdict: cmp.Or(r.Verdict, "No answer was found."), Caveat: r.Caveat, Answers: r.Answers, Class: "failed",
+		Extrapolated: extrapolations(r.Profile.Extrapolated), Beyond: r.Profile.Extrapolated, Assumed: r.Assumptions, Repeat: r.Command, Basis: capacityBasis(r),
 	}
-	if chosen(r).Target.Holds {
+	if target := chosen(r).Target; target.Holds {
 		p.Class = "passed"
+		if target.Write.P99 == nil { // then nothing says that writes are in time
+			p.Class = "inconclusive"
+		}
 	}
 	backends := slices.Clone(r.Backends)
 	slices.SortStableFunc(backends, func(a, b capacity.Backend) int { // the one that is asked about comes first
@@ -186,11 +191,22 @@ func capacityBasis(r capacity.Report) string {
 	if x.Machine != "" {
 		txt += ", from " + x.Machine
 	}
-	txt += ". Stated error: " + cmp.Or(x.Error, "How far off the simulator is with it was never found out.")
+	txt += ". " + cmp.Or(x.Error, "How far off the simulator is with it was never found out.")
+	if len(x.HeldOut) > 0 {
+		txt += " The report lists each."
+	}
 	if c := r.Method.Check; !c.Settled && c.Text != "" {
 		txt += " " + c.Text
 	}
 	return txt
+}
+
+// extrapolations says how much is, in a sentence.
+func extrapolations(all []string) []string {
+	if len(all) < 2 {
+		return all
+	}
+	return []string{fmt.Sprintf("%d quantities of the load, such as %s", len(all), all[0])}
 }
 
 // nodes is what a backend takes.
@@ -347,7 +363,11 @@ func errorGrid(all []sim.Error) grid {
 func writeCapacityMarkdown(w io.Writer, p capacityPage, drawn []drawing) error {
 	var b strings.Builder
 	out := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
-	out("# %s: what it takes\n\n**%s**\n\n%s\n", md(p.Scenario), md(p.Verdict), md(p.Basis))
+	out("# %s: what it takes\n\n**%s**\n\n", md(p.Scenario), md(p.Verdict))
+	if p.Caveat != "" {
+		out("*%s*\n\n", md(p.Caveat))
+	}
+	out("%s\n", md(p.Basis))
 	if len(p.Extrapolated) > 0 {
 		out("\n**Extrapolated:** %s.\n", md(strings.Join(p.Extrapolated, "; ")))
 	}
@@ -398,6 +418,7 @@ func writeCapacityMarkdown(w io.Writer, p capacityPage, drawn []drawing) error {
 	section("The frontier in figures", p.Points)
 	list("How it was simulated", p.Method)
 	section("Simulated against measured", p.Errors)
+	list("Beyond what the profile was fitted on", p.Beyond)
 	list("Assumptions", p.Assumed)
 	section("Inputs and their sources", p.Inputs)
 	out("\n## To repeat it\n\n    %s\n", plain(p.Repeat))
@@ -410,6 +431,9 @@ func writeCapacityMarkdown(w io.Writer, p capacityPage, drawn []drawing) error {
 func CapacityTable(r capacity.Report) string {
 	var b strings.Builder
 	b.WriteString(wrapped(cmp.Or(r.Verdict, "No answer was found.")) + "\n")
+	if r.Caveat != "" {
+		b.WriteString(wrapped(r.Caveat) + "\n")
+	}
 	for _, a := range r.Answers {
 		b.WriteString(wrapped(a.Question + " " + a.Answer))
 	}
@@ -421,8 +445,8 @@ func CapacityTable(r capacity.Report) string {
 		fmt.Fprintf(&b, "\nnodes of %s, in each region, at %s Gbit/s\n%s", c.Name, number(r.TargetGbit), columnsOf(rows))
 	}
 	b.WriteString("\n" + wrapped(capacityBasis(r)))
-	if len(r.Profile.Extrapolated) > 0 {
-		b.WriteString(wrapped("Extrapolated: " + strings.Join(r.Profile.Extrapolated, "; ") + "."))
+	if e := extrapolations(r.Profile.Extrapolated); len(e) > 0 {
+		b.WriteString(wrapped("Extrapolated: " + strings.Join(e, "; ") + "."))
 	}
 	return b.String()
 }

@@ -12,13 +12,16 @@ import (
 // capacityExample is a made-up report: two backends, one without a cache that is overloaded beyond some loads.
 func capacityExample(t *testing.T) capacity.Report {
 	t.Helper()
-	data, err := os.ReadFile("testdata/capacity.json")
+	f, err := os.Open("testdata/capacity.json")
 	if err != nil {
 		t.Fatal(err)
 	}
+	defer f.Close()
+	d := json.NewDecoder(f)
+	d.DisallowUnknownFields()
 	var r capacity.Report
-	if err := json.Unmarshal(data, &r); err != nil {
-		t.Fatal(err)
+	if err := d.Decode(&r); err != nil {
+		t.Fatalf("testdata/capacity.json is no capacity.Report: %v", err)
 	}
 	return r
 }

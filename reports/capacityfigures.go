@@ -58,7 +58,7 @@ func overloaded(l capacity.Latency) bool {
 // endless is what stands for a percentile that grows as long as the storm lasts, or that could not be told for another reason.
 func endless(l capacity.Latency) string {
 	if overloaded(l) {
-		return "without end"
+		return "overloaded"
 	}
 	return "not told"
 }
@@ -100,7 +100,7 @@ func untoldMark(c draw.Canvas, col color.Color, at vg.Point) {
 // extremes are the legend's entries for what lies beyond an axis, and for what could not be told.
 func extremes(beyond, untold bool) (keys []key) {
 	if beyond {
-		keys = append(keys, key{"grows without end: overloaded", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
+		keys = append(keys, key{"overloaded: grows as long as the storm lasts", func(c draw.Canvas, at vg.Point) { beyondMark(c, ink, at) }})
 	}
 	if untold {
 		keys = append(keys, key{"not told", func(c draw.Canvas, at vg.Point) { untoldMark(c, ink, at) }})
@@ -558,7 +558,7 @@ func capacityLosses(r capacity.Report) figure {
 		f.title = fmt.Sprintf("Losing %s at the peak takes the write p99 of %s from %s to %s (simulated)", worst.What, chosen(r).Name, writeTail(worst.Before.Write), writeTail(worst.During.Write))
 		switch {
 		case math.IsInf(ratio, 1):
-			f.title = fmt.Sprintf("Losing %s at the peak leaves the write p99 of %s %s, from %s before (simulated)", worst.What, chosen(r).Name, endless(worst.During.Write), writeTail(worst.Before.Write))
+			f.title = fmt.Sprintf("Losing %s at the peak leaves %s overloaded, from a write p99 of %s before (simulated)", worst.What, chosen(r).Name, writeTail(worst.Before.Write))
 		case ratio < 1.05:
 			f.title = fmt.Sprintf("No loss at the peak makes the write p99 of %s worse by more than 5 %% (simulated)", chosen(r).Name)
 		}

@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
-	"strings"
 	"sync"
 
 	"origin-storm/origin/cost"
@@ -31,14 +29,15 @@ type Config struct {
 	Progress func(done, known int, what string)
 }
 
-// The sizes of what is simulated. They are fixed, and do not follow the machine's speed, so that the same scenario gives the same report.
+// The sizes of what is simulated. They do not follow the machine's speed, so that the same scenario gives the same report. All windows are of
+// the same segments with the same draws (common random numbers), so that what differs between two of them is what was changed.
 const (
-	segments     = 4 // storm segments in a window: with two pipelines and 50 renditions 400 writes, of which p99 needs 300
-	quietly      = 8 // quiet segments, where they are looked at
-	replications = 2 // of the figures that the verdict names
-	breaks       = 3 // how many things are followed that give way
-	farthest     = 4 // times the target: beyond that what gives way is counted and not simulated
-	gently       = 3 // storm segments where the load is beyond the target: 300 writes
+	writes   = 600     // in a storm window, if that takes no more than mostRead: of one pipeline alone there are still the 300 that a p99 needs
+	fewest   = 4       // segments in a window
+	mostRead = 250_000 // requests that readers make in a window at the target
+	breaks   = 3       // how many things are followed that give way
+	twice    = 2       // times the target: beyond that what gives way is counted and not simulated
+	farthest = 4       // times the target: no load of the frontier is beyond that
 )
 
 // The frontier: multiples of the audience and of the bit rates.
@@ -54,9 +53,9 @@ var ErrScenario = errors.New("nothing to plan for")
 type finder struct {
 	Config
 	deployment scenarios.Deployment
-	costs      map[string]sim.Costs
-	chosen     int      // among the scenario's backends
-	beyond     []string // what of the target lies outside of what the profile was fitted on
+	calibrated map[string]sim.Calibrated // by backend
+	chosen     int                       // among the scenario's backends
+	beyond     []string                  // what of the target lies outside of what the profile was fitted on
 
 	mu          sync.Mutex // guards the following
 	done, known int
@@ -83,7 +82,7 @@ func newFinder(c Config) (*finder, error) {
 	if c.Profile == nil {
 		c.Profile = new(profiles.Default())
 	}
-	f := &finder{Config: c, deployment: scenarios.DefaultDeployment(), costs: map[string]sim.Costs{}, chosen: len(s.Backends) - 1}
+	f := &finder{Config: c, deployment: scenarios.DefaultDeployment(), calibrated: map[string]sim.Calibrated{}, chosen: len(s.Backends) - 1}
 	if s.Deployment != nil {
 		f.deployment = *s.Deployment
 	}
@@ -92,7 +91,7 @@ func newFinder(c Config) (*finder, error) {
 		if err != nil {
 			return nil, fmt.Errorf("capacity: %w", err)
 		}
-		f.costs[b.Name] = of.Costs
+		f.calibrated[b.Name] = of
 	}
 	f.Scenario.Windows.WarmUp = 0
 	return f, simulateable(f.Scenario)
@@ -145,11 +144,22 @@ func (f *finder) regions() int {
 	return 1
 }
 
+// study is what is simulated of one backend, as places among the jobs.
+type study struct {
+	tiers               []tier
+	nodes               counts
+	quiet, asked        int
+	target, same        int   // same is -1 where it would be target
+	points              []int // of the frontier
+	beside, loss, whole []int // with fewer nodes, without what is lost, and where something gives way
+}
+
 // find does the work: all that does not depend on one another is simulated at once.
 func (f *finder) find(ctx context.Context) (*Report, error) {
 	base := f.Scenario.Readers.Edges
 	asked, target := f.asked(), f.target()
 	most := int(math.Ceil(float64(base) * target / asked))
+	n := f.segments(most)
 	r := &Report{
 		Schema: 1, Scenario: f.Scenario.Name, About: f.Scenario.About, Seed: f.Seed, Demand: f.demand(asked),
 		TargetGbit: target / 1e9, AskedGbit: asked / 1e9, Regions: f.regions(), Command: f.Command,
@@ -159,87 +169,85 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 		jobs = append(jobs, j)
 		return len(jobs) - 1
 	}
-	type missing struct { // a point of the frontier that is still to be simulated
-		backend, place int
-		job            job
-	}
-	var rest []missing
-	type answers struct {
-		tiers               []tier
-		nodes               counts
-		asked, target, same int // among the jobs; same is -1 where it would be target
-		points              []int
-	}
-	all := make([]answers, len(f.Scenario.Backends))
+	all := make([]study, len(f.Scenario.Backends))
 	for i, b := range f.Scenario.Backends {
 		all[i].tiers = f.tiers(b, load{target, 1})
 		all[i].nodes = count(all[i].tiers)
 	}
 	for i, b := range f.Scenario.Backends {
 		a := &all[i]
-		j := job{backend: b, fillers: base, rate: 1, nodes: a.nodes, replicas: f.deployment.Replicas, quiet: quietly, storm: segments, replications: replications}
-		j.what = b.Name + ", as the audience asks"
+		j := job{backend: b, fillers: base, rate: 1, nodes: a.nodes, replicas: f.deployment.Replicas}
+		j.what, j.quiet = b.Name+", nobody reading", n
+		a.quiet = add(j)
+		j.what, j.storm = b.Name+", as the audience asks", n // and then quiet, for thresholds on both
 		a.asked = add(j)
 		j.what, j.fillers, j.quiet = b.Name+", at the target", most, 0
-		sibling := f.sibling(b)
-		shared := j
-		if sibling {
-			shared.nodes = changed(j.nodes, store, all[f.chosen].nodes[store])
-			shared.what += ", on the store of " + f.Scenario.Backends[f.chosen].Name
-		}
-		differs := shared.nodes[store] != j.nodes[store]
 		a.target, a.same = add(j), -1
-		if differs {
+		if !f.sibling(b) {
+			continue
+		}
+		shared := j
+		shared.nodes = changed(j.nodes, store, all[f.chosen].nodes[store])
+		if shared.nodes[store] != j.nodes[store] {
+			shared.what += ", on the store of " + f.Scenario.Backends[f.chosen].Name
 			a.same = add(shared)
 		}
-		if sibling {
-			for _, k := range f.frontier(shared) {
-				if k.fillers == most && k.rate == 1 { // which is looked at already
-					a.points = append(a.points, len(jobs)-1)
-					continue
-				}
-				a.points = append(a.points, -1)
-				rest = append(rest, missing{i, len(a.points) - 1, k})
+		for _, k := range f.frontier(shared) {
+			at := -1
+			switch { // which may be looked at already
+			case k.fillers == most && k.rate == 1 && a.same >= 0:
+				at = a.same
+			case k.fillers == most && k.rate == 1:
+				at = a.target
+			case k.fillers == base && k.rate == 1 && a.same < 0:
+				at = a.asked
+			default:
+				at = add(k)
 			}
+			a.points = append(a.points, at)
 		}
 	}
-	for _, m := range rest {
-		all[m.backend].points[m.place] = add(m.job)
-	}
-	chosen := jobs[all[f.chosen].target]
-	twice := chosen
-	twice.what, twice.storm, twice.replications = "with windows twice as long", 2*segments, 1
-	doubled := add(twice)
-	var fewer []int
-	kinds := f.fewer(jobs[all[f.chosen].asked], chosen)
-	for _, j := range kinds {
-		fewer = append(fewer, add(j))
-	}
-	losses := f.losses(jobs[all[f.chosen].asked], chosen)
-	var during []int
-	for _, l := range losses {
-		during = append(during, add(l.during))
-	}
-
+	c := &all[f.chosen]
+	chosen := jobs[c.target]
+	fewer := f.fewer(jobs[c.asked], chosen)
+	losses := f.losses(jobs[c.asked], chosen)
 	giving := f.giving(chosen)
-	var under []int // both loads that each of them is looked at under
+	for _, j := range fewer {
+		c.beside = append(c.beside, add(j))
+	}
+	for _, l := range losses {
+		c.loss = append(c.loss, add(l.during))
+	}
 	for _, g := range giving {
-		for _, factor := range g.factors {
-			under = append(under, add(g.at(factor)))
+		if g.looked {
+			c.whole = append(c.whole, add(g.at(g.limit)))
 		}
 	}
-
 	found, err := f.run(ctx, jobs...)
 	if err != nil {
 		return nil, err
 	}
+
+	// What failed a threshold at its limit may have failed before: that is looked at now.
+	var nearer []job
+	for i, g := range looked(giving) {
+		if found[c.whole[i]].broken {
+			nearer = append(nearer, g.at(g.between()))
+		}
+	}
+	between, err := f.run(ctx, nearer...)
+	if err != nil {
+		return nil, err
+	}
+
 	for i, b := range f.Scenario.Backends {
 		a := all[i]
 		out := Backend{
 			Name: b.Name, Chosen: i == f.chosen, Cache: b.Cache, Latencies: f.latencies(b), Tiers: []Tier{}, Checks: []Check{}, Frontier: []Point{},
 			Breaks: []Break{}, Losses: []Loss{}, Tick: append([]Tick{}, found[a.target].ticks...), Asked: found[a.asked].Point, Target: found[a.target].Point,
 		}
-		out.Target.Quiet = out.Asked.Quiet // it does not depend on who reads
+		out.Asked.Quiet = found[a.quiet].Quiet // of the same segments as the storm
+		out.Target.Quiet = out.Asked.Quiet     // it does not depend on who reads
 		for _, t := range a.tiers {
 			out.Tiers = append(out.Tiers, t.report(a.nodes[t.name]))
 		}
@@ -253,234 +261,37 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 		r.Backends = append(r.Backends, out)
 	}
 	b := &r.Backends[f.chosen]
-	for i, j := range kinds {
+	for i, j := range fewer {
 		before, with := chosen, b.Target
 		if j.fillers == b.Asked.Fillers {
-			before, with = jobs[all[f.chosen].asked], b.Asked
+			before, with = jobs[c.asked], b.Asked
 		}
-		b.Checks = append(b.Checks, checked(j.fewer, before, with), checked(j.fewer, j, found[fewer[i]].Point))
+		b.Checks = append(b.Checks, checked(j.fewer, before, with), checked(j.fewer, j, found[c.beside[i]].Point))
 	}
 	for i, l := range losses {
-		b.Losses = append(b.Losses, f.loss(l, b, found[during[i]].Point))
+		b.Losses = append(b.Losses, f.loss(l, b, found[c.loss[i]].Point))
 	}
-	f.beyond = found[all[f.chosen].target].extrapolated
-	r.Method = f.method(b.Target, found[doubled].Point)
+	whole := c.whole
 	for i, g := range giving {
-		var at []simulated
-		for range g.factors {
-			at = append(at, found[under[0]])
-			under = under[1:]
+		var limit, nearer *simulated
+		if g.looked {
+			limit, whole = &found[whole[0]], whole[1:]
+			if limit.broken {
+				nearer, between = &between[0], between[1:]
+			}
 		}
-		b.Breaks = append(b.Breaks, f.broke(i+1, g, at))
+		b.Breaks = append(b.Breaks, f.broke(i+1, g, nearer, limit))
 	}
+	f.beyond = found[c.target].extrapolated
+	r.Method = f.method(n, found[c.target], found[c.quiet])
 	f.words(r)
 	return r, nil
 }
 
-// sibling reports whether b has the store of the chosen backend.
-func (f *finder) sibling(b scenarios.Backend) bool {
-	return b.Store != scenarios.S3 && b.Store == f.Scenario.Backends[f.chosen].Store
-}
-
-// fewer are the jobs that the target's node counts are held against: one fewer of each kind of node, of the cache one fewer in each zone. What
-// publishing nodes have to do does not depend on who reads, so that of them less is looked at.
-func (f *finder) fewer(asked, target job) (all []job) {
-	for _, name := range []string{serve, cache, store, publish} {
-		step := 1
-		if name == cache {
-			step = target.backend.Zones
-		}
-		j := target
-		if name == publish {
-			j = asked
-			j.quiet = 0
-		}
-		n := j.nodes[name] - step
-		if n < 1 || name == store && n < f.deployment.Replicas {
-			continue
-		}
-		j.fewer, j.nodes, j.replications, j.what = name, changed(j.nodes, name, n), 1, fmt.Sprintf("with %d %s nodes", n, name)
-		all = append(all, j)
-	}
-	return all
-}
-
-// changed is n with another count of one kind.
-func changed(n counts, name string, count int) counts {
-	out := maps.Clone(n)
-	out[name] = count
-	return out
-}
-
-// checked is what j's nodes of one kind did.
-func checked(name string, j job, p Point) Check {
-	c := Check{Tier: name, Nodes: j.nodes[name], Write: p.Write, Read: p.Read}
-	for _, u := range p.Used {
-		if kind, _, _ := strings.Cut(u.Tier, " "); kind == name {
-			c.Used = max(c.Used, u.Part)
-		}
-	}
-	return c
-}
-
-// frontier are the loads of the frontier on what j runs on.
-func (f *finder) frontier(j job) (all []job) {
-	base := f.Scenario.Readers.Edges
-	for _, bits := range moreBits {
-		for _, more := range moreViewers {
-			if more > 4 && bits != 1 {
-				continue // which takes longest, and shows nothing that the others do not
-			}
-			k := j
-			k.what = fmt.Sprintf("%s, %v times the viewers at %v times the bit rate", j.backend.Name, more, bits)
-			k.fillers, k.rate, k.replications = max(1, int(math.Round(float64(base)*more))), bits, 1
-			all = append(all, k)
-		}
-	}
-	return all
-}
-
-// losing is something that is lost at the peak.
-type losing struct {
-	what, how string
-	before    job
-	during    job
-	zones     bool // a zone of each tier is gone
-}
-
-// losses are what is lost of the chosen backend's deployment.
-func (f *finder) losses(asked, target job) (all []losing) {
-	d := f.deployment
-	if d.Zones > 1 {
-		j := target
-		j.nodes = counts{}
-		for name, n := range target.nodes {
-			zones := d.Zones
-			if name == cache {
-				zones = target.backend.Zones
-			}
-			j.nodes[name] = max(1, n*(zones-1)/max(1, zones))
-		}
-		if target.backend.Zones > 1 {
-			j.backend.Zones--
-		}
-		j.replicas = max(1, min(d.Replicas-1, j.nodes[store]))
-		all = append(all, losing{what: "a zone", before: target, during: j, zones: true,
-			how: fmt.Sprintf("One of %d zones is gone with all nodes in it, and each write has to be acknowledged by both replicas that are left. Simulated is the time after that, not the instant.", d.Zones)})
-	}
-	if n := f.regions(); n > 1 {
-		j := asked
-		j.fillers = asked.fillers * n / (n - 1)
-		j.quiet = 0
-		how := fmt.Sprintf("The fillers of one of %d regions ask the others for all that the audience asks for", n)
-		if f.Scenario.Event.Pipelines > 1 {
-			j.faults = f.without()
-			how += ", and the pipeline that was encoded there publishes nothing"
-		}
-		all = append(all, losing{what: "a region", before: asked, during: j, how: how + "."})
-	}
-	if target.backend.Cache {
-		j := target
-		j.backend.Cache, j.backend.Zones, j.backend.HitRatio = false, 0, nil
-		all = append(all, losing{what: "the cache", before: target, during: j, how: "Every cache zone is gone: each read goes to the store, on the nodes that it has with a cache."})
-	}
-	if f.Scenario.Event.Pipelines > 1 {
-		j := target
-		j.faults = f.without()
-		all = append(all, losing{what: "a pipeline", before: target, during: j, how: "Pipeline b publishes nothing; every segment is there once."})
-	}
-	for i := range all {
-		all[i].during.what = "without " + all[i].what
-		all[i].during.replications = 1
-	}
-	return all
-}
-
-// without is the fault that pipeline b publishes nothing.
-func (f *finder) without() []scenarios.Fault {
-	return []scenarios.Fault{{Do: "drop", At: scenarios.Instant{Phase: scenarios.StormPhase, Nth: 1}, To: scenarios.Target{What: scenarios.OfPipeline, Name: scenarios.Pipeline(1)}}}
-}
-
-// loss holds what was simulated during a loss against what was before.
-func (f *finder) loss(l losing, b *Backend, during Point) Loss {
-	before := b.Target
-	if l.before.fillers != b.Target.Fillers {
-		before = b.Asked
-	}
-	out := Loss{What: l.what, How: l.how, Before: before, During: during}
-	out.HeadroomBefore, _, _ = f.room(l.before.backend, load{f.reads(l.before), 1}, l.before.nodes)
-	var name string
-	var r resource
-	out.HeadroomDuring, name, r = f.room(l.during.backend, load{f.reads(l.during), 1}, l.during.nodes)
-	out.Tightest = called(name, r.name)
-	out.Sentence = fmt.Sprintf("Losing %s takes the storm's write p99 from %s to %s, and %s; the least headroom goes from %s to %s, that of the %s.",
-		l.what, quantile(before.Write), quantile(during.Write), misses(during), fold(out.HeadroomBefore), fold(out.HeadroomDuring), out.Tightest)
-	return out
-}
-
-// giving is something that gives way as the load grows over the target, with all that gave way before it doubled.
-type giving struct {
-	tier    string
-	use     resource
-	limit   float64 // times the target's load at which the tier passes its limit
-	from    float64 // where the one before it gave way
-	target  job
-	doubled string // what is doubled before the next one
-	// Whether a threshold fails before the limit is reached, simulation at these loads tells; the last of them is the limit.
-	factors []float64
-}
-
-// at is the target with so many times the load.
-func (g giving) at(factor float64) job {
-	j := g.target
-	j.fillers = max(1, int(math.Round(float64(j.fillers)*factor)))
-	j.storm, j.replications, j.quiet = gently, 1, 0
-	j.what = fmt.Sprintf("at %s times the target", short(factor))
-	return j
-}
-
-// giving follows what gives way first, second and third by its limit. Each is found by counting: use grows evenly with the load.
-func (f *finder) giving(target job) (all []giving) {
-	g := giving{target: target, from: 1}
-	for order := 1; order <= breaks; order++ {
-		var name string
-		g.limit, name, g.use = f.room(target.backend, load{f.reads(target), 1}, g.target.nodes)
-		if math.IsInf(g.limit, 1) {
-			return all
-		}
-		g.tier, g.factors, g.doubled = name, nil, ""
-		if g.limit > g.from*1.05 && g.limit <= farthest {
-			g.factors = []float64{math.Sqrt(g.from * g.limit), g.limit}
-		}
-		next := g
-		if order < breaks && name != backbone {
-			n := 2 * g.target.nodes[name]
-			g.doubled = fmt.Sprintf("%s nodes, to %d", name, n)
-			next.target.nodes = changed(g.target.nodes, name, n)
-			next.from = max(g.from, g.limit)
-		}
-		all = append(all, g)
-		if name == backbone {
-			return all
-		}
-		g = next
-	}
-	return all
-}
-
-// broke is what g turned out to be, by the simulations at its loads.
-func (f *finder) broke(order int, g giving, at []simulated) Break {
-	b := Break{Order: order, Tier: called(g.tier, g.use.name), Holds: g.limit, Breaks: g.limit, Doubled: g.doubled}
-	b.Why = fmt.Sprintf("%s are used to %.0f %% on average, which is their limit", b.Tier, 100*g.use.limit)
-	low := min(g.from, g.limit)
-	for i, s := range at {
-		if s.broken {
-			b.Holds, b.Breaks, b.Why = low, g.factors[i], s.Why
-			break
-		}
-		low = g.factors[i]
-	}
-	last := g.at(b.Breaks)
-	b.ReadGbit, b.Viewers = f.reads(last)/1e9, f.viewers(last.fillers)
-	return b
+// segments is how many segments a window has in which so many fillers ask at the target.
+func (f *finder) segments(fillers int) int {
+	e := f.Scenario.Event
+	each := len(e.Renditions) * e.Count
+	n := (writes + each*e.Pipelines - 1) / (each * e.Pipelines)
+	return max(fewest, min(n, mostRead/max(1, fillers*each)))
 }

@@ -12,6 +12,8 @@ type Report struct {
 	// Verdict is the answer in one sentence, Answers what everybody asks, each answered in one sentence.
 	Verdict string   `json:"verdict"`
 	Answers []Answer `json:"answers"`
+	// Caveat says how far both can be trusted, for what they are to be read and for what not.
+	Caveat string `json:"caveat"`
 	// Demand is what the audience asks of each tier, from the viewers down to the origin of one region.
 	Demand []Demand `json:"demand"`
 	// TargetGbit is the read rate in Gbit/s that the origin of one region is sized for, AskedGbit what the audience makes of it when
@@ -70,9 +72,12 @@ type Profile struct {
 	Program string `json:"program"`
 	Made    string `json:"made"` // a day, such as 2026-11-23
 	Cores   int    `json:"cores"`
-	// Error is the stated error in a sentence; HeldOut are the comparisons on runs that the profile was not fitted on.
-	Error   string      `json:"error"`
+	// HeldOut are the comparisons on runs that the profile was not fitted on, Median and Worst by which part of the measured figure the
+	// simulated ones were off, null without any; Error says so in a sentence.
 	HeldOut []sim.Error `json:"held_out"`
+	Median  *float64    `json:"median"`
+	Worst   *float64    `json:"worst"`
+	Error   string      `json:"error"`
 	// Extrapolated names what lies outside of what the profile was fitted on.
 	Extrapolated []string `json:"extrapolated"`
 }
@@ -80,20 +85,30 @@ type Profile struct {
 // Method says how the simulated figures came about.
 type Method struct {
 	Sentence string `json:"sentence"`
-	// Segments is how many segments' time one window had, and Replications how many seeds each figure is from.
-	Segments     int `json:"segments"`
-	Replications int `json:"replications"`
-	// Check is the storm's write p99 at the target with those windows and with twice as long ones.
+	// Segments is how many segments' time a storm window has.
+	Segments int `json:"segments"`
+	// Check is whether such windows at the target say what longer ones would.
 	Check WindowCheck `json:"check"`
 }
 
-// WindowCheck compares windows with twice as long ones.
+// WindowCheck says whether windows at the target tell what longer ones would: they do if nothing is carried over from one segment to the next.
 type WindowCheck struct {
-	Once  Latency `json:"once"`
-	Twice Latency `json:"twice"`
-	// Settled is set where the two differ by no more than their intervals.
+	// Excess is by segment how many milliseconds longer writes take on average than the same writes while nobody reads, and Drift how much
+	// more that is in the second half of the segments than in the first.
+	Excess []float64 `json:"write_excess_ms"`
+	Drift  Drift     `json:"drift"`
+	// Busy is which part of its capacity, 0 to 1, the busiest part of the origin still uses in the hundredth of a segment's time in which it
+	// is used least.
+	Busy float64 `json:"busy"`
+	// Settled is set where writes do not get slower and every part of the origin has such a moment in each segment's time.
 	Settled bool   `json:"settled"`
 	Text    string `json:"text"`
+}
+
+// Drift is a difference of means in milliseconds with its 95 % interval.
+type Drift struct {
+	MS float64    `json:"ms"`
+	CI [2]float64 `json:"ci_ms"`
 }
 
 // Latency is two quantiles in milliseconds with the 95 % interval of the second; null where the sample is too small or what was
@@ -141,7 +156,7 @@ type Tier struct {
 	Zones int    `json:"zones"` // over how many zones they are spread
 	// Each says what one node has, such as "16 cores, 25Gbit/s".
 	Each string `json:"each"`
-	// Needs is how many nodes each resource takes; the largest, Bound, decides.
+	// Needs is how many nodes each resource takes; the largest, Bound, decides, or "zones": that there have to be some in each.
 	Needs []Need `json:"needs"`
 	Bound string `json:"bound"`
 	// Used is which part of its tightest resource is used at the target, Limit which part may be, and Headroom the one by the other: how many

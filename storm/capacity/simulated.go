@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"gonum.org/v1/gonum/stat"
+
 	"origin-storm/origin/cost"
 	"origin-storm/scenarios"
 	"origin-storm/storm"
@@ -26,10 +28,10 @@ type job struct {
 	fillers      int
 	rate         float64 // times the scenario's bit rates
 	nodes        counts
+	down         []int // store nodes beside those in nodes, which do not answer
 	replicas     int
 	faults       []scenarios.Fault
 	quiet, storm int // segments
-	replications int
 }
 
 // reads is the read rate that j asks for, in bits a second.
@@ -74,7 +76,8 @@ func (f *finder) topology(j job) sim.Topology {
 		Serve: max(1, j.nodes[serve]), ServeCores: d.Serve.Cores, ServeLink: d.Serve.Link,
 	}
 	if j.backend.Store != scenarios.S3 {
-		t.Store, t.StoreCores, t.StoreLink, t.Replicas = max(1, j.nodes[store]), d.Store.Cores, d.Store.Link, j.replicas
+		t.Store, t.StoreCores, t.StoreLink, t.Replicas = max(1, j.nodes[store]+len(j.down)), d.Store.Cores, d.Store.Link, j.replicas
+		t.Down = j.down
 	}
 	if j.backend.Cache {
 		t.CacheNodes, t.CacheCores, t.CacheLink = max(1, j.nodes[cache]/j.backend.Zones), d.Cache.Cores, d.Cache.Link
@@ -83,7 +86,7 @@ func (f *finder) topology(j job) sim.Topology {
 	return t
 }
 
-// windows are j's: quiet ones first.
+// windows are j's: the storm first, so that it is of the same segments whatever else there is.
 func (f *finder) windows(j job) []storm.Window {
 	s := f.Scenario
 	s.Windows.Repeat, s.Windows.Until = 1, 0
@@ -93,7 +96,7 @@ func (f *finder) windows(j job) []storm.Window {
 	for _, w := range []struct {
 		name     string
 		segments int
-	}{{scenarios.QuietPhase, j.quiet}, {scenarios.StormPhase, j.storm}} {
+	}{{scenarios.StormPhase, j.storm}, {scenarios.QuietPhase, j.quiet}} {
 		if w.segments > 0 {
 			to := at + time.Duration(w.segments)*length
 			all = append(all, storm.Window{Name: w.name, From: at, To: to})
@@ -108,22 +111,20 @@ type simulated struct {
 	Point
 	broken       bool // a threshold does not hold
 	ticks        []Tick
+	writes       []float64 // by segment, the mean publish response in ms
 	extrapolated []string
 }
 
 // run simulates jobs, several at a time, and returns what was found of each, in their order.
 func (f *finder) run(ctx context.Context, jobs ...job) ([]simulated, error) {
-	type task struct{ job, replication int }
-	var tasks []task
-	for i, j := range jobs {
-		for r := range max(1, j.replications) {
-			tasks = append(tasks, task{i, r})
-		}
+	order := make([]int, len(jobs))
+	for i := range order {
+		order[i] = i
 	}
-	slices.SortStableFunc(tasks, func(a, b task) int { return jobs[b.job].size() - jobs[a.job].size() }) // the longest first, lest one ends alone
-	f.tell(len(tasks), "")
-	outcomes := make([]*simulate.Outcome, len(tasks))
-	errs := make([]error, len(tasks))
+	slices.SortStableFunc(order, func(a, b int) int { return jobs[b].size() - jobs[a].size() }) // the longest first, lest one ends alone
+	f.tell(len(jobs), "")
+	all := make([]simulated, len(jobs))
+	errs := make([]error, len(jobs))
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var workers sync.WaitGroup
@@ -133,18 +134,21 @@ func (f *finder) run(ctx context.Context, jobs ...job) ([]simulated, error) {
 		mu.Lock()
 		defer mu.Unlock()
 		next++
-		return next - 1, next <= len(tasks)
+		return next - 1, next <= len(jobs)
 	}
-	for range min(len(tasks), runtime.GOMAXPROCS(0)) {
+	for range min(len(jobs), runtime.GOMAXPROCS(0)) {
 		workers.Go(func() {
-			for i, ok := take(); ok && ctx.Err() == nil; i, ok = take() {
-				j := jobs[tasks[i].job]
-				outcomes[i], errs[i] = simulate.Run(ctx, simulate.Config{
-					Scenario: f.scenario(j), Seed: f.Seed + uint64(tasks[i].replication), Profile: f.Profile, Windows: f.windows(j),
+			for k, ok := take(); ok && ctx.Err() == nil; k, ok = take() {
+				i := order[k]
+				j := jobs[i]
+				out, err := simulate.Run(ctx, simulate.Config{
+					Scenario: f.scenario(j), Seed: f.Seed, Profile: f.Profile, Windows: f.windows(j),
 					Deployment: func(scenarios.Backend) sim.Topology { return f.topology(j) },
 				})
-				if errs[i] != nil {
+				if errs[i] = err; err != nil {
 					cancel()
+				} else {
+					all[i] = f.point(j, out)
 				}
 				f.tell(-1, j.what)
 			}
@@ -156,95 +160,69 @@ func (f *finder) run(ctx context.Context, jobs ...job) ([]simulated, error) {
 			return nil, fmt.Errorf("capacity: %w", err)
 		}
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	all := make([]simulated, len(jobs))
-	of := make([][]*simulate.Outcome, len(jobs))
-	for i, t := range tasks {
-		of[t.job] = append(of[t.job], outcomes[i])
-	}
-	for i, j := range jobs {
-		var err error
-		if all[i], err = f.point(j, of[i]); err != nil {
-			return nil, err
-		}
-	}
-	return all, nil
+	return all, ctx.Err()
 }
 
-// point sums the replications of j up: their samples together, never an average of quantiles.
-func (f *finder) point(j job, of []*simulate.Outcome) (simulated, error) {
-	out := simulated{Point: Point{
+// point sums up what was simulated of j.
+func (f *finder) point(j job, o *simulate.Outcome) simulated {
+	b := o.Results.Backends[0]
+	out := simulated{extrapolated: b.Simulation.Extrapolated, Point: Point{
 		Viewers: f.viewers(j.fillers), BitRate: float64(f.watched()) * j.rate / 1e6, Fillers: j.fillers, ReadGbit: f.reads(j) / 1e9,
+		Missed: b.Segments.Missed, Late: b.Segments.Late, Segments: b.Segments.Published,
 	}}
-	first := of[0].Results.Backends[0]
-	out.extrapolated = first.Simulation.Extrapolated
-	failed := map[string]record.Threshold{}
-	for _, o := range of {
-		b := o.Results.Backends[0]
-		out.Missed += b.Segments.Missed
-		out.Late += b.Segments.Late
-		out.Segments += b.Segments.Published
-		for _, p := range b.Phases {
-			for _, op := range p.Operations {
-				if op.Class != storm.Probe.String() {
-					out.Failed += op.Errors
-				}
-			}
-			if p.Name == scenarios.StormPhase {
-				out.GotGbit += p.ReadGbit / float64(len(of))
-			}
+	for _, p := range b.Phases {
+		storms := p.Name == scenarios.StormPhase
+		if storms {
+			out.GotGbit = p.ReadGbit
 		}
-		for _, t := range o.Results.Thresholds {
-			if !t.OK && t.Actual != nil {
-				failed[t.Text] = t
-			}
-		}
-	}
-	recording := of[0].Recordings[0]
-	for _, o := range of[1:] {
-		if err := recording.Merge(o.Recordings[0]); err != nil {
-			return out, fmt.Errorf("capacity: replications of %s: %w", j.what, err)
-		}
-	}
-	for _, p := range recording.Backend().Phases {
 		for _, op := range p.Operations {
+			if op.Class != storm.Probe.String() {
+				out.Failed += op.Errors
+			}
 			switch {
-			case op.Class == storm.Publish.String() && p.Name == scenarios.QuietPhase:
-				out.Quiet = latency(op)
-			case op.Class == storm.Publish.String():
+			case op.Class == storm.Publish.String() && storms:
 				out.Write = latency(op)
-			case op.Class == storm.LiveEdge.String() && p.Name == scenarios.StormPhase:
+			case op.Class == storm.Publish.String():
+				out.Quiet = latency(op)
+			case op.Class == storm.LiveEdge.String() && storms:
 				out.Read = latency(op)
 			}
 		}
 	}
+	phase := scenarios.StormPhase
+	if j.storm == 0 {
+		phase = scenarios.QuietPhase
+	}
+	for _, of := range o.Recordings[0].Ticks(phase) {
+		out.writes = append(out.writes, stat.Mean(of, nil))
+	}
+	failed := map[string]record.Threshold{}
+	for _, t := range o.Results.Thresholds {
+		if !t.OK && t.Actual != nil {
+			failed[t.Text] = t
+		}
+	}
 	out.Used = used(f.tiers(j.backend, load{f.reads(j), j.rate}), j.nodes)
 	counted := slices.Clone(out.Used)
-	for _, t := range first.Simulation.Tiers {
+	for _, t := range b.Simulation.Tiers {
 		i := slices.IndexFunc(out.Used, func(u Used) bool { return u.Tier == t.Name })
 		if i < 0 {
 			continue
 		}
-		part, peak := 0.0, 0.0
-		for _, o := range of {
-			for _, u := range o.Results.Backends[0].Simulation.Tiers {
-				if u.Name == t.Name {
-					part += u.Phases[scenarios.StormPhase] / float64(len(of))
-					for _, x := range u.Tick {
-						peak = max(peak, x)
-					}
-				}
-			}
+		up := 1.0 // the simulator's parts are of dead nodes, too
+		if kind, _, _ := strings.Cut(t.Name, " "); kind == store && len(j.down) > 0 {
+			up = float64(j.nodes[store]+len(j.down)) / float64(j.nodes[store])
 		}
-		out.Used[i].Part, out.Used[i].Peak = part, peak
+		out.Used[i].Part = up * t.Phases[scenarios.StormPhase]
+		for _, x := range t.Tick {
+			out.Used[i].Peak = max(out.Used[i].Peak, up*x)
+		}
 		if t.Tick != nil {
 			out.ticks = append(out.ticks, Tick{Tier: t.Name, Used: t.Tick})
 		}
 	}
 	out.judge(counted, failed)
-	return out, nil
+	return out
 }
 
 // judge says whether the point holds, and if not why. A tier's limit is held against what was counted, as those of the node counts are.
@@ -252,7 +230,7 @@ func (p *simulated) judge(counted []Used, failed map[string]record.Threshold) {
 	var why []string
 	for _, u := range counted {
 		if u.Part > u.Limit {
-			why = append(why, fmt.Sprintf("%s are used to %.0f %%, above %.0f %%", u.Tier, 100*u.Part, 100*u.Limit))
+			why = append(why, fmt.Sprintf("%s used to %.0f %%, above %.0f %%", are(u.Tier), 100*u.Part, 100*u.Limit))
 		}
 	}
 	texts := []string{}
@@ -262,14 +240,22 @@ func (p *simulated) judge(counted []Used, failed map[string]record.Threshold) {
 	slices.Sort(texts)
 	for _, text := range texts {
 		t := failed[text]
-		why = append(why, fmt.Sprintf("%s does not hold: %s %s", text, short(*t.Actual), t.Unit))
+		why = append(why, fmt.Sprintf("%s does not hold: %s", text, strings.TrimSpace(short(*t.Actual)+" "+t.Unit)))
 	}
 	p.broken = len(failed) > 0
 	p.Holds, p.Why = len(why) == 0, strings.TrimSpace(strings.Join(why, "; "))
 }
 
-// overloaded is the part of requests without an answer above which a figure says more of how long the window was than of the origin.
-const overloaded = 0.01
+// are is a tier with its verb.
+func are(tier string) string {
+	if strings.HasSuffix(tier, memory) || strings.HasSuffix(tier, disk) {
+		return tier + " is"
+	}
+	return tier + " are"
+}
+
+// unanswered is the part of requests without an answer above which a figure says more of how long the window was than of the origin.
+const unanswered = 0.01
 
 // interval is the 95 % interval of a p99 by order statistics, out of points of the distribution. It takes the values for independent, as the
 // store's latencies are drawn; recorded intervals allow for what falls on one tick going the same way, which takes many ticks. nil if there
@@ -300,9 +286,9 @@ func latency(op record.Operation) Latency {
 	if l.P99 != nil && l.P99CI == nil {
 		l.P99CI = interval(op.Response.Points, op.Response.Count)
 	}
-	if float64(op.Errors) > overloaded*float64(op.Count) {
+	if float64(op.Errors) > unanswered*float64(op.Count) {
 		l.P99, l.P99CI = nil, nil
-		l.Note = fmt.Sprintf("overloaded: %d of %d had no answer in time", op.Errors, op.Count)
+		l.Note = fmt.Sprintf("overloaded: %d of %d get no answer in time", op.Errors, op.Count)
 	}
 	return l
 }

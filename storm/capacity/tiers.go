@@ -20,12 +20,13 @@ const (
 	publish  = "publish"
 )
 
-// The resources of a node.
+// The resources of a node, and what decides a count where none takes more than there have to be in every zone.
 const (
 	processors = "processors"
 	network    = "network"
 	memory     = "memory"
 	disk       = "disk"
+	spread     = "zones"
 )
 
 // How much of what a node has may be used, after Netflix's open capacity model: it multiplies what is needed with a buffer of 1.5, of 1.25 for
@@ -81,14 +82,15 @@ func (r resource) need(zones int) int {
 	return zones * int(math.Ceil(nodes/float64(zones)-1e-9))
 }
 
-// nodes is how many nodes t takes, and because of which resource.
+// nodes is how many nodes t takes, and because of which resource, or of its zones.
 func (t tier) nodes() (n int, bound string) {
+	n, bound = t.zones*t.least, spread
 	for _, r := range t.resources {
 		if k := r.need(t.zones); k > n {
 			n, bound = k, r.name
 		}
 	}
-	return max(n, t.zones*t.least), bound
+	return n, bound
 }
 
 // headroom is how many times as much of what t is asked for so many nodes can do within their limits, and because of which resource.
@@ -119,7 +121,7 @@ type load struct {
 // tiers returns what b's tiers need under d. zones is how many zones are up.
 func (f *finder) tiers(b scenarios.Backend, d load) []tier {
 	s, dep := f.Scenario, f.deployment
-	costs := f.costs[b.Name]
+	costs := f.calibrated[b.Name].Costs
 	seconds := s.Event.Segment.Duration().Seconds()
 	renditions := float64(len(s.Event.Renditions))
 	copies := float64(s.Event.Pipelines * s.Event.Count)
@@ -288,9 +290,8 @@ func (t tier) report(nodes int) Tier {
 		out.Needs = append(out.Needs, Need{Resource: r.name, Amount: r.amount, Unit: r.unit, Nodes: r.need(t.zones), How: r.how})
 	}
 	took, bound := t.nodes()
-	out.Bound = bound
-	if t.countless {
-		nodes, out.Nodes = 1, 0
+	if out.Bound = bound; t.countless {
+		nodes, out.Nodes, out.Bound = 1, 0, ""
 	}
 	if len(t.resources) > 0 {
 		times, r := t.headroom(nodes)
@@ -305,8 +306,8 @@ func (t tier) report(nodes int) Tier {
 		out.Reason = fmt.Sprintf("the scenario says so; by %s it takes %d", bound, took)
 	case t.given > 0:
 		out.Reason = fmt.Sprintf("the scenario says so; %d would do", took)
-	case took == t.zones*t.least && !slices.ContainsFunc(t.resources, func(r resource) bool { return r.need(t.zones) == took }):
-		out.Reason = fmt.Sprintf("%d in each of %d zones at least; no resource takes as many", t.least, t.zones)
+	case bound == spread:
+		out.Reason = fmt.Sprintf("%d in each of %d zones at least; no resource takes more", t.least, t.zones)
 	default:
 		i := slices.IndexFunc(t.resources, func(r resource) bool { return r.name == bound })
 		out.Reason = "by " + bound + ": " + t.resources[i].how

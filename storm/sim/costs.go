@@ -65,6 +65,9 @@ type Topology struct {
 	// is its own quorum.
 	Store    int `yaml:"store,omitempty"`
 	Replicas int `yaml:"replicas,omitempty"`
+	// Down are those of the store's nodes, counted from 0, that are dead from the beginning. Values are kept on nodes that follow one another,
+	// the first after the last, and so are these: a value that has replicas on them has fewer that answer.
+	Down []int `yaml:"down,omitempty"`
 	// Zones is how many cache zones there are, each with a copy of everything; 0 means no cache. CacheNodes is how many nodes share a zone's
 	// keys; 0 means 1. ZoneMemory bounds what one zone keeps, the oldest lost first; 0: nothing is lost.
 	Zones      int        `yaml:"zones,omitempty"`

@@ -137,6 +137,11 @@ func (c Config) validate() error {
 	if t.Replicas > max(1, t.Store) {
 		bad("topology.replicas", "%d replicas on %d store nodes; give at least as many nodes", t.Replicas, max(1, t.Store))
 	}
+	for _, n := range t.Down {
+		if n < 0 || n >= t.Store || t.Replicas < 2 {
+			bad("topology.down", "node %d of %d, with %d replicas: name nodes of a store with replicas", n, t.Store, t.Replicas)
+		}
+	}
 	if !(t.MissRatio >= 0 && t.MissRatio <= 1) {
 		bad("topology.miss-ratio", "%v: must be 0 to 1", t.MissRatio)
 	}
@@ -204,6 +209,9 @@ func (m *run) build() {
 		n.serving.init(n)
 	}
 	m.store = newStore(m, nodes(storeRole, t.Store, t.StoreCores, float64(t.StoreLink)))
+	for _, i := range t.Down {
+		m.store.nodes[i].state = dead
+	}
 	m.store.polls = m.steadily(m.store.nodes[0].cores)
 	if len(m.zones) > 0 {
 		m.zonePolls, m.calm = m.steadily(m.zones[0].nodes[0].cores), c.calmZones()
