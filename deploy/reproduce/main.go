@@ -162,7 +162,7 @@ func page(event scenarios.Scenario, fight, storm100 *capacity.Report, writes map
 	var b strings.Builder
 	out := func(format string, a ...any) { fmt.Fprintf(&b, format, a...) }
 	out("# The published event, reproduced\n\n<!-- made by `make reproduce`; do not edit -->\n\n")
-	out("What was published of the origin behind a fight that 65 million watched, and what this one finds for it. All of ours is computed: *by\nconstruction* it is a constant or an input, *counted* it follows from inputs by arithmetic, *simulated* it is the simulator's with the profile\n`%s`. Nothing here was measured at that size. %s\n\n", p.Name, fight.Profile.Error)
+	out("What was published of the origin behind a fight that 65 million watched, and what this one finds for it. All of ours is computed: *by\nconstruction* it is a constant or an input, *counted* it follows from inputs by arithmetic, *simulated* it is the simulator's with the profile\n`%s`. Nothing here was measured at that size. %s\n\n", p.Name, fight.Caveat)
 	out("> %s\n\n> %s\n\n", fight.Verdict, storm100.Verdict)
 	out("| what | published | which is | ours | which is |\n|---|---|---|---|---|\n")
 	for _, r := range rows(event, fight, storm100, writes) {

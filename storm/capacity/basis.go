@@ -177,6 +177,7 @@ func (f *finder) assumptions() []string {
 		"Processors scale: a node with twice the cores does twice the work, at the profile's time per core.",
 		"Links are shared fairly, without loss: what many senders at one instant do to switches (incast) is not simulated, and cannot be measured on one machine either.",
 		"Everything but the origin of one region is taken to work: viewers' networks, edges and fillers have room.",
+		"What tiers are used to includes the probe's reads, which no read rate has: every segment once and every copy once more.",
 		"Writes of the event before the windows do not matter: nothing is slowed by what lies on disk, and compaction has its own processors.",
 	}
 	if s.Audience != nil {

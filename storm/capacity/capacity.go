@@ -161,7 +161,7 @@ func (f *finder) find(ctx context.Context) (*Report, error) {
 	most := int(math.Ceil(float64(base) * target / asked))
 	n := f.segments(most)
 	r := &Report{
-		Schema: 1, Scenario: f.Scenario.Name, About: f.Scenario.About, Seed: f.Seed, Demand: f.demand(asked),
+		Schema: Schema, Scenario: f.Scenario.Name, About: f.Scenario.About, Seed: f.Seed, Demand: f.demand(asked),
 		TargetGbit: target / 1e9, AskedGbit: asked / 1e9, Regions: f.regions(), Command: f.Command,
 	}
 	var jobs []job

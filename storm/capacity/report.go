@@ -2,10 +2,13 @@ package capacity
 
 import "origin-storm/storm/sim"
 
+// Schema is the number of the form that a Report is written in.
+const Schema = 2
+
 // Report is what capacity finds for one event: what it takes, how much room that leaves, and what gives way first. Everything in it
 // follows from the scenario, the profile and the seed, so the same three give the same bytes.
 type Report struct {
-	Schema   int    `json:"schema"` // 1
+	Schema   int    `json:"schema"` // Schema
 	Scenario string `json:"scenario"`
 	About    string `json:"about"`
 	Seed     uint64 `json:"seed"`

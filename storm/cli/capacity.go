@@ -2,8 +2,10 @@ package cli
 
 import (
 	"cmp"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"runtime/debug"
@@ -133,6 +135,30 @@ func besideCapacity(dir string) (unfinished string, err error) {
 	return unfinished, nil
 }
 
+// capacityFile is the file of a capacity estimate's folder that has all of it.
+const capacityFile = "capacity.json"
+
+// reportCapacity draws the report of a capacity estimate again.
+func reportCapacity(out io.Writer, dir string) error {
+	file := filepath.Join(dir, capacityFile)
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return usagef("%w", err)
+	}
+	var r capacity.Report
+	if err := json.Unmarshal(text, &r); err != nil {
+		return usagef("%s: %w", file, err)
+	}
+	if r.Schema != capacity.Schema {
+		return usagef("%s has schema %d, this program reads %d: make it again with %s", file, r.Schema, capacity.Schema, r.Command)
+	}
+	if err := reports.WriteCapacity(dir, r); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(out, "%s\nreport: %s\n", reports.CapacityTable(r), filepath.Join(dir, reports.Page))
+	return err
+}
+
 // writeCapacity writes the folder of a report in unfinished and gives it its name.
 func writeCapacity(unfinished, dir string, s scenarios.Scenario, r *capacity.Report) error {
 	resolved, err := s.Marshal()
@@ -143,7 +169,7 @@ func writeCapacity(unfinished, dir string, s scenarios.Scenario, r *capacity.Rep
 	if err := writeJSON(&text, r); err != nil {
 		return fmt.Errorf("capacity.json: %w", err)
 	}
-	for file, content := range map[string]string{"capacity.json": text.String(), "scenario.yaml": string(resolved)} {
+	for file, content := range map[string]string{capacityFile: text.String(), "scenario.yaml": string(resolved)} {
 		if err := os.WriteFile(filepath.Join(unfinished, file), []byte(content), 0o644); err != nil {
 			return err
 		}

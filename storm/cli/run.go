@@ -345,7 +345,7 @@ func nullCommand() *cobra.Command {
 
 func reportCommand() *cobra.Command {
 	return &cobra.Command{
-		Use: "report RUN…", Short: "draw the report again from folders of runs and sweeps", Args: cobra.MinimumNArgs(1),
+		Use: "report RUN…", Short: "draw the report again from folders of runs, sweeps and capacity estimates", Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, dir := range args {
 				if _, err := os.Stat(filepath.Join(dir, sweep.File)); err == nil {
@@ -354,10 +354,16 @@ func reportCommand() *cobra.Command {
 					}
 					continue
 				}
+				if _, err := os.Stat(filepath.Join(dir, capacityFile)); err == nil {
+					if err := reportCapacity(c.OutOrStdout(), dir); err != nil {
+						return err
+					}
+					continue
+				}
 				run, err := record.Open(dir)
 				if errors.Is(err, fs.ErrNotExist) { // perhaps a run's process died
 					if _, err := stage.Recover(dir); err != nil {
-						return usagef("%w", err)
+						return usagef("%w; report takes the folder that run, simulate or capacity printed, such as runs/2026-11-23T120000-smoke", err)
 					}
 					run, err = record.Open(dir)
 				}
