@@ -13,8 +13,9 @@ import (
 // Executor carries plans out in virtual time, on a model of an origin. Each Execute begins with an origin that nothing was published to.
 // It must not be called twice at a time; different Executors have nothing in common.
 type Executor struct {
-	c       Config
-	figures Figures
+	c         Config
+	figures   Figures
+	fileAfter time.Duration // see run.unused
 }
 
 var _ storm.Executor = (*Executor)(nil)
@@ -42,6 +43,7 @@ func (x *Executor) Execute(ctx context.Context, p storm.Plan, rec storm.Recorder
 		return err
 	}
 	r := newRun(x.c, p)
+	r.fileAfter = x.fileAfter
 	defer r.agenda.Stop()
 	r.tape = newTape(rec)
 	err := r.execute(ctx)
@@ -80,6 +82,9 @@ type run struct {
 	chains       map[feedOf]*exchange       // the last publish on each connection over which they are sent without waiting for answers
 	asked        int                        // how many of the serving nodes readers ask
 	reconnecting int                        // how many faults make readers connect anew for each request
+	resumed      time.Duration              // when a node last went on that had been halted, or died
+	fileAfter    time.Duration              // see unused
+	text         []byte                     // of the last segment that was filed
 
 	publish, serve []*node
 	store          *store

@@ -179,11 +179,7 @@ func (n *node) dies() {
 	}
 	n.state = dead
 	n.life++
-	parked := n.parked
-	n.parked = nil
-	for _, do := range parked {
-		do() // finds that it is over
-	}
+	n.unpark() // finds that it is over
 	for n.flying != nil {
 		x := n.flying
 		x.loose = true
@@ -210,12 +206,15 @@ func (n *node) dies() {
 
 // forgetsAll is the loss of a serving node's memory.
 func (n *node) forgetsAll() {
-	for s := range n.m.known() {
+	for s := range n.m.present() {
 		at := &s.at[n.nth]
 		if at.wait != nil {
 			at.wait.leave()
 		}
 		*at = seenAt{}
+	}
+	for _, t := range n.m.tracks {
+		t.filed.forget(n)
 	}
 	n.serving.init(n)
 }
@@ -241,6 +240,12 @@ func (n *node) goesOn() {
 		return
 	}
 	n.state = up
+	n.unpark()
+}
+
+// unpark does what was put off while n was halted.
+func (n *node) unpark() {
+	n.m.resumed = n.m.engine.Now()
 	parked := n.parked
 	n.parked = nil
 	for _, do := range parked {

@@ -32,9 +32,11 @@ type event struct {
 type track struct {
 	event *event
 	name  string
-	nth   int            // among all of the origin's
-	segs  map[int64]*seg // those that were published or asked for, and have not left the DVR window
-	swept int64          // the number before which all were forgotten
+	nth   int // among all of the origin's
+	// Those that were published or asked for, and have not left the DVR window: those in use, and those that are filed.
+	segs   map[int64]*seg
+	filed  files
+	tidied time.Duration // when it was last looked which are which
 }
 
 // seg is what the origin knows of one segment.
@@ -43,6 +45,8 @@ type seg struct {
 	number int64
 	copies []slot   // by pipeline
 	at     []seenAt // by serving node
+
+	touched time.Duration // when it was last asked for
 }
 
 // seenAt is what one serving node knows of a segment.
@@ -78,7 +82,8 @@ type copied struct {
 	etag      string
 	flaws     policy.Flaws
 	effect    storm.Effect
-	torn      bool // what is kept is not what its name says
+	by        int64 // how much of it
+	torn      bool  // what is kept is not what its name says
 	published time.Duration
 	until     time.Duration
 	chunks    int
@@ -227,7 +232,7 @@ func (m *run) addEvent(c config.Event) {
 		tracks: make(map[string]*track, len(c.Renditions)), most: cmp.Or(c.MaxSegment, maxSegment), same: m.c.SameBytes,
 	}
 	for _, r := range c.Renditions {
-		t := &track{event: e, name: r.Name, nth: len(m.tracks), segs: map[int64]*seg{}}
+		t := &track{event: e, name: r.Name, nth: len(m.tracks), segs: map[int64]*seg{}, filed: files{}}
 		e.tracks[r.Name] = t
 		m.tracks = append(m.tracks, t)
 	}
@@ -252,24 +257,44 @@ func (m *run) find(id segment.ID) *track {
 // pipeline returns which of the event's pipelines has that name; -1 if none has.
 func (e *event) pipeline(name string) int { return slices.Index(e.pipelines, name) }
 
-// seg returns segment n, which is made if nothing was known of it.
-func (m *run) seg(t *track, n int64) *seg {
+// known returns segment n as far as anything is known of it, else nil.
+func (m *run) known(t *track, n int64) *seg {
+	now := m.engine.Now()
+	if now-t.tidied >= m.unused(t)/4 {
+		m.tidy(t)
+	}
 	s := t.segs[n]
 	if s == nil {
-		s = &seg{track: t, number: n, copies: make([]slot, len(t.event.pipelines)), at: make([]seenAt, len(m.serve))}
-		for i := range s.copies {
-			s.copies[i] = slot{seg: s, pipeline: i, zoned: make([]zoned, len(m.zones))}
+		if s = m.unfile(t, n); s == nil {
+			return nil
 		}
 		t.segs[n] = s
-		if len(t.segs)%256 == 0 {
-			m.forget(t)
-		}
+	}
+	s.touched = now
+	return s
+}
+
+// seg returns segment n, which is made if nothing was known of it.
+func (m *run) seg(t *track, n int64) *seg {
+	s := m.known(t, n)
+	if s == nil {
+		s = m.newSeg(t, n)
+		s.touched = m.engine.Now()
+		t.segs[n] = s
 	}
 	return s
 }
 
-// known is all segments of which something is known, always in the same order.
-func (m *run) known() iter.Seq[*seg] {
+func (m *run) newSeg(t *track, n int64) *seg {
+	s := &seg{track: t, number: n, copies: make([]slot, len(t.event.pipelines)), at: make([]seenAt, len(m.serve))}
+	for i := range s.copies {
+		s.copies[i] = slot{seg: s, pipeline: i, zoned: make([]zoned, len(m.zones))}
+	}
+	return s
+}
+
+// present is all segments that are not filed, always in the same order.
+func (m *run) present() iter.Seq[*seg] {
 	return func(yield func(*seg) bool) {
 		for _, t := range m.tracks {
 			for _, n := range slices.Sorted(maps.Keys(t.segs)) {
@@ -280,22 +305,6 @@ func (m *run) known() iter.Seq[*seg] {
 		}
 	}
 }
-
-// forget drops the segments of t that no node would serve any more.
-func (m *run) forget(t *track) {
-	now := m.instant(0)
-	for n, s := range t.segs {
-		if n == segment.Init || now.Before(t.event.End(n).Add(forgetAfter)) {
-			continue
-		}
-		if !slices.ContainsFunc(s.at, func(a seenAt) bool { return a.wait != nil || a.read != nil }) {
-			delete(t.segs, n)
-		}
-	}
-}
-
-// forgetAfter is how long after it has left the DVR window a segment is forgotten: what is under way for it has ended by then.
-const forgetAfter = time.Minute
 
 // instant is the wall clock's time now, as a node sees it whose clock is that much ahead.
 func (m *run) instant(offset time.Duration) time.Time {

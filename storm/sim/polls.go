@@ -295,7 +295,7 @@ func (m *run) steadily(s *engine.Share) *steady {
 
 // wakeAll wakes all that wait quietly, as something has changed.
 func (m *run) wakeAll() {
-	for s := range m.known() {
+	for s := range m.present() {
 		for i := range s.at {
 			if w := s.at[i].wait; w != nil {
 				w.wake()

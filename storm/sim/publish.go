@@ -325,18 +325,25 @@ func (p *publication) end(err failure) {
 
 // copyOf is the body that q publishes.
 func (r *run) copyOf(s *slot, q *storm.Request) *copied {
-	id := q.ID
+	t, size := q.Twist, bytesOf(q)
+	effect, by := storm.Plain, int64(0)
+	if t.Do.InBody() {
+		effect, by = t.Do, int64(t.By)
+	}
+	if t.Do == storm.Understated {
+		size = max(0, size-t.By)
+	}
+	c := r.newCopy(s, size, effect, by)
+	c.torn = t.Do == storm.Understated
+	return c
+}
+
+// newCopy is a body of that size for s, which an effect of the scenario has changed by so much.
+func (r *run) newCopy(s *slot, size int64, effect storm.Effect, by int64) *copied {
+	c := &copied{slot: s, size: size, effect: effect, by: by}
+	id := s.seg.id(s.pipeline)
 	if r.c.SameBytes {
 		id.Pipeline = ""
-	}
-	c := &copied{slot: s, size: bytesOf(q)}
-	t := q.Twist
-	if t.Do == storm.Understated {
-		c.size = max(0, c.size-t.By)
-		c.torn = true
-	}
-	if t.Do.InBody() {
-		c.effect = t.Do
 	}
 	h := uint64(14695981039346656037)
 	for _, part := range [...]string{id.Event, id.Pipeline, id.Rendition} {
@@ -348,7 +355,7 @@ func (r *run) copyOf(s *slot, q *storm.Request) *copied {
 	h = mix(h ^ uint64(id.Number))
 	h = mix(h ^ uint64(c.size)<<8 ^ uint64(c.effect))
 	if c.effect != storm.Plain {
-		h = mix(h ^ uint64(t.By))
+		h = mix(h ^ uint64(by))
 	}
 	c.digest = h
 	b := make([]byte, 0, 34)

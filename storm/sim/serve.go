@@ -62,7 +62,7 @@ func (n *node) decide(x *exchange) {
 	}
 	now := n.clock()
 	e := x.track.event
-	x.seg = x.track.segs[id.Number]
+	x.seg = m.known(x.track, id.Number)
 	x.chosen = -1
 	known := policy.Unknown
 	if s := x.seg; s != nil {
