@@ -138,8 +138,8 @@ func (f *finder) inputs() []Input {
 		for _, x := range []struct {
 			of string
 			d  sim.Demand
-		}{{publish, c.Publish}, {serve, c.Serve}, {store, c.StoreWork}, {cache, c.CacheWork}} {
-			if x.d.PerRequest+x.d.PerMiB > 0 && (x.of != cache || b.Cache) && (x.of != store || b.Store != scenarios.S3) {
+		}{{publish, c.Publish}, {serve, c.Serve}, {store, c.StoreWork}, {store + " for a write", c.StoreWriteWork}, {cache, c.CacheWork}} {
+			if x.d.PerRequest+x.d.PerMiB > 0 && (x.of != cache || b.Cache) && (!strings.HasPrefix(x.of, store) || b.Store != scenarios.S3) {
 				out = append(out, Input{Path: b.Name + ": processor time of " + x.of, Value: fmt.Sprintf("%v a request and %v for each MiB", x.d.PerRequest, x.d.PerMiB), Default: true,
 					Source: "the profile " + f.Profile.Name + ", per core"})
 			}

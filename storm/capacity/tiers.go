@@ -179,7 +179,7 @@ func (f *finder) tiers(b scenarios.Backend, d load) []tier {
 	if b.Store != scenarios.S3 {
 		replicas := float64(dep.Replicas)
 		quorum := float64(dep.Replicas/2 + 1)
-		busy := replicas*work(costs.StoreWork, writes*(1+chunks), published/8) +
+		busy := replicas*work(costs.Writing(), writes*(1+chunks), published/8) +
 			missed*quorum*work(costs.StoreWork, reads*(copies+chunks), d.reads/8)
 		heap := min(max(heapLeast, float64(dep.Store.Memory)/2), heapMost)
 		buffered := published / 8 * replicas * flushEvery

@@ -18,9 +18,22 @@ type Costs struct {
 	Publish Demand `yaml:"publish,omitempty"`
 	Serve   Demand `yaml:"serve,omitempty"`
 	Driver  Demand `yaml:"driver,omitempty"`
-	// StoreWork and CacheWork are what one operation takes of the processors of the store's and the cache's nodes.
-	StoreWork Demand `yaml:"store-work,omitempty"`
-	CacheWork Demand `yaml:"cache-work,omitempty"`
+	// StoreWork and CacheWork are what one operation takes of the processors of the store's and the cache's nodes; StoreWriteWork is what a
+	// write takes of the store's, where that is something else (see Writing). A write has StoreWork's latency all the same.
+	StoreWork      Demand `yaml:"store-work,omitempty"`
+	StoreWriteWork Demand `yaml:"store-write-work,omitempty"`
+	CacheWork      Demand `yaml:"cache-work,omitempty"`
+	// ReadableBefore is how long before a write to the store was answered what it wrote can be read at most: stores apply a write before they have
+	// made sure that it lasts, and answer after that.
+	ReadableBefore time.Duration `yaml:"readable-before,omitempty"`
+}
+
+// Writing is what a write takes of the store's nodes: StoreWriteWork, or StoreWork where that says nothing.
+func (c *Costs) Writing() Demand {
+	if c.StoreWriteWork.PerRequest+c.StoreWriteWork.PerMiB > 0 {
+		return c.StoreWriteWork
+	}
+	return c.StoreWork
 }
 
 // Demand is what one request takes: of a processor, and of time beside it.
@@ -32,6 +45,8 @@ type Demand struct {
 	// Beside is which part of that work, 0 to 1, is done while the request waits for something else, or after it was answered: it takes the
 	// processors' time all the same, and only others wait for it. Of Publish and Serve alone.
 	Beside float64 `yaml:"beside,omitempty"`
+	// Idle is how many cores a node takes that nobody asks for anything: its collector of garbage, its compactions, its timers.
+	Idle float64 `yaml:"idle,omitempty"`
 	// Latency is waited without using anything: connections, system calls, scheduling. It is drawn for each request.
 	Latency cost.Dist `yaml:"latency,omitempty"`
 }

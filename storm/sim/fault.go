@@ -179,6 +179,7 @@ func (n *node) dies() {
 	}
 	n.state = dead
 	n.life++
+	n.idles(-1)
 	n.unpark() // finds that it is over
 	for n.flying != nil {
 		x := n.flying
@@ -224,6 +225,7 @@ func (n *node) starts() {
 	if n.state == dead {
 		n.state = up
 		n.began = n.m.engine.Now()
+		n.idles(1)
 	}
 }
 

@@ -103,6 +103,53 @@ windows: {quiet: 20s, storm: 2s}`), 1)
 	}
 }
 
+// TestReadableBeforeItIsAnswered: what a write has put into the store is found by polls before the write is answered, by as much as the costs say.
+func TestReadableBeforeItIsAnswered(t *testing.T) {
+	p, c := planned(t, parse(t, `
+event: {renditions: {count: 2, total: 200kbit/s}, encode: {min: 100ms, max: 900ms}, publish-delay: 1s}
+readers: {edges: 1}
+windows: {quiet: 20s, storm: 2s}`), 1)
+	c.Costs.Store = cost.Profile{Write: []cost.Cost{{Dist: cost.Dist{Constant: 7 * ms}}}, Read: []cost.Cost{{Dist: cost.Dist{Constant: 3 * ms}}}}
+	c.Costs.ReadableBefore = 5 * ms
+	l, _ := execute(t, p, c)
+	acknowledged := map[segment.ID]time.Duration{}
+	for _, s := range l.of(storm.Publish) {
+		if at, ok := acknowledged[s.ID.Asked()]; !ok || s.Done < at {
+			acknowledged[s.ID.Asked()] = s.Done
+		}
+	}
+	early := 0
+	for _, s := range l.of(storm.Probe) {
+		acked, ok := acknowledged[s.ID]
+		if !ok || s.Match != "" || s.ID.Number == segment.Init {
+			continue
+		}
+		want := (acked - 5*ms + 20*ms - 1).Truncate(20*ms) + 3*ms
+		if s.First != want {
+			t.Errorf("%v was answered at %v and read at %v, want %v", s.ID, acked, s.First, want)
+		}
+		if s.First < acked+3*ms {
+			early++
+		}
+	}
+	if early == 0 {
+		t.Error("no segment was found before its write was answered")
+	}
+}
+
+// TestIdleTakesProcessors: what nodes take of their processors unasked is taken all the time.
+func TestIdleTakesProcessors(t *testing.T) {
+	p, c := planned(t, parse(t, oneTick), 1)
+	c.Topology.Shared = 2
+	_, before := execute(t, p, c)
+	c.Costs.StoreWork.Idle, c.Costs.Serve.Idle = 0.3, 0.1
+	_, f := execute(t, p, c)
+	const of = "shared processors"
+	if got := tier(t, f, of).Phases["storm"] - tier(t, before, of).Phases["storm"]; math.Abs(got-0.2) > 0.001 {
+		t.Errorf("0.4 cores of 2 taken unasked use %.3f more of them, want 0.2", got)
+	}
+}
+
 // TestProcessorsAreShared: on a machine that is asked for more than it can do, all of it is used, and answers take as much longer as others
 // have their share of it.
 func TestProcessorsAreShared(t *testing.T) {

@@ -154,7 +154,7 @@ func (c Config) validate() error {
 		bad("topology.miss-ratio", "there is no cache whose reads could miss; give zones")
 	}
 	for field, d := range map[string]Demand{
-		"publish": c.Costs.Publish, "serve": c.Costs.Serve, "driver": c.Costs.Driver, "store-work": c.Costs.StoreWork, "cache-work": c.Costs.CacheWork,
+		"publish": c.Costs.Publish, "serve": c.Costs.Serve, "driver": c.Costs.Driver, "store-work": c.Costs.StoreWork, "store-write-work": c.Costs.StoreWriteWork, "cache-work": c.Costs.CacheWork,
 	} {
 		if d.PerRequest < 0 || d.PerMiB < 0 {
 			bad("costs."+field, "%v and %v per MiB: must not be negative", d.PerRequest, d.PerMiB)
@@ -162,9 +162,15 @@ func (c Config) validate() error {
 		if !(d.Beside >= 0 && d.Beside <= 1) {
 			bad("costs."+field+".beside", "%v: must be 0 to 1", d.Beside)
 		}
+		if !(d.Idle >= 0) {
+			bad("costs."+field+".idle", "%v: must not be negative", d.Idle)
+		}
 		if err := d.Latency.Validate(); err != nil {
 			bad("costs."+field+".latency", "%w", err)
 		}
+	}
+	if c.Costs.ReadableBefore < 0 {
+		bad("costs.readable-before", "%v: must not be negative", c.Costs.ReadableBefore)
 	}
 	slices.SortFunc(errs, func(a, b error) int { return cmp.Compare(a.Error(), b.Error()) }) // maps have no order
 	return errors.Join(errs...)
@@ -220,6 +226,18 @@ func (m *run) build() {
 	m.store.polls = m.steadily(m.store.nodes[0].cores)
 	if len(m.zones) > 0 {
 		m.zonePolls, m.calm = m.steadily(m.zones[0].nodes[0].cores), c.calmZones()
+	}
+	for _, all := range [][]*node{m.publish, m.serve, m.store.nodes} {
+		for _, n := range all {
+			if n.state != dead {
+				n.idles(1)
+			}
+		}
+	}
+	for _, z := range m.zones {
+		for _, n := range z.nodes {
+			n.idles(1)
+		}
 	}
 }
 

@@ -324,6 +324,17 @@ type steady struct {
 	work   float64 // up to since
 }
 
+// idles has n take its processors for what nobody asks of it, or with -1 no more.
+func (n *node) idles(sign float64) {
+	d := map[string]*Demand{publishRole: &n.m.c.Costs.Publish, serveRole: &n.m.c.Costs.Serve, storeRole: &n.m.c.Costs.StoreWork, cacheRole: &n.m.c.Costs.CacheWork}[n.role]
+	if d.Idle == 0 {
+		return
+	}
+	if s := n.m.steadily(n.cores); s != nil {
+		s.add(sign * d.Idle)
+	}
+}
+
 // least is the part of its capacity that a share keeps for jobs.
 const least = 0.02
 

@@ -148,9 +148,12 @@ func (v *validator) calibrated(at, name string, c Calibrated) {
 		demand Demand
 	}{
 		{"publish", c.Costs.Publish}, {"serve", c.Costs.Serve}, {"driver", c.Costs.Driver},
-		{"store-work", c.Costs.StoreWork}, {"cache-work", c.Costs.CacheWork},
+		{"store-work", c.Costs.StoreWork}, {"store-write-work", c.Costs.StoreWriteWork}, {"cache-work", c.Costs.CacheWork},
 	} {
 		v.demand(at+".costs."+d.field, d.demand)
+	}
+	if b := c.Costs.ReadableBefore; b < 0 || b > mostWork {
+		v.wrong(at+".costs.readable-before", "%v: must be 0 to %v", b, mostWork)
 	}
 	if len(c.Valid) == 0 {
 		v.wrong(at+".valid", "is missing: without it nobody can tell what is extrapolated; give a quantity (%s) with from and to", strings.Join(Quantities(), ", "))
@@ -203,6 +206,9 @@ func (v *validator) demand(at string, d Demand) {
 	}
 	if !(d.Beside >= 0 && d.Beside <= 1) {
 		v.wrong(at+".beside", "%v: must be 0 to 1: which part of the work a request does not wait for", d.Beside)
+	}
+	if !(d.Idle >= 0 && d.Idle <= mostCores) {
+		v.wrong(at+".idle", "%v: must be 0 to %d cores", d.Idle, mostCores)
 	}
 	if err := d.Latency.Validate(); err != nil {
 		v.wrong(at+".latency", "%w", err)

@@ -355,7 +355,11 @@ func (t *try) works(done time.Duration, size int64) {
 	m := t.o.c.m
 	st := m.store
 	o := t.o
-	work := m.c.Costs.StoreWork.Work(size)
+	d := m.c.Costs.StoreWork
+	if o.write {
+		d = m.c.Costs.Writing()
+	}
+	work := d.Work(size)
 	if d := &m.c.Costs.StoreWork.Latency; !d.IsZero() { // the way to the store and back, which holds none of its servers
 		done += d.Quantile(cost.Draw(o.c.seed, "way", o.key(), t.attempt+2*t.n))
 	}
@@ -371,6 +375,15 @@ func (t *try) works(done time.Duration, size int64) {
 		first = int(o.slot.hash(o.chunk) % uint64(len(st.nodes)))
 	}
 	t.left = quorum
+	if before := m.c.Costs.ReadableBefore; before > 0 && o.write && o.chunk == commit && t.hide == 0 {
+		slot, v, life := o.slot, t.found, o.life
+		n := o.c.n
+		m.engine.At(max(m.engine.Now(), done-before), func() {
+			if life == n.life && st.up() {
+				st.applied(slot, v)
+			}
+		})
+	}
 	var toll *toll
 	for i, asked := 0, 0; asked < n && i < max(n, m.c.Topology.Replicas); i++ {
 		node := st.nodes[(first+i)%len(st.nodes)]
@@ -447,12 +460,7 @@ func (st *store) took(t *try) {
 		if t.hide > 0 && o.slot.durable == nil {
 			o.slot.hidden = until
 		}
-		o.slot.durable = t.found
-		for i := range o.slot.seg.at {
-			if w := o.slot.seg.at[i].wait; w != nil {
-				w.wake()
-			}
-		}
+		st.applied(o.slot, t.found)
 		return
 	}
 	if t.hide > 0 {
@@ -460,6 +468,16 @@ func (st *store) took(t *try) {
 			o.copy.hidden = make([]time.Duration, o.copy.chunks)
 		}
 		o.copy.hidden[o.chunk] = until
+	}
+}
+
+// applied makes v readable in its slot.
+func (st *store) applied(s *slot, v *copied) {
+	s.durable = v
+	for i := range s.seg.at {
+		if w := s.seg.at[i].wait; w != nil {
+			w.wake()
+		}
 	}
 }
 
