@@ -11,6 +11,9 @@
 // tried). It is the demand law of operational analysis, utilisation = throughput times demand, over several loads at once (Denning and
 // Buzen, The Operational Analysis of Queueing Network Models, Computing Surveys 10(3), 1978).
 //
+// What a store takes is told apart for reads, for writes, and for what it does unasked (sim.Demand.Idle). Of its operations no more counts as
+// their work than fits into the time that they take; the rest is compilers, collectors and compactions, and counts as done unasked.
+//
 // Some of that work is done while the request waits for the store, or after its answer; where the work is longer than what a request takes, the
 // rest is taken to be such: only others wait for it (sim.Demand.Beside).
 //
@@ -22,6 +25,9 @@
 // calibration by simulation, as of any model whose output has no closed form (Law, Simulation Modeling and Analysis, 2015, 5.6). Where the sum
 // of independent parts has to meet a sum's quantiles, the corrections converge because each part's share of the spread is at most one. A store behind
 // a cost profile keeps that profile, which is known; only the way to it is fitted.
+//
+// How long before its answer a write can be read already (sim.Costs.ReadableBefore) is found in the same way, from how long awaited segments are
+// held.
 //
 // What is fitted that way holds for the machine, the program and the loads of the runs. Runs that say otherwise are refused by name, and the
 // profile says between which loads it was fitted.

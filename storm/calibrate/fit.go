@@ -144,6 +144,9 @@ func (g *group) fit(ctx context.Context, c Config, p *sim.Profile) (warnings []s
 	}
 	parts := g.parts()
 	g.begin(&costs, parts)
+	if g.cached() {
+		costs.ReadableBefore = p.Backends[strings.TrimSuffix(g.name, scenarios.WithCache)].Costs.ReadableBefore
+	}
 	best, least := costs, math.Inf(1)
 	for round := range cmp.Or(c.Rounds, 8) + 1 {
 		if g.cached() && !g.modelled() { // zones are written while the store's write is waited for, and hardly show: as long as they are read
@@ -164,6 +167,9 @@ func (g *group) fit(ctx context.Context, c Config, p *sim.Profile) (warnings []s
 		costs = clone(costs)
 		for _, part := range parts {
 			g.correct(part, &costs, found)
+		}
+		if !g.cached() { // behind a cache it is the cache that knows first
+			costs.ReadableBefore = max(0, costs.ReadableBefore+g.sooner(found)).Round(time.Microsecond)
 		}
 	}
 	done := sim.Calibrated{Costs: best, Valid: valid(g.fitted)}
@@ -216,7 +222,7 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 	likeName, like := plainName, plain.Costs
 	if others := slices.Sorted(maps.Keys(p.Backends)); !g.cached() && len(others) > 0 {
 		likeName, like = others[0], p.Backends[others[0]].Costs
-		like.StoreWork = sim.Demand{}
+		like.StoreWork, like.StoreWriteWork = sim.Demand{}, sim.Demand{}
 	}
 	for _, w := range []struct {
 		kind string
@@ -226,7 +232,7 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 		{driverWork, &c.Driver, like.Driver}, {publishWork, &c.Publish, like.Publish}, {serveWork, &c.Serve, like.Serve},
 		{storeWork, &c.StoreWork, like.StoreWork}, {cacheWork, &c.CacheWork, sim.Demand{}},
 	} {
-		var loads []load
+		var loads, own []load
 		from := g.fitted
 		if w.kind == storeWork {
 			from = g.sameStore
@@ -234,17 +240,29 @@ func (g *group) start(p *sim.Profile) (c sim.Costs, warnings []string, err error
 		for _, m := range from {
 			if l, ok := m.work(w.kind); ok {
 				loads = append(loads, l)
+				if m.backend.Name == g.name {
+					own = append(own, l)
+				}
 			}
 		}
 		const apart = 3 // runs tell requests, bytes and polls apart
 		if w.like.PerRequest+w.like.PerMiB > 0 && len(loads) < apart {
 			w.like.Latency = cost.Dist{}
 			*w.d = w.like
+			if w.kind == storeWork {
+				c.StoreWriteWork = like.StoreWriteWork
+			}
 			warnings = append(warnings, fmt.Sprintf("backend %s: %d runs tell what %s takes of the processors, fewer than %d: it is taken to be what it is with %s", g.name, len(loads), w.kind, apart, likeName))
 			continue
 		}
 		var left float64
-		*w.d, left = demand(loads)
+		if w.kind == storeWork {
+			*w.d, c.StoreWriteWork, left = storeDemand(loads, own)
+			w.d.Idle += g.aside(w.d, &c.StoreWriteWork, own)
+		} else {
+			*w.d, left = demand(loads)
+		}
+		w.d.Idle = digits(w.d.Idle/g.nodes(w.kind), 3)
 		const much = 0.01 // a tenth of the processor time, squared
 		switch {
 		case len(loads) > 0 && len(loads) < apart:
@@ -300,6 +318,55 @@ func (g *group) beside(d sim.Demand, class, less storm.Class) float64 {
 		return 0
 	}
 	return digits(1-max(0, took)/work, 3)
+}
+
+// aside takes from what operations of the store take of its processors what cannot be done while they are waited for, since they do not take that
+// long: compactions, compilers and collectors, which run when they like. It returns how many cores that takes of all nodes together.
+func (g *group) aside(read, write *sim.Demand, own []load) (cores float64) {
+	if write.PerRequest+write.PerMiB == 0 {
+		return 0
+	}
+	const most = 0.1 // of an operation's median is work, at most: of what was tried it is what explains runs of Cassandra best
+	part := func(d sim.Demand, class storm.Class, times float64) float64 {
+		least := 1.0
+		for _, m := range g.sameStore {
+			o, _ := operation(&m.backend, scenarios.StormPhase, class)
+			v, ok := quantile(o.Service, 0.5)
+			if m.scenario.Backends[0].Cache || !ok || o.Count == 0 {
+				continue
+			}
+			cores := 1.0
+			fmt.Sscan(m.run.Environment["cores"], &cores)
+			if takes := d.Work(o.Bytes/o.Count).Seconds() * 1000 * times / cores; takes > 0 {
+				least = min(least, most*v/takes)
+			}
+		}
+		return least
+	}
+	b := g.fitted[0].scenario
+	replicas := float64(max(1, min(3, b.Backends[0].Nodes)))
+	ofReads := part(*read, storm.DVR, (math.Floor(replicas/2)+1)*float64(b.Event.Pipelines))
+	ofWrites := part(*write, storm.StoreWrite, replicas)
+	cores = idle(own, func(l load) float64 {
+		return (1-ofReads)*(read.PerRequest.Seconds()*(l.requests-l.written)+read.PerMiB.Seconds()*(l.mib-l.writtenMiB)) +
+			(1-ofWrites)*(write.PerRequest.Seconds()*l.written+write.PerMiB.Seconds()*l.writtenMiB)
+	})
+	for d, by := range map[*sim.Demand]float64{read: ofReads, write: ofWrites} {
+		d.PerRequest, d.PerMiB = work(d.PerRequest.Seconds()*by), work(d.PerMiB.Seconds()*by)
+	}
+	return cores
+}
+
+// nodes is how many processes there are of a kind.
+func (g *group) nodes(kind string) float64 {
+	b := g.fitted[0].scenario.Backends[0]
+	switch {
+	case kind == storeWork:
+		return float64(max(1, b.Nodes))
+	case kind == cacheWork:
+		return float64(max(1, b.Zones))
+	}
+	return 1
 }
 
 func (g *group) cached() bool { return g.fitted[0].scenario.Backends[0].Cache }
@@ -392,8 +459,11 @@ func quantile(l record.Latency, share float64) (v float64, ok bool) {
 	return l.Points[i][1], true
 }
 
-// least is the shortest that a distribution may say.
-const least = time.Microsecond
+// least is the shortest that a distribution may say, and shortest from which time on, in ms, an error counts as a part of it.
+const (
+	least    = time.Microsecond
+	shortest = 0.1
+)
 
 // shows returns what b shows of p at a share of the requests of a class, in ms, and how many there are.
 func (p part) shows(b *record.Backend, class storm.Class, share float64) (v float64, n int64, ok bool) {
@@ -445,9 +515,11 @@ func rising(q cost.Quantiles) cost.Quantiles {
 	return q
 }
 
+// damped is which part of a difference is corrected at a time: all of it would overshoot where two parts share it.
+const damped = 0.8
+
 // correct moves the quantiles of p's distribution by what the simulated runs show less of it than the measured ones, on average.
 func (g *group) correct(p part, c *sim.Costs, found []record.Backend) {
-	const damped = 0.8 // all of the difference would overshoot where two parts share it
 	d := p.dist(c)
 	if p.perMiB != nil && len(d.Quantiles) > 0 {
 		more, mean := g.slope(p, found)
@@ -465,7 +537,12 @@ func (g *group) correct(p part, c *sim.Costs, found []record.Backend) {
 				want, n, ok := p.shows(&g.fitted[r].backend, class, q.P)
 				have, _, also := p.shows(&found[r], class, q.P)
 				if ok && also {
-					sum, weight = sum+float64(n)*(want-have), weight+float64(n)
+					// Where requests wait for each other, what each takes adds up: short times tell more of it than long ones.
+					w := float64(n)
+					if p.less == nil {
+						w /= max(want*want, shortest*shortest)
+					}
+					sum, weight = sum+w*(want-have), weight+w
 				}
 			}
 		}
@@ -474,6 +551,22 @@ func (g *group) correct(p part, c *sim.Costs, found []record.Backend) {
 		}
 	}
 	d.Quantiles = rising(d.Quantiles)
+}
+
+// sooner is by how much longer who waits for a copy waits in the simulated runs than in the measured ones, on average.
+func (g *group) sooner(found []record.Backend) time.Duration {
+	sum, n := 0.0, 0.0
+	for i := range g.fitted {
+		want, _ := held(g.fitted[i].backend)
+		have, _ := held(found[i])
+		if want != nil && have != nil {
+			sum, n = sum+*have-*want, n+1
+		}
+	}
+	if n == 0 {
+		return 0
+	}
+	return time.Duration(damped * sum / n * float64(time.Millisecond))
 }
 
 // slope returns by how many ms for each MiB the measured medians of what shows p rise more than the simulated ones, from run to run, and of
@@ -516,6 +609,13 @@ func (g *group) off(found []record.Backend) float64 {
 					sum, n = sum+math.Abs(math.Log(*p[1] / *p[0])), n+1
 				}
 			}
+		}
+	}
+	for i, m := range g.fitted {
+		want, _ := held(m.backend)
+		have, _ := held(found[i])
+		if want != nil && have != nil && *want > 0 && *have > 0 {
+			sum, n = sum+math.Abs(math.Log(*have / *want)), n+1
 		}
 	}
 	if n == 0 {
