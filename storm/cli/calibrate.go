@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"text/tabwriter"
@@ -35,6 +36,9 @@ ask for some segments that do not exist (readers.behaviour.missing), which shows
 The table says how far the simulation is off, on the runs it was fitted on and on those held out, which are not looked at in the fit.`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			if err := refuseEmpty(c, "out", "name"); err != nil {
+				return err
+			}
 			if _, err := os.Lstat(out); err == nil {
 				return usagef("--out %s: %w; a profile is never written over: name a new file, or move that one away", out, fs.ErrExist)
 			}
@@ -46,6 +50,12 @@ The table says how far the simulation is off, on the runs it was fitted on and o
 			if cfg.HeldOut, err = openRuns(heldOut); err != nil {
 				return err
 			}
+			file, err := os.CreateTemp(filepath.Dir(out), ".profile-") // before the fit, which takes long
+			if err != nil {
+				return usagef("--out: %w", err)
+			}
+			defer os.Remove(file.Name()) // it is gone once it has its name
+			defer file.Close()
 			p, warnings, err := calibrate.Fit(c.Context(), cfg)
 			for _, w := range warnings {
 				fmt.Fprintln(c.ErrOrStderr(), "warning:", w)
@@ -57,7 +67,10 @@ The table says how far the simulation is off, on the runs it was fitted on and o
 			if err != nil {
 				return err
 			}
-			if err := os.WriteFile(out, text, 0o666); err != nil {
+			if _, err := file.Write(text); err != nil {
+				return fmt.Errorf("cli: profile: %w", err)
+			}
+			if err := errors.Join(file.Chmod(0o644), file.Close(), os.Rename(file.Name(), out)); err != nil {
 				return fmt.Errorf("cli: profile: %w", err)
 			}
 			if asJSON {

@@ -59,6 +59,9 @@ source each, which the report lists. The same scenario, profile and seed give th
 
 // findCapacity finds what a scenario takes, writes the folder and says what was found.
 func findCapacity(c *cobra.Command, f capacityFlags, name string) error {
+	if err := refuseEmpty(c, "profile", "out"); err != nil {
+		return err
+	}
 	s, _, err := scenarios.Load(name, f.set...)
 	if err != nil {
 		return loading(err)

@@ -43,6 +43,17 @@ func writeJSON(out io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// refuseEmpty refuses flags that were given without a value, as an unset variable of a script gives them: what is the default where a flag
+// is left out was hardly meant.
+func refuseEmpty(c *cobra.Command, names ...string) error {
+	for _, name := range names {
+		if f := c.Flags().Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usagef("--%s is empty: say which, or leave it out", name)
+		}
+	}
+	return nil
+}
+
 func usagef(format string, a ...any) error {
 	return &verdict.Error{Err: fmt.Errorf(format, a...), Code: verdict.Usage}
 }

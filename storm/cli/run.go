@@ -111,6 +111,9 @@ func (f *runFlags) foreign(s *pflag.FlagSet) {
 }
 
 func runAll(c *cobra.Command, f runFlags, names []string) error {
+	if err := refuseEmpty(c, "out", "search"); err != nil {
+		return err
+	}
 	if f.out != "" && len(names) > 1 {
 		return usagef("--out names one run folder; run one scenario at a time, or leave it out")
 	}

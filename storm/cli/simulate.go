@@ -90,6 +90,9 @@ func simulateAll(c *cobra.Command, f simulateFlags, names []string) error {
 			return usagef("--%s is for run: %s", name, notHere[name])
 		}
 	}
+	if err := refuseEmpty(c, "profile", "out", "resume"); err != nil {
+		return err
+	}
 	if f.out != "" && len(names) > 1 {
 		return usagef("--out names one run folder; simulate one scenario at a time, or leave it out")
 	}

@@ -82,6 +82,8 @@ type Simulation struct {
 	Machine string `json:"machine"`
 	Program string `json:"program"`
 	Made    string `json:"made"`
+	// Digest tells profiles of one name apart, as sha256:…; empty where it is not known.
+	Digest string `json:"digest,omitempty"`
 	// Stated is how far the simulator was off with this profile, figure by figure; empty where that was never found out.
 	Stated []StatedError `json:"stated_error"`
 	// Assumed says in sentences what the profile does not cover and was taken from somewhere else, or for nothing.

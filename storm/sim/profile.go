@@ -27,6 +27,9 @@ type Profile struct {
 	Cores int `yaml:"cores"`
 	// Backends are the costs by the backend's name, as scenarios have it.
 	Backends map[string]Calibrated `yaml:"backends"`
+	// Digest tells profiles of one name apart, as sha256:…: that of what was read, however it was laid out; empty of a profile that was
+	// read from no file.
+	Digest string `yaml:"-"`
 }
 
 // Calibrated is what was fitted of one backend.

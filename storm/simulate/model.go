@@ -147,7 +147,7 @@ func (m model) facts() record.Backend {
 	f := record.Backend{
 		Provenance: "simulated", Profile: m.profile.Name, Published: entry.Published(m.backend), Servers: []string{m.layout()}, Notes: m.notes,
 		Simulation: &record.Simulation{
-			Profile: m.profile.Name, Source: strings.Join(strings.Fields(m.profile.Source), " "), Machine: m.profile.Machine, Program: m.profile.Program,
+			Profile: m.profile.Name, Source: strings.Join(strings.Fields(m.profile.Source), " "), Machine: m.profile.Machine, Program: m.profile.Program, Digest: m.profile.Digest,
 			Stated: append(stated(m.calibrated.HeldOut, true), stated(m.calibrated.Fitted, false)...), Assumed: append([]string{}, m.assumed...),
 		},
 	}

@@ -79,7 +79,7 @@ func TestResultsFollowTheSchema(t *testing.T) {
 		t.Error(err)
 	}
 	b := r.Backends[0]
-	if r.Verdict != "passed" || r.Mode != "sim" || b.Provenance != "simulated" || b.Simulation == nil || b.Simulation.Profile != profiles.DefaultName {
+	if r.Verdict != "passed" || r.Mode != "sim" || b.Provenance != "simulated" || b.Simulation == nil || b.Simulation.Profile != profiles.DefaultName || b.Simulation.Digest != profiles.Default().Digest {
 		t.Errorf("%s", text)
 	}
 	// What virtual time has not is absent, and not 0.

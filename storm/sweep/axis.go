@@ -192,11 +192,33 @@ func (c Config) explodes(n int) error {
 		}
 	}
 	text := fmt.Sprintf("%d points", n)
-	if s, err := c.At([]string{c.Axes[0].Path + "=" + c.Axes[0].Values[0]}); err == nil {
-		replications := cmp.Or(c.Replications, DefaultReplications(s))
-		text += fmt.Sprintf(" of %d replications each, for which this machine would take %v or longer", replications, about(Estimate(s)*time.Duration(n*replications)/time.Duration(max(1, c.workers()))))
+	if lasts, replications, err := c.cost(); err == nil {
+		text += fmt.Sprintf(" of %d replications each, for which this machine would take about %v", replications, about(lasts*time.Duration(n*replications)/time.Duration(max(1, c.workers()))))
 	}
 	return usagef("the sweep has %s; at most %d points are simulated: take fewer steps, such as %s", text, MostPoints, strings.Join(fewer, " "))
+}
+
+// cost is how long one replication of a point takes on average, as if that grew evenly between the first and the last value of each axis,
+// and how many there are of it at most.
+func (c Config) cost() (lasts time.Duration, replications int, err error) {
+	ends := 1 << len(c.Axes)
+	for end := range ends {
+		var set []string
+		for i, a := range c.Axes {
+			value := a.Values[0]
+			if end>>i&1 == 1 {
+				value = a.Values[len(a.Values)-1]
+			}
+			set = append(set, a.Path+"="+value)
+		}
+		s, err := c.At(set)
+		if err != nil {
+			return 0, 0, err
+		}
+		lasts += Estimate(s) / time.Duration(ends)
+		replications = max(replications, cmp.Or(c.Replications, DefaultReplications(s)))
+	}
+	return lasts, replications, nil
 }
 
 // about is a duration as people say it.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"reflect"
 	"runtime"
 	"slices"
 	"strings"
@@ -146,6 +147,9 @@ func newSweep(c Config) (*sweep, error) {
 		}
 		s.points = append(s.points, p)
 	}
+	if err := s.varies(); err != nil {
+		return nil, err
+	}
 	if s.Replications == 0 {
 		for _, p := range s.points {
 			s.Replications = max(s.Replications, DefaultReplications(p.config.Scenario))
@@ -162,7 +166,10 @@ func newSweep(c Config) (*sweep, error) {
 	for _, d := range c.Done {
 		i := slices.IndexFunc(s.points, func(p *point) bool { return slices.Equal(p.At, d.At) && slices.Equal(p.Set, d.Set) })
 		if i < 0 {
-			return nil, fmt.Errorf("sweep: %s was simulated before and is no point of this sweep", strings.Join(d.Set, " "))
+			return nil, usagef("sweep: %s was simulated before and is no point of this sweep", strings.Join(d.Set, " "))
+		}
+		if err := s.points[i].whole(d); err != nil {
+			return nil, usagef("sweep: %s was simulated before: %w", strings.Join(d.Set, " "), err)
 		}
 		s.points[i].Point, s.points[i].done = d, true
 	}
@@ -185,6 +192,11 @@ func (s *sweep) prepare(p *point) error {
 	if err != nil {
 		return err
 	}
+	if s.Memory > 0 { // before there is a model of it, which takes long where it is far too much
+		if err := simulate.Fits(sc, 1, s.Memory); err != nil {
+			return err
+		}
+	}
 	p.config = simulate.Config{Scenario: sc, Seed: s.Seed, Profile: s.Profile, Strict: s.Strict}
 	if s.Deployment != nil {
 		if p.config.Deployment, err = s.Deployment(sc); err != nil {
@@ -199,6 +211,51 @@ func (s *sweep) prepare(p *point) error {
 	windows := plan.Windows(sc)
 	p.lasts = windows[len(windows)-1].To * time.Duration(len(sc.Backends))
 	return nil
+}
+
+// whole returns what d lacks of what is simulated at p, or nil.
+func (p *point) whole(d Point) error {
+	for i, b := range p.config.Scenario.Backends {
+		if i >= len(d.Backends) || d.Backends[i].Name != b.Name || len(d.Backends[i].Figures) == 0 {
+			return fmt.Errorf("there are no figures of the backend %s; take its line out of %s to have it simulated again", b.Name, PointsFile)
+		}
+	}
+	if n := len(p.config.Scenario.Backends); len(d.Backends) > n {
+		return fmt.Errorf("it has %d backends, and there are %d", len(d.Backends), n)
+	}
+	return nil
+}
+
+// varies returns why an axis makes no difference to what is simulated, or nil.
+func (s *sweep) varies() error {
+	step := len(s.points) // from one value of an axis to the next, with the others' as they are
+	for _, a := range s.Axes {
+		step /= len(a.Values)
+		if len(a.Values) == 1 {
+			continue
+		}
+		first, last := s.points[0].config.Scenario, s.points[step*(len(a.Values)-1)].config.Scenario
+		if reflect.DeepEqual(acts(first), acts(last)) {
+			return usagef("--sweep %s=%s: whatever %s is, the same is simulated: take a quantity, such as readers.edges, event.renditions.total, event.segment or origin.serve",
+				a.Path, strings.Join(a.Values, ","), a.Path)
+		}
+	}
+	return nil
+}
+
+// acts is s without what has no effect on a simulation of it: how things are called, and what live runs alone need. A rendition's name keys
+// the draws, so that another one is another replication and no other scenario.
+func acts(s scenarios.Scenario) scenarios.Scenario {
+	s.Name, s.About, s.Drivers, s.Windows.WarmUp = "", "", 0, 0
+	s.Event.Renditions = slices.Clone(s.Event.Renditions)
+	for i := range s.Event.Renditions {
+		s.Event.Renditions[i].Name = ""
+	}
+	s.Readers.Sites = slices.Clone(s.Readers.Sites)
+	for i := range s.Readers.Sites {
+		s.Readers.Sites[i].Name = ""
+	}
+	return s
 }
 
 // workers is how many replications go on at a time.

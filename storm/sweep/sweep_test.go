@@ -264,6 +264,11 @@ func TestRefused(t *testing.T) {
 		{"what cannot be simulated", sweep.Config{Axes: axes(t, `thresholds=["driver dropped == 0"]`)}, []string{"driver dropped", "virtual time"}},
 		{"too many replications", sweep.Config{Axes: axes(t, "readers.edges=1,2"), Replications: 1001}, []string{"--replications 1001: want 1 to 1000"}},
 		{"negative replications", sweep.Config{Axes: axes(t, "readers.edges=1,2"), Replications: -1}, []string{"want 1 to 1000"}},
+		{"a name", sweep.Config{Axes: axes(t, "name=a,b")}, []string{"--sweep name=a,b: whatever name is, the same is simulated", "readers.edges", "event.segment"}},
+		{"a text beside a quantity", sweep.Config{Axes: axes(t, "about=a,b", "readers.edges=1,2")}, []string{"--sweep about=a,b"}},
+		{"a quantity beside a text", sweep.Config{Axes: axes(t, "readers.edges=1,2", "event.renditions[0].name=a,b")}, []string{"--sweep event.renditions[0].name=a,b"}},
+		{"what live runs alone need", sweep.Config{Axes: axes(t, "drivers=1..3")}, []string{"--sweep drivers=1,2,3"}},
+		{"the same in other words", sweep.Config{Axes: axes(t, "windows.storm=4s,4000ms")}, []string{"whatever windows.storm is"}},
 		{"memory", sweep.Config{Axes: axes(t, "readers.edges=10,1000000"), Memory: 1 << 30}, []string{"readers.edges=1000000", "1000000 edges", "1024 MiB are available", "edges fit"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -276,6 +281,34 @@ func TestRefused(t *testing.T) {
 				if !strings.Contains(err.Error(), want) {
 					t.Errorf("Run = %v, want %q in it", err, want)
 				}
+			}
+		})
+	}
+}
+
+// What was simulated before has to be whole.
+func TestDoneRefused(t *testing.T) {
+	c := sweep.Config{Axes: axes(t, "readers.edges=2,4"), At: at, Seed: 1, Replications: 1}
+	whole := run(t, c).Points[0]
+	for _, d := range []struct {
+		name  string
+		spoil func(p *sweep.Point)
+		want  string
+	}{
+		{"no backends", func(p *sweep.Point) { p.Backends = nil }, "no figures of the backend embedded;"},
+		{"a backend less", func(p *sweep.Point) { p.Backends = p.Backends[:1] }, "no figures of the backend embedded+cache;"},
+		{"a backend more", func(p *sweep.Point) { p.Backends = append(p.Backends, p.Backends[0]) }, "it has 3 backends, and there are 2"},
+		{"no figures", func(p *sweep.Point) { p.Backends[1].Figures = nil }, "no figures of the backend embedded+cache;"},
+		{"another point", func(p *sweep.Point) { p.Set = []string{"readers.edges=3"} }, "readers.edges=3 was simulated before and is no point"},
+	} {
+		t.Run(d.name, func(t *testing.T) {
+			p := whole
+			p.Backends = slices.Clone(whole.Backends)
+			d.spoil(&p)
+			c := c
+			c.Done = []sweep.Point{p}
+			if r, err := sweep.Run(t.Context(), c); err == nil || !strings.Contains(err.Error(), d.want) {
+				t.Errorf("Run = %+v, %v, want an error with %q", r, err, d.want)
 			}
 		})
 	}

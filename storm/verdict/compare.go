@@ -162,6 +162,9 @@ func obstacles(old, new *record.Run) []string {
 			if x.Name == y.Name {
 				differ("figures of another kind on "+x.Name, x.Provenance, y.Provenance)
 				differ("other profiles on "+x.Name, x.Profile, y.Profile)
+				if s, t := x.Simulation, y.Simulation; s != nil && t != nil && x.Profile == y.Profile && s.Digest != "" && t.Digest != "" {
+					differ(fmt.Sprintf("the profile %s on %s is not the same in both, but in name", x.Profile, x.Name), s.Digest, t.Digest)
+				}
 				differ("other servers on "+x.Name, x.Servers, y.Servers)
 			}
 		}

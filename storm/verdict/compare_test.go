@@ -159,6 +159,25 @@ func TestCompareCoverage(t *testing.T) {
 	}
 }
 
+// TestProfileOfOneName: simulated runs with profiles of one name, which are not the same, are not comparable.
+func TestProfileOfOneName(t *testing.T) {
+	with := func(digest string) *record.Run {
+		r := ranRun(3, 1)
+		r.Results.Mode, r.Results.Backends[0].Profile, r.Results.Backends[0].Simulation = "sim", "p", &record.Simulation{Profile: "p", Digest: digest}
+		return r
+	}
+	for _, c := range []struct{ old, new, want string }{
+		{"sha256:a", "sha256:b", "the profile p on embedded is not the same in both, but in name: sha256:a and sha256:b"},
+		{"sha256:a", "sha256:a", ""},
+		{"", "sha256:a", ""}, // a run of a time when nobody noted it
+	} {
+		got, err := verdict.Compare(with(c.old), with(c.new), false)
+		if err != nil || strings.Join(got.Obstacles, "; ") != c.want {
+			t.Errorf("Compare of digests %q and %q: obstacles %q, %v; want %q", c.old, c.new, got.Obstacles, err, c.want)
+		}
+	}
+}
+
 // TestIncomparable: each thing that forbids a comparison is named, gives no figures, and gives them when forced.
 func TestIncomparable(t *testing.T) {
 	for _, c := range []struct {

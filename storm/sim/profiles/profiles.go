@@ -4,7 +4,9 @@ package profiles
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"embed"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -68,12 +70,22 @@ func Load(nameOrFile string) (sim.Profile, error) {
 func Parse(source string, data []byte) (sim.Profile, error) {
 	p, err := decode(data)
 	if err == nil {
-		err = p.Validate()
+		p.Digest, err = digest(p) // which checks it
 	}
 	if err != nil {
 		return sim.Profile{}, fmt.Errorf("profiles: %s: %w", source, err)
 	}
 	return p, nil
+}
+
+// digest is that of p as Marshal writes it, so that comments and the order of fields make no difference.
+func digest(p sim.Profile) (string, error) {
+	data, err := Marshal(p)
+	if err != nil {
+		return "", err
+	}
+	sum := sha256.Sum256(data)
+	return "sha256:" + hex.EncodeToString(sum[:]), nil
 }
 
 // decode reads the one document in data, and refuses what would be too much for the parser.

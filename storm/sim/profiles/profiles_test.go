@@ -58,6 +58,26 @@ func TestRoundTrip(t *testing.T) {
 	}
 }
 
+// A digest is of what a profile says, and not of how its file is laid out.
+func TestDigest(t *testing.T) {
+	whole := builtIn(t)
+	digest := func(text string) string {
+		t.Helper()
+		p, err := profiles.Parse("file.yaml", []byte(text))
+		if err != nil || !strings.HasPrefix(p.Digest, "sha256:") {
+			t.Fatalf("Parse = digest %q, %v, want one of SHA-256", p.Digest, err)
+		}
+		return p.Digest
+	}
+	want := digest(whole)
+	if got := digest("# a comment\n\n" + whole); got != want {
+		t.Errorf("with a comment the digest is %s, want %s", got, want)
+	}
+	if got := digest(strings.Replace(whole, "per-request: ", "per-request: 1us #", 1)); got == want {
+		t.Errorf("of another cost the digest is %s, too", got)
+	}
+}
+
 func TestErrorsSayWhere(t *testing.T) {
 	whole := builtIn(t)
 	for _, c := range []struct{ name, old, new, want string }{
