@@ -237,8 +237,11 @@ func TestBeforeTheBody(t *testing.T) {
 				l := network.Listen("o")
 				var serving sync.WaitGroup
 				serving.Go(func() { _ = server.Serve(l) })
-				defer serving.Wait()
-				defer server.Close()
+				defer func() {
+					server.Close()
+					serving.Wait()
+					time.Sleep(time.Second) // after a refusal the server lingers, so that its answer is not lost with a reset
+				}()
 				conn, err := network.DialContext(t.Context(), "", "o")
 				if err != nil {
 					t.Fatal(err)
