@@ -127,7 +127,7 @@ func (d *deadlineReader) Read(b []byte) (int, error) {
 }
 
 // digestAlgorithm is what the name of a digest's algorithm may look like: a key of RFC 9651.
-var digestAlgorithm = regexp.MustCompile(`^[A-Za-z*][A-Za-z0-9_.*-]*$`)
+var digestAlgorithm = regexp.MustCompile(`^[a-z*][a-z0-9_.*-]*$`)
 
 // checkDigest compares body with the SHA-256 that the request announces (RFC 9530), if it does; other algorithms are ignored, as
 // the RFC wants.
