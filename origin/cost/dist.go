@@ -10,6 +10,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sort"
 	"time"
 )
 
@@ -96,34 +97,59 @@ func (d Dist) Validate() error {
 // from the distribution. Between measured quantiles the logarithm of the latency runs straight over the normal deviate, so
 // that two quantiles of a lognormal distribution give that distribution back; beyond the first and the last measured one it
 // stays there, as nothing is known. d must be valid.
-func (d Dist) Quantile(u float64) time.Duration {
+func (d Dist) Quantile(u float64) time.Duration { c := d.Curve(); return c.Quantile(u) }
+
+// Curve is a Dist whose quantiles are asked for many times: what each of them needs of it is computed once. Its zero value is that of a Dist
+// that costs nothing.
+type Curve struct {
+	constant time.Duration
+	points   []point
+	endless  bool // the distribution goes on beyond the first and the last point
+}
+
+// point is a quantile, and where it lies: the normal deviate of P, and the logarithm of Value.
+type point struct {
+	Quantile
+	z, ln float64
+}
+
+// Curve returns d as a curve. d must be valid.
+func (d Dist) Curve() Curve {
+	c := Curve{constant: d.Constant, endless: d.P50 > 0}
+	all := d.Quantiles
+	if c.endless {
+		all = Quantiles{{0.5, d.P50}, {0.99, d.P99}}
+	}
+	for _, q := range all {
+		c.points = append(c.points, point{q, normal(q.P), math.Log(float64(q.Value))})
+	}
+	return c
+}
+
+// IsZero reports whether c costs nothing.
+func (c *Curve) IsZero() bool { return c.constant == 0 && len(c.points) == 0 }
+
+// Quantile is that of the Dist.
+func (c *Curve) Quantile(u float64) time.Duration {
 	switch {
-	case d.P50 > 0:
-		return between(u, Quantile{0.5, d.P50}, Quantile{0.99, d.P99})
-	case len(d.Quantiles) > 0:
-		q := d.Quantiles
-		i, _ := slices.BinarySearchFunc(q, u, func(x Quantile, u float64) int {
-			if x.P < u {
-				return -1
-			}
-			return 1
-		})
+	case c.endless:
+		return between(u, &c.points[0], &c.points[1])
+	case len(c.points) > 0:
+		i := sort.Search(len(c.points), func(i int) bool { return c.points[i].P >= u })
 		switch i {
 		case 0:
-			return q[0].Value
-		case len(q):
-			return q[i-1].Value
+			return c.points[0].Value
+		case len(c.points):
+			return c.points[i-1].Value
 		}
-		return between(u, q[i-1], q[i])
+		return between(u, &c.points[i-1], &c.points[i])
 	}
-	return d.Constant
+	return c.constant
 }
 
 // between returns the value at u of the lognormal distribution that goes through a and b.
-func between(u float64, a, b Quantile) time.Duration {
-	za, zb := normal(a.P), normal(b.P)
-	la, lb := math.Log(float64(a.Value)), math.Log(float64(b.Value))
-	ln := la + (lb-la)*(normal(u)-za)/(zb-za)
+func between(u float64, a, b *point) time.Duration {
+	ln := a.ln + (b.ln-a.ln)*(normal(u)-a.z)/(b.z-a.z)
 	return time.Duration(math.Round(min(math.Exp(ln), float64(24*time.Hour))))
 }
 

@@ -98,14 +98,29 @@ func (p Profile) Validate() error {
 	return errors.Join(errs...)
 }
 
-// find returns the cost of a value of that size.
-func find(costs []Cost, size int) (Cost, bool) {
-	for _, c := range costs {
-		if c.UpTo == 0 || int64(size) <= int64(c.UpTo) {
-			return c, true
+// curve is a Cost that is drawn from many times.
+type curve struct {
+	Curve
+	upTo   Bytes
+	perMiB time.Duration
+}
+
+func curves(costs []Cost) []curve {
+	all := make([]curve, len(costs))
+	for i, c := range costs {
+		all[i] = curve{c.Curve(), c.UpTo, c.PerMiB}
+	}
+	return all
+}
+
+// find returns the cost of a value of that size; nil where there is none.
+func find(costs []curve, size int) *curve {
+	for i := range costs {
+		if c := &costs[i]; c.upTo == 0 || int64(size) <= int64(c.upTo) {
+			return c
 		}
 	}
-	return Cost{}, false
+	return nil
 }
 
 // Work is one operation to be charged.
@@ -122,8 +137,9 @@ type Work struct {
 // Meter charges operations by a profile. It is one store: everything that shares the store's servers and bandwidth must be charged by
 // the same Meter. It is safe for concurrent use.
 type Meter struct {
-	profile Profile
-	seed    uint64
+	profile     Profile
+	read, write []curve
+	seed        uint64
 
 	mu       sync.Mutex // guards the following
 	station  *Station
@@ -134,7 +150,7 @@ type Meter struct {
 // Meter returns a meter of an idle store with p's costs. p must be valid.
 func (p Profile) Meter(seed uint64) *Meter {
 	return &Meter{
-		profile: p, seed: seed,
+		profile: p, read: curves(p.Read), write: curves(p.Write), seed: seed,
 		station: NewStation(p.Servers), link: NewLink(p.Bandwidth),
 		throttle: make(map[string]time.Duration),
 	}
@@ -146,18 +162,18 @@ func (m *Meter) Profile() Profile { return m.profile }
 // Arrive returns when work that arrives at now is done. Instants are durations since one origin that the caller chooses and keeps,
 // not negative. Work that is throttled is refused at once: done is now, and neither servers nor bandwidth were used.
 func (m *Meter) Arrive(now time.Duration, w Work) (done time.Duration, throttled bool) {
-	op, costs := "read", m.profile.Read
+	op, costs := "read", m.read
 	if w.Write {
-		op, costs = "write", m.profile.Write
+		op, costs = "write", m.write
 	}
 	var service time.Duration
-	c, known := find(costs, w.Size)
-	if known {
+	c := find(costs, w.Size)
+	if c != nil {
 		place := w.Place
 		if place == 0 {
 			place = Draw(m.seed, op, w.Key, w.Attempt)
 		}
-		service = c.Quantile(place) + time.Duration(float64(c.PerMiB)*float64(w.Size)/(1<<20))
+		service = c.Quantile(place) + time.Duration(float64(c.perMiB)*float64(w.Size)/(1<<20))
 	}
 
 	m.mu.Lock()
@@ -166,7 +182,7 @@ func (m *Meter) Arrive(now time.Duration, w Work) (done time.Duration, throttled
 		return now, true
 	}
 	done = now
-	if known {
+	if c != nil {
 		done = m.station.Arrive(now, service)
 	}
 	// A latency measured on an idle store contains the transfer of the bytes, so the two are not added: the link only says how

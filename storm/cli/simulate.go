@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"runtime"
 	"runtime/debug"
 	"slices"
 	"strconv"
@@ -156,10 +157,12 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 	for _, text := range s.Warnings() {
 		fmt.Fprintln(c.ErrOrStderr(), "warning:", text)
 	}
+	atOnce := runtime.GOMAXPROCS(0)
 	if memory := stage.Memory(); memory > 0 {
 		if err := simulate.Fits(s, 1, memory); err != nil {
 			return err
 		}
+		atOnce = min(atOnce, int(memory/simulate.Memory(s)))
 	}
 	folder, err := record.Create(cmp.Or(f.out, runFolder(s.Name)))
 	if err != nil {
@@ -172,7 +175,7 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 	}
 	show, clock := newDisplay(c.ErrOrStderr()), newRate()
 	out, err := simulate.Run(c.Context(), simulate.Config{
-		Scenario: s, Seed: f.seed, Profile: profile, Deployment: on, Strict: f.strict,
+		Scenario: s, Seed: f.seed, Profile: profile, Deployment: on, Strict: f.strict, AtOnce: atOnce,
 		Progress: func(p simulate.Progress) { show.progress(stage.Progress{Now: clock.line(p)}) },
 	})
 	show.end()

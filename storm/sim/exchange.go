@@ -7,6 +7,7 @@ import (
 	"syscall"
 	"time"
 
+	"origin-storm/origin/cost"
 	"origin-storm/origin/policy"
 	"origin-storm/origin/segment"
 	"origin-storm/storm"
@@ -167,11 +168,12 @@ func (x *exchange) refuse(status int, keep time.Duration) {
 
 // answer has x's answer made, whose status and headers are known: it takes what a request takes of the node, and then its body follows.
 func (x *exchange) answer() {
-	n, d := x.node, &x.run.c.Costs.Serve
+	r := x.run
+	d, latency := &r.c.Costs.Serve, &r.latency.serve
 	if x.s.Put {
-		d = &x.run.c.Costs.Publish
+		d, latency = &r.c.Costs.Publish, &r.latency.publish
 	}
-	n.work(d, d.PerRequest, d.latency(x), x.first)
+	x.node.work(d, d.PerRequest, x.drawn(latency), x.first)
 }
 
 // firstByte is when the answer's first byte comes. The rest takes the node's processor and link, the asker's processor and pace, and the
@@ -267,12 +269,12 @@ func (x *exchange) begins() {
 // bytesOf is how many bytes q publishes.
 func bytesOf(q *storm.Request) int64 { return int64(body.Size(q.Size)) }
 
-// latency draws d's for x.
-func (d *Demand) latency(x *exchange) time.Duration {
-	if d.Latency.IsZero() {
+// drawn is a latency of x's.
+func (x *exchange) drawn(of *cost.Curve) time.Duration {
+	if of.IsZero() {
 		return 0
 	}
-	return d.Latency.Quantile(x.draw())
+	return of.Quantile(x.draw())
 }
 
 // draw is an even draw from (0, 1) for x's try of its request.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"origin-storm/origin/cost"
 	"origin-storm/storm"
 	"origin-storm/storm/sim/engine"
 )
@@ -72,6 +73,9 @@ type run struct {
 	tolls   []*toll
 	zoneOps []*zoneOp
 	lookups []*lookup
+	peeks   []*peek
+	reads   []*read
+	loads   []*loading
 	flying  int // requests on their way
 
 	events       map[string]*event
@@ -85,6 +89,7 @@ type run struct {
 	resumed      time.Duration              // when a node last went on that had been halted, or died
 	fileAfter    time.Duration              // see unused
 	text         []byte                     // of the last segment that was filed
+	latency      latencies
 
 	publish, serve []*node
 	store          *store
@@ -100,8 +105,14 @@ type run struct {
 	waits, waitEvery int64         // how many writes waited for cache zones, and every how-many-th of these waits is kept
 }
 
+// latencies are those of c.Costs.
+type latencies struct{ publish, serve, store, cache cost.Curve }
+
 func newRun(c Config, p storm.Plan) *run {
-	r := &run{c: c, plan: p, agenda: storm.NewAgenda(p)}
+	r := &run{c: c, plan: p, agenda: storm.NewAgenda(p), latency: latencies{
+		publish: c.Costs.Publish.Latency.Curve(), serve: c.Costs.Serve.Latency.Curve(),
+		store: c.Costs.StoreWork.Latency.Curve(), cache: c.Costs.CacheWork.Latency.Curve(),
+	}}
 	r.waitEvery = 1
 	r.build()
 	r.watch()

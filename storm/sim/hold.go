@@ -12,6 +12,8 @@ import (
 type wait struct {
 	n       *node
 	seg     *seg
+	event   *event // the segment's, and its number: what is asked most often
+	number  int64
 	members []*exchange
 	given   *bodyOf // what those who come now are given
 	found   []*copied
@@ -26,6 +28,7 @@ type wait struct {
 	looked   bool      // the polls of the store behind a cache have begun
 	peeked   time.Time // when the last poll of the cache began
 	keys     []string  // what polls of the cache ask for, once there was one
+	drawn    string    // what their draws are keyed by
 	began    time.Time // when the last poll of the store began; zero: there was none
 }
 
@@ -66,7 +69,7 @@ func (n *node) hold(x *exchange) {
 
 func (n *node) newWait(s *seg) *wait {
 	n.m.stats.Awaited++
-	return &wait{n: n, seg: s}
+	return &wait{n: n, seg: s, event: s.track.event, number: s.number}
 }
 
 // at is a wall clock's instant of the node as one of the plan.
@@ -74,9 +77,9 @@ func (n *node) at(t time.Time) time.Duration { return t.Sub(n.m.c.Start) - n.off
 
 func (w *wait) begin() {
 	m := w.n.m
-	t := w.seg.track.event.Template
+	t := w.event.Template
 	w.began = w.seg.at[w.n.nth].heard.last
-	w.deadline = m.engine.At(max(m.engine.Now(), w.n.at(t.Deadline(w.seg.number))), w.over)
+	w.deadline = m.engine.At(max(m.engine.Now(), w.n.at(t.Deadline(w.number))), w.over)
 	if len(m.zones) > 0 {
 		w.beginCached()
 		return
@@ -89,7 +92,7 @@ func (w *wait) next(source policy.Source) {
 	if w.ended {
 		return
 	}
-	at, ok := policy.NextPoll(w.seg.track.event.Template, w.seg.number, source, w.began)
+	at, ok := policy.NextPoll(w.event.Template, w.number, source, w.began)
 	if !ok {
 		return
 	}
@@ -120,11 +123,11 @@ func (w *wait) ask(source policy.Source) {
 		w.finish(absent)
 		return
 	}
-	until := n.at(w.seg.track.event.Template.Deadline(w.seg.number))
+	until := n.at(w.event.Template.Deadline(w.number))
 	n.serving.db.commits(w.seg, pipelines, source == policy.Behind, until, func(found []*copied, err failure) {
 		w.last = err
 		offered := w.offer(found)
-		if err == none && !offered && !began.Before(w.seg.track.event.Template.Due(w.seg.number)) {
+		if err == none && !offered && !began.Before(w.event.Template.Due(w.number)) {
 			h.asked = true
 		}
 		if offered { // being read, it needs no second look
@@ -137,13 +140,13 @@ func (w *wait) ask(source policy.Source) {
 
 // candidates are the pipelines to ask for, and whether the segment is still to come.
 func (w *wait) candidates() (pipelines []int, coming bool) {
-	e := w.seg.track.event
-	return e.order(), !e.Ended || w.seg.number <= e.Last
+	e := w.event
+	return e.order(), !e.Ended || w.number <= e.Last
 }
 
 // offer takes what a poll found, and says whether that can be served. While one find is being read, another changes nothing.
 func (w *wait) offer(found []*copied) bool {
-	copies := ranked(found, w.seg.track.event.Patient(w.n.clock(), w.seg.number))
+	copies := ranked(found, w.event.Patient(w.n.clock(), w.number))
 	if len(copies) == 0 {
 		return false
 	}
@@ -176,7 +179,7 @@ func (w *wait) loaded(err failure) {
 		if w.ended {
 			return
 		}
-		if n.m.engine.Now() >= n.at(w.seg.track.event.Template.Deadline(w.seg.number)) {
+		if n.m.engine.Now() >= n.at(w.event.Template.Deadline(w.number)) {
 			w.finish(w.verdict())
 			return
 		}
@@ -258,7 +261,7 @@ func (w *wait) finish(err failure) {
 		switch {
 		case x.over:
 		case err == absent:
-			x.refuseAs(x.track.event.Decide(now, w.seg.number, policy.Absent, policy.Load{}), now)
+			x.refuseAs(x.track.event.Decide(now, w.number, policy.Absent, policy.Load{}), now)
 		default:
 			x.unavailable(err)
 		}

@@ -73,7 +73,7 @@ func (st *store) inVain(s *slot, c *client) time.Duration {
 	if st.whole {
 		takes = 0
 	}
-	if d := &st.m.c.Costs.StoreWork.Latency; !d.IsZero() {
+	if d := &st.m.latency.store; !d.IsZero() {
 		takes += d.Quantile(cost.Draw(c.seed, "way", w.Key, 0))
 	}
 	return takes
@@ -126,7 +126,7 @@ func (w *wait) wake() {
 	q := w.quiet
 	m := w.n.m
 	at := w.rouse()
-	if at < w.n.at(w.seg.track.event.Template.Deadline(w.seg.number)) {
+	if at < w.n.at(w.event.Template.Deadline(w.number)) {
 		w.poll = m.engine.At(max(at, m.engine.Now()), func() { w.ask(q.source) })
 	}
 }
@@ -138,7 +138,7 @@ func (w *wait) rouse() time.Duration {
 	n := w.n
 	m := n.m
 	now := m.engine.Now()
-	deadline := n.at(w.seg.track.event.Template.Deadline(w.seg.number))
+	deadline := n.at(w.event.Template.Deadline(w.number))
 	at, polls, last := w.quiet.begins(min(now, deadline), n.offset, m.c.Start)
 	if polls == 0 {
 		return at
@@ -148,7 +148,7 @@ func (w *wait) rouse() time.Duration {
 	h.polls += polls
 	h.last = m.c.Start.Add(last + n.offset)
 	w.began = h.last
-	due := n.at(w.seg.track.event.Template.Due(w.seg.number))
+	due := n.at(w.event.Template.Due(w.number))
 	if last >= due && last+w.quiet.takes <= now || polls > 1 && last-max(w.quiet.takes, pollEvery) >= due {
 		h.asked = true
 	}
@@ -230,16 +230,16 @@ func (p *cachePolls) rouse() {
 
 // skipped counts the polls for w that were no events, before now.
 func (p *cachePolls) skipped(w *wait, now time.Time) {
-	t := w.seg.track.event.Template
-	if deadline := t.Deadline(w.seg.number); now.After(deadline) {
+	t := w.event.Template
+	if deadline := t.Deadline(w.number); now.After(deadline) {
 		now = deadline
 	}
-	first, ok := policy.NextPoll(t, w.seg.number, policy.Cache, w.peeked)
+	first, ok := policy.NextPoll(t, w.number, policy.Cache, w.peeked)
 	if !p.quietly || !ok || !first.Before(now) {
 		return
 	}
 	polls := int64(1)
-	if second, ok := policy.NextPoll(t, w.seg.number, policy.Cache, first); ok && second.Before(now) {
+	if second, ok := policy.NextPoll(t, w.number, policy.Cache, first); ok && second.Before(now) {
 		polls += 1 + int64((now.Sub(second)-1)/cachePollEvery)
 	}
 	p.n.m.stats.Polls += polls

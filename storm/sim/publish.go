@@ -58,7 +58,7 @@ func (r *run) sendPut(x *exchange) {
 		size = 0
 	case storm.Reconnected:
 		x.parts++
-		r.after(r.c.Costs.Publish.latency(x), x.put.arrived)
+		r.after(x.drawn(&r.latency.publish), x.put.arrived)
 	case storm.Chained:
 		r.chain(x)
 	case storm.Trickled:

@@ -45,7 +45,7 @@ func (r *run) sendGet(x *exchange) {
 		return
 	}
 	if r.reconnecting > 0 && x.s.Class != storm.Probe {
-		r.after(r.c.Costs.Serve.latency(x), x.begin) // the way there and back once more
+		r.after(x.drawn(&r.latency.serve), x.begin) // the way there and back once more
 		return
 	}
 	r.drives()
@@ -275,23 +275,22 @@ func (n *node) loadNext(copies []*copied, until time.Duration, to loader, err fa
 		to.loaded(err)
 		return
 	}
-	l := &loading{n: n, body: &bodyOf{n: n, copy: copies[0]}, others: copies[1:], until: until, to: to, atOnce: parallel}
-	_, l.broken = n.serving.broken[copies[0]]
 	v := copies[0]
+	l := n.m.loading(v.chunks)
+	l.n, l.body, l.others, l.until, l.to = n, &bodyOf{n: n, copy: v}, copies[1:], until, to
+	_, l.broken = n.serving.broken[v]
 	if v.chunks == 0 {
 		l.arrived(1, none)
+		l.recycle()
 		return
 	}
-	if len(n.m.zones) > 0 {
-		l.atOnce, l.missed = fromCache, l.misses
-	}
-	if l.got = l.few[:]; v.chunks > len(l.few) {
-		l.got = make([]bool, v.chunks)
+	if l.atOnce = parallel; len(n.m.zones) > 0 {
+		l.atOnce, l.missed = fromCache, l.miss
 	}
 	l.more()
 }
 
-// loading is the read of one copy.
+// loading is the read of one copy. It keeps its steps, and is used again when all has been read.
 type loading struct {
 	n      *node
 	body   *bodyOf
@@ -302,12 +301,39 @@ type loading struct {
 	shown  bool
 
 	got          []bool // chunks
-	few          [16]bool
-	begun, ended int // how many of them
-	there        int // how many there are in one piece from the first on
+	begun, ended int    // how many of them
+	there        int    // how many there are in one piece from the first on
 	atOnce       int
 	over         bool // it cannot be had
 	missed       func()
+
+	miss func()
+	told []func(*copied, failure) // how the read of each chunk ended
+}
+
+// loading makes one of so many chunks.
+func (m *run) loading(chunks int) *loading {
+	var l *loading
+	if i := len(m.loads); i > 0 {
+		l = m.loads[i-1]
+		m.loads = m.loads[:i-1]
+	} else {
+		l = &loading{}
+		l.miss = l.misses
+	}
+	for i := len(l.told); i < chunks; i++ {
+		l.told = append(l.told, func(_ *copied, err failure) { l.chunk(i, err) })
+		l.got = append(l.got, false)
+	}
+	return l
+}
+
+// recycle lets l, all of which has been read, be used for another copy.
+func (l *loading) recycle() {
+	clear(l.got)
+	m := l.n.m
+	*l = loading{got: l.got, miss: l.miss, told: l.told}
+	m.loads = append(m.loads, l)
 }
 
 // fromCache is how many chunks of one segment are read at a time as long as a cache has them, as package storage has it.
@@ -325,7 +351,7 @@ func (l *loading) more() {
 	for !l.over && l.begun < v.chunks && l.begun-l.ended < l.atOnce {
 		i := l.begun
 		l.begun++
-		l.n.serving.db.chunk(v, i, l.until, l.missed, func(_ *copied, err failure) { l.chunk(i, err) })
+		l.n.serving.db.chunk(v, i, l.until, l.missed, l.told[i])
 	}
 }
 
@@ -343,9 +369,14 @@ func (l *loading) chunk(i int, err failure) {
 		l.arrived(l.there, err)
 		return
 	}
-	for l.got[i] = true; l.there < l.body.copy.chunks && l.got[l.there]; {
+	chunks := l.body.copy.chunks
+	for l.got[i] = true; l.there < chunks && l.got[l.there]; {
 		l.there++
 		l.arrived(l.there, none)
+	}
+	if l.there == chunks {
+		l.recycle()
+		return
 	}
 	l.more()
 }
@@ -380,17 +411,27 @@ func (l *loading) arrived(there int, err failure) {
 	}
 }
 
-// read is a read of a published segment, for all who ask for it meanwhile or for one request.
+// read is a read of a published segment, for all who ask for it meanwhile or for one request. It keeps its step, and is used again when it has
+// ended.
 type read struct {
 	n       *node
 	seg     *seg
-	alone   bool
 	match   string
 	members []*exchange
 	given   *bodyOf
 	until   time.Duration
 	again   bool // it reads the copy that was served before
 	one     [1]*copied
+
+	chosen func(*copied, failure)
+}
+
+// recycle lets rd, of which everybody was told the end, be used again.
+func (rd *read) recycle() {
+	m := rd.n.m
+	clear(rd.members)
+	*rd = read{members: rd.members[:0], chosen: rd.chosen}
+	m.reads = append(m.reads, rd)
 }
 
 // read gets x's segment from the store.
@@ -410,14 +451,22 @@ func (n *node) read(x *exchange) {
 		at.read.members = append(at.read.members, x)
 		return
 	}
-	rd := &read{n: n, seg: s, alone: alone, match: x.s.Match, members: []*exchange{x}, until: n.m.engine.Now() + segment.Budget}
+	var rd *read
+	if i := len(n.m.reads); i > 0 {
+		rd = n.m.reads[i-1]
+		n.m.reads = n.m.reads[:i-1]
+	} else {
+		rd = &read{}
+		rd.chosen = rd.foundChosen
+	}
+	rd.n, rd.seg, rd.match, rd.members, rd.until = n, s, x.s.Match, append(rd.members, x), n.m.engine.Now()+segment.Budget
 	if !alone {
 		at.read = rd
 	}
 	if x.chosen >= 0 && x.s.Match == "" {
 		c := n.serving.db
 		c.polls(1)
-		c.commit(&s.copies[x.chosen], false, rd.until, rd.foundChosen)
+		c.commit(&s.copies[x.chosen], false, rd.until, rd.chosen)
 		return
 	}
 	rd.all()
@@ -475,11 +524,11 @@ func (rd *read) all() {
 // first is when the first bytes are there.
 func (rd *read) first(b *bodyOf) {
 	rd.given = b
-	members := rd.members
-	rd.members = nil
-	for _, x := range members {
+	for _, x := range rd.members { // nobody joins them meanwhile, as b is given at once from now on
 		rd.n.readGiven(x, b)
 	}
+	clear(rd.members)
+	rd.members = rd.members[:0]
 }
 
 func (n *node) readGiven(x *exchange, b *bodyOf) {
@@ -511,9 +560,7 @@ func (rd *read) none() {
 	rd.close()
 	n := rd.n
 	now := n.clock()
-	members := rd.members
-	rd.members = nil
-	for _, x := range members {
+	for _, x := range rd.members {
 		if x.over {
 			continue
 		}
@@ -524,18 +571,18 @@ func (rd *read) none() {
 		}
 		x.refuseAs(d, now)
 	}
+	rd.recycle()
 }
 
-// over is how the read ended, if it gave nobody anything.
+// over is how the read ended; those who were not given anything are told.
 func (rd *read) over(err failure) {
 	rd.close()
-	members := rd.members
-	rd.members = nil
-	for _, x := range members {
+	for _, x := range rd.members {
 		if !x.over {
 			x.unavailable(err)
 		}
 	}
+	rd.recycle()
 }
 
 // unavailable tells x what became of the store.

@@ -360,7 +360,7 @@ func (t *try) works(done time.Duration, size int64) {
 		d = m.c.Costs.Writing()
 	}
 	work := d.Work(size)
-	if d := &m.c.Costs.StoreWork.Latency; !d.IsZero() { // the way to the store and back, which holds none of its servers
+	if d := &m.latency.store; !d.IsZero() { // the way to the store and back, which holds none of its servers
 		done += d.Quantile(cost.Draw(o.c.seed, "way", o.key(), t.attempt+2*t.n))
 	}
 	n, quorum := 1, 1

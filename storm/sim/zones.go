@@ -223,7 +223,7 @@ func (o *zoneOp) toll() {
 		o.w.Size = int(o.size)
 	}
 	done, _ := o.z.meter.Arrive(m.engine.Now(), o.w)
-	if d := &m.c.Costs.CacheWork.Latency; !d.IsZero() { // the way to the zone and back, which holds none of its servers
+	if d := &m.latency.cache; !d.IsZero() { // the way to the zone and back, which holds none of its servers
 		done += d.Quantile(cost.Draw(m.c.Seed, "way", o.w.Key, o.w.Attempt))
 	}
 	m.charge(o.asker, o.n, o.write, m.c.Costs.CacheWork.Work(int64(o.w.Size)), int64(o.w.Size), done, o.complete)
@@ -744,10 +744,14 @@ type cachePolls struct {
 	n       *node
 	awaited []*wait
 	event   engine.Event
-	busy    bool // an exchange is under way
+	busy    bool    // a poll is under way
+	left    int     // exchanges of it that have not ended
+	due     []*wait // whom it asks for
 	memo    nextPoll
 	quietly bool    // those in vain are not events
 	load    float64 // what they take of the zones' processors meanwhile, in cores
+
+	tick, ended func()
 }
 
 // nextPoll is what policy.NextPoll has said last: segments of one number are polled for together.
@@ -762,9 +766,9 @@ type nextPoll struct {
 // next is when the cache is asked for w next.
 func (p *cachePolls) next(w *wait) (time.Time, bool) {
 	m := &p.memo
-	if e := w.seg.track.event; m.event != e || m.number != w.seg.number || m.last != w.peeked {
-		*m = nextPoll{event: e, number: w.seg.number, last: w.peeked}
-		m.at, m.ok = policy.NextPoll(e.Template, m.number, policy.Cache, m.last)
+	if m.event != w.event || m.number != w.number || m.last != w.peeked {
+		*m = nextPoll{event: w.event, number: w.number, last: w.peeked}
+		m.at, m.ok = policy.NextPoll(w.event.Template, m.number, policy.Cache, m.last)
 	}
 	return m.at, m.ok
 }
@@ -776,7 +780,7 @@ const lookAtOnce = 16
 func (w *wait) beginCached() {
 	m := w.n.m
 	p := &w.n.serving.polling
-	first, _ := policy.NextPoll(w.seg.track.event.Template, w.seg.number, policy.Cache, time.Time{})
+	first, _ := policy.NextPoll(w.event.Template, w.number, policy.Cache, time.Time{})
 	m.engine.At(max(m.engine.Now(), w.n.at(first)), func() {
 		if w.ended {
 			return
@@ -823,43 +827,46 @@ func (p *cachePolls) plan() {
 	}
 }
 
-// tick is a poll of the cache for all whose time has come.
-func (p *cachePolls) tick() {
+// ticks is a poll of the cache for all whose time has come.
+func (p *cachePolls) ticks() {
 	p.event = engine.Event{}
 	if p.n.park(p.tick) {
 		return
 	}
 	p.rouse()
 	now := p.n.clock()
-	var batch []*wait
+	batch := p.due[:0]
 	for _, w := range p.awaited {
 		if at, ok := p.next(w); ok && !at.After(now) {
 			w.peeked = now
 			batch = append(batch, w)
 		}
 	}
+	p.due = batch
 	if len(batch) == 0 {
 		p.plan()
 		return
 	}
 	p.busy = true
-	left := 1
-	done := func() {
-		if left--; left == 0 {
-			p.busy = false
-			p.tick()
-		}
-	}
+	p.left = 1
 	for len(batch) > 0 {
 		part := batch[:min(len(batch), lookAtOnce)]
 		batch = batch[len(part):]
-		left++
-		p.exchange(part, done)
+		p.left++
+		p.exchange(part, p.ended)
 	}
-	done()
+	p.ended()
 }
 
-// exchange asks the cache for the segments of batch.
+// ends is when one of the exchanges of a poll has ended.
+func (p *cachePolls) ends() {
+	if p.left--; p.left == 0 {
+		p.busy = false
+		p.ticks()
+	}
+}
+
+// exchange asks the cache for the segments of batch, lookAtOnce at most.
 func (p *cachePolls) exchange(batch []*wait, done func()) {
 	m := p.n.m
 	keys := 0
@@ -872,85 +879,146 @@ func (p *cachePolls) exchange(batch []*wait, done func()) {
 	}
 	m.stats.Polls += int64(len(batch))
 	m.stats.PollKeys += int64(keys)
-	p.ask(0, m.engine.Now()+readWait, batch, done)
+	var k *peek
+	if i := len(m.peeks); i > 0 {
+		k = m.peeks[i-1]
+		m.peeks = m.peeks[:i-1]
+	} else {
+		k = &peek{}
+		k.look, k.told = k.looks, k.answered
+	}
+	k.p, k.zone, k.until, k.done = p, 0, m.engine.Now()+readWait, done
+	k.n = copy(k.batch[:], batch)
+	k.ask()
 }
 
-// ask asks the i-th zone, and those behind it if it fails.
-func (p *cachePolls) ask(i int, until time.Duration, batch []*wait, done func()) {
+// peek is an exchange with the cache for segments that are awaited. It keeps its steps, and is used again when it has ended.
+type peek struct {
+	p     *cachePolls
+	batch [lookAtOnce]*wait // the first n of them
+	n     int
+	zone  int // that is asked
+	until time.Duration
+	keys  []string
+	found []*copied        // what was there for the first of batch, by pipeline, and so on
+	there [lookAtOnce]bool // whether there was anything
+	done  func()
+
+	look func() (bool, int64)
+	told func(failure)
+}
+
+// ask asks the next zone that is up.
+func (k *peek) ask() {
+	p := k.p
 	m := p.n.m
 	h := p.n.serving.db.commitCache
 	now := m.engine.Now()
-	for ; i < len(h.zones) && !h.zones[i].up(now); i++ {
+	for ; k.zone < len(h.zones) && !h.zones[k.zone].up(now); k.zone++ {
 	}
-	if i == len(h.zones) || now >= until {
-		done()
-		return
-	}
-	b := &h.zones[i]
-	found := make([][]*copied, len(batch))
-	keys := m.peek(batch)
-	if len(keys) == 0 {
-		done()
+	if k.zone == len(h.zones) || now >= k.until {
+		k.ends()
 		return
 	}
 	// The draw is keyed by the first of the keys, and by the millisecond, so that each poll draws anew.
-	w := cost.Work{Key: "peek " + slices.Min(keys), Attempt: int(now / time.Millisecond)}
-	o := m.zoneOp(b.z, p.n, b.z.nodes[0], w)
-	o.keys = keys
-	o.do = func() (bool, int64) {
-		var size int64
-		for k, w := range batch {
-			for j := range w.seg.copies {
-				s := &w.seg.copies[j]
-				if c := b.z.has(s, nil, commit); c != nil && !m.missesOnPurpose(s, commit) && !(b.z.faults.some() && b.z.faults.forgets(key(s, commit))) {
-					if found[k] == nil {
-						found[k] = make([]*copied, len(w.seg.copies))
-					}
-					found[k][j] = c
-					size += c.commit
-				}
-			}
+	w := cost.Work{Attempt: int(now / time.Millisecond)}
+	k.keys = k.keys[:0]
+	for _, wait := range k.batch[:k.n] {
+		wait.name()
+		k.keys = append(k.keys, wait.keys...)
+		if wait.drawn != "" && (w.Key == "" || wait.drawn < w.Key) {
+			w.Key = wait.drawn
 		}
-		return true, size
 	}
-	o.done = func(err failure) {
-		b.told(m.engine.Now(), err)
-		if err != none {
-			p.ask(i+1, until, batch, done)
-			return
-		}
-		for k, w := range batch {
-			for _, c := range found[k] {
-				if c != nil {
-					h.c.count(true)
-				}
-			}
-			if found[k] != nil && !w.ended && w.offer(found[k]) {
-				w.peeked = p.n.clock().Add(fetchAgain) // being read, it needs no second look
-			}
-		}
-		done()
+	if len(k.keys) == 0 {
+		k.ends()
+		return
 	}
-	o.run(until - now)
+	z := h.zones[k.zone].z
+	o := m.zoneOp(z, p.n, z.nodes[0], w)
+	o.keys, o.do, o.done = k.keys, k.look, k.told
+	o.run(k.until - now)
 }
 
-// peek returns the keys of the Commits of batch that the cache is asked for: all but those that are misses on purpose.
-func (m *run) peek(batch []*wait) (keys []string) {
-	keys = make([]string, 0, 2*len(batch))
-	for _, w := range batch {
-		if w.keys == nil {
-			for i := range w.seg.copies {
-				if s := &w.seg.copies[i]; !m.missesOnPurpose(s, commit) {
-					w.keys = append(w.keys, key(s, commit))
-				}
-			}
-		}
-		keys = append(keys, w.keys...)
+// name finds out what polls of the cache ask for: the Commits of w but those that are misses on purpose.
+func (w *wait) name() {
+	if w.keys != nil {
+		return
 	}
-	return keys
+	for i := range w.seg.copies {
+		if s := &w.seg.copies[i]; !w.n.m.missesOnPurpose(s, commit) {
+			w.keys = append(w.keys, key(s, commit))
+		}
+	}
+	if len(w.keys) > 0 {
+		w.drawn = "peek " + slices.Min(w.keys)
+	}
 }
 
-func (p *cachePolls) init(n *node) { *p = cachePolls{n: n} }
+// looks is when the zone looks.
+func (k *peek) looks() (bool, int64) {
+	m, z := k.p.n.m, k.p.n.serving.db.commitCache.zones[k.zone].z
+	k.found = k.found[:0]
+	var size int64
+	for i, w := range k.batch[:k.n] {
+		k.there[i] = false
+		for j := range w.seg.copies {
+			s := &w.seg.copies[j]
+			c := z.has(s, nil, commit)
+			if c != nil && (m.missesOnPurpose(s, commit) || z.faults.some() && z.faults.forgets(key(s, commit))) {
+				c = nil
+			}
+			if k.found = append(k.found, c); c != nil {
+				k.there[i] = true
+				size += c.commit
+			}
+		}
+	}
+	return true, size
+}
+
+// answered is when the zone has.
+func (k *peek) answered(err failure) {
+	p := k.p
+	h := p.n.serving.db.commitCache
+	h.zones[k.zone].told(p.n.m.engine.Now(), err)
+	if err != none {
+		k.zone++
+		k.ask()
+		return
+	}
+	rest := k.found
+	for i, w := range k.batch[:k.n] {
+		found := rest[:len(w.seg.copies)]
+		rest = rest[len(found):]
+		if !k.there[i] {
+			continue
+		}
+		for _, c := range found {
+			if c != nil {
+				h.c.count(true)
+			}
+		}
+		if !w.ended && w.offer(found) {
+			w.peeked = p.n.clock().Add(fetchAgain) // being read, it needs no second look
+		}
+	}
+	k.ends()
+}
+
+// ends lets k be used again, and says that it has ended.
+func (k *peek) ends() {
+	done, m := k.done, k.p.n.m
+	clear(k.batch[:k.n])
+	k.done = nil
+	m.peeks = append(m.peeks, k)
+	done()
+}
+
+func (p *cachePolls) init(n *node) {
+	*p = cachePolls{n: n}
+	p.tick, p.ended = p.ticks, p.ends
+}
 
 // leave ends the polls for w.
 func (p *cachePolls) leave(w *wait) {

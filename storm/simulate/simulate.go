@@ -1,13 +1,15 @@
-// Package simulate carries one scenario through in virtual time: its backends in turn, each on a model of an origin with the costs of a
+// Package simulate carries one scenario through in virtual time: each of its backends on a model of an origin with the costs of a
 // profile, under the very plan of a live run. What it finds has the form of what a live run finds, and says of itself that it is
 // simulated. It keeps everything in memory, writes no files and has no clock, so that it can be called many times at once.
 package simulate
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
 	"slices"
+	"sync"
 	"time"
 
 	"origin-storm/scenarios"
@@ -34,7 +36,10 @@ type Config struct {
 	Windows []storm.Window
 	// Strict takes no uncertain threshold for an answer.
 	Strict bool
-	// Progress is told once for each segment's time that is about to be simulated, from a goroutine of its own; nil for nobody.
+	// AtOnce is how many backends are simulated at a time, each on a processor of its own; 0 means 1. It makes no difference to what is found.
+	AtOnce int
+	// Progress is told once for each segment's time that is about to be simulated, one call at a time, from goroutines of its own; nil for
+	// nobody.
 	Progress func(Progress)
 }
 
@@ -72,26 +77,39 @@ func Run(ctx context.Context, c Config) (*Outcome, error) {
 	if err != nil {
 		return nil, err
 	}
-	r := &run{Config: c, out: &Outcome{Results: entry.Head(c.Scenario, c.Seed, "sim", started()), Figures: map[string]sim.Figures{}}}
-	r.out.Results.Environment = map[string]string{}
+	r := &run{Config: c, arms: make([]*arm, len(models))}
+	for i := range models {
+		r.arms[i] = &arm{run: r, model: models[i]}
+	}
+	r.simulate(ctx)
+	out := &Outcome{Results: entry.Head(c.Scenario, c.Seed, "sim", started()), Figures: map[string]sim.Figures{}}
+	out.Results.Environment = map[string]string{}
 	if n := c.Scenario.Drivers; n > 1 {
-		r.out.Results.Driver.Notes = append(r.out.Results.Driver.Notes, fmt.Sprintf("Virtual time needs no driver processes: drivers: %d makes no difference.", n))
+		out.Results.Driver.Notes = append(out.Results.Driver.Notes, fmt.Sprintf("Virtual time needs no driver processes: drivers: %d makes no difference.", n))
 	}
 	var copies []record.Copy
-	for i := range models {
-		if ctx.Err() != nil || r.aborted != nil {
+	var aborted *verdict.Abort
+	for _, a := range r.arms {
+		if aborted != nil {
 			break
 		}
-		r.left = time.Duration(len(models)-i-1) * r.total()
-		if err := r.simulate(ctx, models[i]); err != nil {
-			return nil, fmt.Errorf("simulate: %s: backend %s: %w", c.Scenario.Name, models[i].backend.Name, err)
+		if a.err != nil {
+			return nil, fmt.Errorf("simulate: %s: backend %s: %w", c.Scenario.Name, a.backend.Name, a.err)
 		}
-		copies = append(copies, r.out.Recordings[i].Copies()...)
+		if a.recording == nil {
+			break
+		}
+		out.Events = append(out.Events, a.events...)
+		out.Results.Backends = append(out.Results.Backends, a.entry)
+		out.Recordings = append(out.Recordings, a.recording)
+		out.Figures[a.backend.Name] = a.executor.Figures()
+		copies = append(copies, a.recording.Copies()...)
+		aborted = a.aborted
 	}
-	verdict.Judge(&r.out.Results, verdict.Conditions{
-		Thresholds: c.Scenario.Thresholds, Copies: copies, Events: r.out.Events, Interrupted: ctx.Err() != nil, Aborted: r.aborted, Strict: c.Strict,
+	verdict.Judge(&out.Results, verdict.Conditions{
+		Thresholds: c.Scenario.Thresholds, Copies: copies, Events: out.Events, Interrupted: ctx.Err() != nil, Aborted: aborted, Strict: c.Strict,
 	})
-	return r.out, nil
+	return out, nil
 }
 
 // Basis says what the figures of each backend of c will rest on, before anything is simulated: it refuses what Run refuses. How busy
@@ -142,95 +160,129 @@ func (c Config) filled() Config {
 // run is one call of Run.
 type run struct {
 	Config
-	out     *Outcome
-	left    time.Duration // of the backends to come
-	aborted *verdict.Abort
+	arms []*arm
+
+	telling sync.Mutex
+}
+
+// arm is the simulation of one backend. Whether others go on beside it makes no difference to it.
+type arm struct {
+	*run
+	model
+	at time.Duration // how far it is; guarded by run.telling
+
+	// What came of it; nothing if it never began.
+	events    []record.Event
+	recording *record.Recording
+	entry     record.Backend
+	aborted   *verdict.Abort
+	err       error
 }
 
 // total is how long the measured part of each backend lasts.
 func (r *run) total() time.Duration { return r.Windows[len(r.Windows)-1].To }
 
-// simulate carries the plan out on m.
-func (r *run) simulate(ctx context.Context, m model) error {
-	rec, err := r.execute(ctx, m, forever)
+// simulate carries the arms out, in their order and as many at a time as there may be. Those that come after one that failed, or that a
+// threshold ended, do not begin, or end: Run leaves them out.
+func (r *run) simulate(ctx context.Context) {
+	var all sync.WaitGroup
+	var stops []context.CancelFunc
+	defer func() {
+		all.Wait()
+		for _, stop := range stops {
+			stop()
+		}
+	}()
+	turn := make(chan struct{}, max(1, r.AtOnce))
+	for _, a := range r.arms {
+		turn <- struct{}{}
+		if ctx.Err() != nil {
+			return
+		}
+		own := ctx
+		following, stop := context.WithCancel(ctx)
+		stops = append(stops, stop)
+		all.Go(func() {
+			defer func() { <-turn }()
+			if a.err = a.simulate(own); a.err != nil || a.aborted != nil {
+				stop()
+			}
+		})
+		ctx = following
+	}
+}
+
+// simulate carries the plan out on the arm's model.
+func (a *arm) simulate(ctx context.Context) error {
+	rec, err := a.execute(ctx, forever)
 	if err != nil {
 		return err
 	}
-	r.note(m.backend.Name, m.plan)
-	if a := r.aborted; a != nil {
+	a.note()
+	if ab := a.aborted; ab != nil {
 		// The model had gone on when that was seen. As a live run does, it ends with the requests until then, and what becomes of them.
-		if m, err = r.model(m.backend); err == nil {
-			rec, err = r.execute(ctx, m, a.At)
+		if a.model, err = a.Config.model(a.backend); err == nil {
+			rec, err = a.execute(ctx, ab.At)
 		}
 		if err != nil {
 			return err
 		}
-		r.out.Events = append(r.out.Events, record.Event{At: a.At.Seconds(), Backend: a.Backend, Kind: "abort", Text: a.String()})
+		a.events = append(a.events, record.Event{At: ab.At.Seconds(), Backend: ab.Backend, Kind: "abort", Text: ab.String()})
 	}
-	f := m.executor.Figures()
-	b := entry.Backend(rec, m.facts(), r.Scenario, r.Seed)
-	b.Cache = counts(f, m.topology).Cache(&b)
+	f := a.executor.Figures()
+	b := entry.Backend(rec, a.facts(), a.Scenario, a.Seed)
+	b.Cache = counts(f, a.topology).Cache(&b)
 	b.Simulation.Tiers, b.Simulation.Events = tiers(f), f.Events
-	b.Simulation.Extrapolated = m.extrapolated(r.Scenario, b)
-	r.out.Results.Backends = append(r.out.Results.Backends, b)
-	r.out.Recordings = append(r.out.Recordings, rec)
-	r.out.Figures[m.backend.Name] = f
+	b.Simulation.Extrapolated = a.extrapolated(a.Scenario, b)
+	a.entry, a.recording = b, rec
 	return nil
 }
 
 // note keeps windows and faults as a live run notes them, in order of time.
-func (r *run) note(backend string, p storm.Plan) {
+func (a *arm) note() {
 	var all []record.Event
 	add := func(at time.Duration, kind, text string) {
-		all = append(all, record.Event{At: at.Seconds(), Backend: backend, Kind: kind, Text: text})
+		all = append(all, record.Event{At: at.Seconds(), Backend: a.backend.Name, Kind: kind, Text: text})
 	}
-	for _, w := range p.Windows {
+	for _, w := range a.plan.Windows {
 		add(w.From, "window", w.Name)
 	}
-	for _, f := range p.Faults {
+	for _, f := range a.plan.Faults {
 		add(f.At, "fault", f.String())
 		if f.For > 0 {
 			add(f.At+f.For, "fault-end", "end of "+f.String())
 		}
 	}
-	slices.SortStableFunc(all[len(p.Windows):], func(a, b record.Event) int {
-		switch {
-		case a.At < b.At:
-			return -1
-		case a.At > b.At:
-			return 1
-		}
-		return 0
-	})
-	r.out.Events = append(r.out.Events, all...)
+	slices.SortStableFunc(all[len(a.plan.Windows):], func(x, y record.Event) int { return cmp.Compare(x.At, y.At) })
+	a.events = all
 }
 
 const forever = time.Duration(1<<63 - 1)
 
 // execute carries the plan out as far as its requests begin before until. It ends early where a threshold stops the run, which it keeps.
-func (r *run) execute(ctx context.Context, m model, until time.Duration) (*record.Recording, error) {
-	rec := record.New(m.recording)
+func (a *arm) execute(ctx context.Context, until time.Duration) (*record.Recording, error) {
+	rec := record.New(a.model.recording)
 	running, stop := context.WithCancel(ctx)
 	defer stop()
-	p, to := m.plan, storm.Recorder(rec)
-	p.Requests = r.watched(p.Requests, m.backend.Name, until)
-	if r.aborted == nil && slices.ContainsFunc(r.Scenario.Thresholds, func(t scenarios.Threshold) bool { return t.Abort }) {
-		to = &guard{run: r, rec: rec, backend: m.backend.Name, stop: stop}
+	p, to := a.plan, storm.Recorder(rec)
+	p.Requests = a.watched(p.Requests, until)
+	if a.aborted == nil && slices.ContainsFunc(a.Scenario.Thresholds, func(t scenarios.Threshold) bool { return t.Abort }) {
+		to = &guard{arm: a, rec: rec, stop: stop}
 	}
-	if err := m.executor.Execute(running, p, to); err != nil && running.Err() == nil {
+	if err := a.executor.Execute(running, p, to); err != nil && running.Err() == nil {
 		return nil, err
 	}
 	return rec, nil
 }
 
 // watched yields the requests of seq that begin before until, and tells once in a segment's time how far they are.
-func (r *run) watched(seq iter.Seq[storm.Request], backend string, until time.Duration) iter.Seq[storm.Request] {
-	segment := r.Scenario.Event.Segment.Duration()
+func (a *arm) watched(seq iter.Seq[storm.Request], until time.Duration) iter.Seq[storm.Request] {
+	segment := a.Scenario.Event.Segment.Duration()
 	return func(yield func(storm.Request) bool) {
 		next := segment
 		for q := range seq {
 			for ; q.At >= next; next += segment {
-				r.tell(backend, next)
+				a.tell(next)
 			}
 			if q.At >= until || !yield(q) {
 				return
@@ -239,28 +291,33 @@ func (r *run) watched(seq iter.Seq[storm.Request], backend string, until time.Du
 	}
 }
 
-// tell reports how far a backend is.
-func (r *run) tell(backend string, at time.Duration) {
-	if r.Progress == nil {
+// tell reports how far the arm is.
+func (a *arm) tell(at time.Duration) {
+	if a.Progress == nil {
 		return
 	}
-	p := Progress{Backend: backend, At: at, Total: r.total(), Left: max(0, r.total()-at) + r.left}
-	for _, w := range r.Windows {
+	a.telling.Lock()
+	defer a.telling.Unlock()
+	a.at = at
+	p := Progress{Backend: a.backend.Name, At: at, Total: a.total()}
+	for _, of := range a.arms {
+		p.Left += max(0, p.Total-of.at)
+	}
+	for _, w := range a.Windows {
 		if at >= w.From && at < w.To {
 			p.Phase = w.Name
 		}
 	}
-	r.Progress(p)
+	a.Progress(p)
 }
 
 // guard asks once in a segment's time whether a threshold stops the run. Samples come in the order in which they ended, so that the answer
 // depends on nothing but the samples.
 type guard struct {
-	*run
-	rec     *record.Recording
-	backend string
-	stop    func()
-	next    time.Duration
+	*arm
+	rec  *record.Recording
+	stop func()
+	next time.Duration
 }
 
 // Record implements storm.Recorder. After a threshold has stopped the run there is nothing to keep.
@@ -268,7 +325,7 @@ func (g *guard) Record(s storm.Sample) {
 	segment := g.Scenario.Event.Segment.Duration()
 	for ; s.Done >= g.next && g.aborted == nil; g.next += segment {
 		b := g.rec.Backend()
-		b.Name = g.backend
+		b.Name = g.backend.Name
 		if g.aborted = verdict.Broken(g.Scenario.Thresholds, b, g.rec.Copies(), g.next, segment.Seconds()); g.aborted != nil {
 			g.stop()
 		}

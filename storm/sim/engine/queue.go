@@ -12,6 +12,7 @@ type queue struct {
 	far   [][]item            // the slices beyond it, each at its number modulo slices; nil until there is one
 	some  [slices / 64]uint64 // which of far have items, bit by bit
 	spare [][]item            // to be used for slices again
+	ready bool                // the heap's top is what comes first: nothing was taken out since that was seen
 }
 
 // A slice is 2^sliceBits nanoseconds, 8 ms, and so many of them are told apart, half a minute together. What is farther off than that is in
@@ -49,15 +50,19 @@ func (q *queue) push(at uint64, do func()) ticket {
 
 // first returns the instant that is least, and whether there is one.
 func (q *queue) first() (at uint64, ok bool) {
+	if q.ready {
+		return q.items[0].key, true
+	}
 	for {
 		at, ok = q.pile.first()
 		if ok && at>>sliceBits <= q.near {
+			q.ready = true
 			return at, true
 		}
 		next, some := q.nextSlice()
 		if !some || ok && at>>sliceBits < next {
 			if ok {
-				q.near = at >> sliceBits
+				q.near, q.ready = at>>sliceBits, true
 			}
 			return at, ok
 		}
@@ -72,6 +77,18 @@ func (q *queue) first() (at uint64, ok bool) {
 		q.far[n], q.spare = nil, append(q.spare, all[:0])
 		q.some[n/64] &^= 1 << (n % 64)
 	}
+}
+
+// pop takes the first out; first must have said that there is one.
+func (q *queue) pop() (ticket, func()) {
+	q.ready = false
+	return q.pile.pop()
+}
+
+// remove takes back what t names, and reports whether it was there.
+func (q *queue) remove(t ticket) bool {
+	q.ready = q.ready && q.items[0].ticket != t
+	return q.pile.remove(t)
 }
 
 // nextSlice is the first slice beyond near that has items.
@@ -195,7 +212,7 @@ func (p *pile[T]) first() (key uint64, ok bool) {
 	p.fill()
 	for len(p.items) > 0 {
 		top := p.items[0]
-		if p.has(top.ticket) {
+		if p.stale == 0 && top.ticket&beside == 0 || p.has(top.ticket) {
 			return top.key, true
 		}
 		if top.ticket&beside == 0 {

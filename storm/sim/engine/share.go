@@ -22,11 +22,12 @@ type Share struct {
 	each     float64 // at most, for one job
 	largest  float64 // the capacity that it ever had
 
-	jobs   pile[job] // by what the clock shows at their end, of which the bits are in its order as it is never below 0
-	clock  float64   // at since
-	since  time.Duration
-	served float64
-	most   int
+	jobs    pile[job] // by what the clock shows at their end, of which the bits are in its order as it is never below 0
+	clock   float64   // at since
+	since   time.Duration
+	stirred bool // jobs or capacity have changed since then
+	served  float64
+	most    int
 
 	told    int          // how many of the jobs are told their end
 	ended   fifo[ending] // those to be told in this instant
@@ -80,6 +81,7 @@ func (s *Share) add(work float64, j job) ticket {
 	if s.added++; s.added > 1024+s.jobs.len() {
 		s.rewind()
 	}
+	s.stirred = true
 	t := s.jobs.push(math.Float64bits(s.clock+work), j)
 	s.most = max(s.most, s.jobs.len())
 	return t
@@ -160,6 +162,7 @@ func (s *Share) Remove(job Job) bool {
 	ok := s.jobs.remove(t)
 	if ok {
 		s.told--
+		s.stirred = true
 	}
 	for i := 0; i < s.ended.n && !ok; i++ {
 		if e := &s.ended.ring[(s.ended.head+i)&(len(s.ended.ring)-1)]; e.ticket == t && e.done != nil {
@@ -177,6 +180,7 @@ func (s *Share) SetCapacity(capacity float64) {
 		panic(fmt.Sprintf("engine: SetCapacity(%v)", capacity))
 	}
 	s.advance()
+	s.stirred = true
 	s.capacity = capacity / float64(time.Second)
 	s.largest = max(s.largest, s.capacity)
 	s.foresee()
@@ -211,8 +215,11 @@ func (s *Share) firstEnd() (float64, bool) {
 
 // advance does the work that can be done up to now. Jobs that end are noted, and go into ended if somebody is told.
 func (s *Share) advance() {
+	if s.since == s.engine.now && !s.stirred {
+		return
+	}
 	left := float64(s.engine.now - s.since) // nanoseconds
-	s.since = s.engine.now
+	s.since, s.stirred = s.engine.now, false
 	for {
 		end, ok := s.firstEnd()
 		if !ok {
