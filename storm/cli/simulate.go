@@ -157,7 +157,7 @@ func simulateOne(c *cobra.Command, f simulateFlags, name string, s scenarios.Sce
 	for _, text := range s.Warnings() {
 		fmt.Fprintln(c.ErrOrStderr(), "warning:", text)
 	}
-	atOnce := runtime.GOMAXPROCS(0)
+	atOnce := 2 * runtime.GOMAXPROCS(0) // more than there are processors, so that the last one of them is not alone for long
 	if memory := stage.Memory(); memory > 0 {
 		if err := simulate.Fits(s, 1, memory); err != nil {
 			return err

@@ -91,6 +91,7 @@ type copied struct {
 	zoned     []int64         // of each chunk, zone by zone: as which byte of the zone it came; 0: it never did
 	hidden    []time.Duration // of each chunk: until when the store does not show it; nil: it shows all
 	commit    int64           // of the Commit's encoding
+	keys      []string        // of the chunks, once somebody has asked for them
 }
 
 func (c *copied) sound() bool { return c.flaws.Sound() }

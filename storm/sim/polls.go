@@ -63,7 +63,7 @@ func (w *wait) rest(first time.Duration, source policy.Source) bool {
 
 // inVain is how long a read of a Commit takes that is not there.
 func (st *store) inVain(s *slot, c *client) time.Duration {
-	w := cost.Work{Key: key(s, commit)}
+	w := cost.Work{Key: key(s, nil, commit)}
 	if r := st.m.c.Topology.Replicas; r > 1 {
 		w.Place, _ = st.place(&op{slot: s, chunk: commit}, w)
 	}

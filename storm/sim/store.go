@@ -218,21 +218,27 @@ func (o *op) size(found *copied) int64 {
 	return found.bytes(o.chunk)
 }
 
-// key is the key of a Commit or a chunk in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
-func key(s *slot, chunk int) string {
+// key is the key of a Commit, or of a chunk of c, in the store, as draws are keyed by it. A chunk's is not the digest that it really is.
+func key(s *slot, c *copied, chunk int) string {
 	if chunk == commit {
 		return s.key()
 	}
-	if s.seg.track.event.same { // equal bytes have equal keys
-		s = &s.seg.copies[0]
+	if c.keys == nil {
+		c.keys = make([]string, c.chunks)
 	}
-	b := append(make([]byte, 0, 64), s.key()...)
-	return string(strconv.AppendInt(append(b, '/'), int64(chunk), 10))
+	if c.keys[chunk] == "" {
+		if s.seg.track.event.same { // equal bytes have equal keys
+			s = &s.seg.copies[0]
+		}
+		b := append(make([]byte, 0, 64), s.key()...)
+		c.keys[chunk] = string(strconv.AppendInt(append(b, '/'), int64(chunk), 10))
+	}
+	return c.keys[chunk]
 }
 
 func (o *op) key() string {
 	if o.name == "" {
-		o.name = key(o.slot, o.chunk)
+		o.name = key(o.slot, o.copy, o.chunk)
 	}
 	return o.name
 }

@@ -569,20 +569,20 @@ func (l *lookup) next() {
 	for ; l.zone < len(h.zones) && !h.zones[l.zone].up(now); l.zone++ {
 	}
 	if l.zone == len(h.zones) || now >= l.within ||
-		m.missesOnPurpose(l.slot, l.chunk) { // then no zone is asked, as in the origin
+		m.missesOnPurpose(l.slot, l.copy, l.chunk) { // then no zone is asked, as in the origin
 		l.behind()
 		return
 	}
 	z := h.zones[l.zone].z
-	o := m.zoneOp(z, h.c.n, z.node(l.slot, l.chunk), cost.Work{Key: key(l.slot, l.chunk)})
+	o := m.zoneOp(z, h.c.n, z.node(l.slot, l.chunk), cost.Work{Key: key(l.slot, l.copy, l.chunk)})
 	o.do, o.done = l.read, l.told
 	o.run(l.within - now)
 }
 
 // missesOnPurpose reports whether a read of the cache is one of those that are made misses.
-func (m *run) missesOnPurpose(s *slot, chunk int) bool {
+func (m *run) missesOnPurpose(s *slot, c *copied, chunk int) bool {
 	share := m.c.Topology.MissRatio
-	return share > 0 && cost.Draw(m.c.Seed, "miss", key(s, chunk), 0) < share
+	return share > 0 && cost.Draw(m.c.Seed, "miss", key(s, c, chunk), 0) < share
 }
 
 // bytes is how long the value is that holds c's Commit, or one of its chunks.
@@ -668,7 +668,7 @@ func (h *cache) write(b *breaker, c *copied, chunk int, keep time.Duration, done
 		return
 	}
 	b.pending++
-	o := m.zoneOp(b.z, h.c.n, b.z.node(c.slot, chunk), cost.Work{Write: true, Key: key(c.slot, chunk), Size: int(c.bytes(chunk))})
+	o := m.zoneOp(b.z, h.c.n, b.z.node(c.slot, chunk), cost.Work{Write: true, Key: key(c.slot, c, chunk), Size: int(c.bytes(chunk))})
 	o.write = true
 	o.do = func() (bool, int64) {
 		b.z.take(c, chunk, keep)
@@ -946,8 +946,8 @@ func (w *wait) name() {
 		return
 	}
 	for i := range w.seg.copies {
-		if s := &w.seg.copies[i]; !w.n.m.missesOnPurpose(s, commit) {
-			w.keys = append(w.keys, key(s, commit))
+		if s := &w.seg.copies[i]; !w.n.m.missesOnPurpose(s, nil, commit) {
+			w.keys = append(w.keys, key(s, nil, commit))
 		}
 	}
 	if len(w.keys) > 0 {
@@ -965,7 +965,7 @@ func (k *peek) looks() (bool, int64) {
 		for j := range w.seg.copies {
 			s := &w.seg.copies[j]
 			c := z.has(s, nil, commit)
-			if c != nil && (m.missesOnPurpose(s, commit) || z.faults.some() && z.faults.forgets(key(s, commit))) {
+			if c != nil && (m.missesOnPurpose(s, nil, commit) || z.faults.some() && z.faults.forgets(key(s, nil, commit))) {
 				c = nil
 			}
 			if k.found = append(k.found, c); c != nil {

@@ -36,7 +36,7 @@ type Config struct {
 	Windows []storm.Window
 	// Strict takes no uncertain threshold for an answer.
 	Strict bool
-	// AtOnce is how many backends are simulated at a time, each on a processor of its own; 0 means 1. It makes no difference to what is found.
+	// AtOnce is how many backends are simulated at a time, which takes as much memory; 0 means 1. It makes no difference to what is found.
 	AtOnce int
 	// Progress is told once for each segment's time that is about to be simulated, one call at a time, from goroutines of its own; nil for
 	// nobody.
