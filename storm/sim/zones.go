@@ -65,9 +65,6 @@ func (z *zone) take(c *copied, chunk int, keep time.Duration) {
 			return // a newer one was faster
 		}
 		*at = zoned{c, z.m.engine.Now() + keep, came}
-		if c.chunks == 0 {
-			bytes += c.size
-		}
 	} else {
 		c.came(z)[chunk] = came
 		bytes = c.chunkSize(chunk)

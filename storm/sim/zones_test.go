@@ -19,6 +19,11 @@ func TestZoneLosesTheOldest(t *testing.T) {
 		s := &slot{zoned: make([]zoned, 1)}
 		copies[i] = &copied{slot: s, size: chunks * size, chunk: size, chunks: chunks, commit: size, zoned: make([]int64, chunks), published: time.Duration(i)}
 	}
+	// One that is small enough has no chunks, and its Commit holds its bytes.
+	small := *copies[0]
+	small.slot, small.chunks, small.zoned = &slot{zoned: make([]zoned, 1)}, 0, nil
+	small.size = 50
+	copies[0] = &small
 	type value struct{ copy, chunk int }
 	var written []value // the oldest first; since the last flush
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -27,7 +32,8 @@ func TestZoneLosesTheOldest(t *testing.T) {
 			z.flush()
 			written = nil
 		}
-		v := value{rng.IntN(len(copies)), rng.IntN(chunks+1) - 1}
+		v := value{copy: rng.IntN(len(copies))}
+		v.chunk = rng.IntN(copies[v.copy].chunks+1) - 1
 		z.take(copies[v.copy], v.chunk, time.Hour)
 		written = append(written, v)
 		there := map[value]bool{}
@@ -35,7 +41,7 @@ func TestZoneLosesTheOldest(t *testing.T) {
 			there[v] = true
 		}
 		for i, c := range copies {
-			for chunk := commit; chunk < chunks; chunk++ {
+			for chunk := commit; chunk < c.chunks; chunk++ {
 				if got, want := z.has(c.slot, c, chunk) == c, there[value{i, chunk}]; got != want {
 					t.Fatalf("after %d writes, has(copy %d, chunk %d) = %v, want %v", n+1, i, chunk, got, want)
 				}

@@ -20,6 +20,7 @@ type queue struct {
 const (
 	sliceBits = 23
 	slices    = 4096
+	mostSpare = 128
 )
 
 func (q *queue) push(at uint64, do func()) ticket {
@@ -74,7 +75,9 @@ func (q *queue) first() (at uint64, ok bool) {
 				q.heap.push(i)
 			}
 		}
-		q.far[n], q.spare = nil, append(q.spare, all[:0])
+		if q.far[n] = nil; cap(all) <= mostSpare { // a large one would be large for whatever slice has it next
+			q.spare = append(q.spare, all[:0])
+		}
 		q.some[n/64] &^= 1 << (n % 64)
 	}
 }
