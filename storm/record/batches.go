@@ -12,10 +12,10 @@ import (
 // same way, so that a thousand requests of ten ticks tell less than a thousand that have nothing to do with one another. A batch is a
 // tick at first; when there are too many of them, neighbours become one, so that memory is bounded. The zero value is empty.
 type batches struct {
-	Shift uint               `json:"shift,omitempty"` // a batch is 2^Shift ticks
-	Of    map[int64]spectrum `json:"of,omitempty"`
+	Shift uint                `json:"shift,omitempty"` // a batch is 2^Shift ticks
+	Of    map[int64]*spectrum `json:"of,omitempty"`
 
-	last spectrum // Of[key], which most values that come one after the other go into; nil: none
+	last *spectrum // Of[key], which most values that come one after the other go into; nil: none
 	key  int64
 }
 
@@ -26,10 +26,10 @@ func (b *batches) add(tick int64, d time.Duration) {
 	key := tick >> b.Shift
 	if b.last == nil || b.key != key {
 		if b.Of == nil {
-			b.Of = map[int64]spectrum{}
+			b.Of = map[int64]*spectrum{}
 		}
 		if b.Of[key] == nil {
-			b.Of[key] = spectrum{}
+			b.Of[key] = &spectrum{}
 			b.bound()
 			key = tick >> b.Shift
 		}
@@ -46,12 +46,13 @@ func (b *batches) bound() {
 }
 
 func (b *batches) lengthen(shift uint) {
-	of := map[int64]spectrum{}
+	of := map[int64]*spectrum{}
 	for k, s := range b.Of {
 		k >>= shift - b.Shift
-		sum := of[k]
-		sum.merge(s)
-		of[k] = sum
+		if of[k] == nil {
+			of[k] = &spectrum{}
+		}
+		of[k].merge(*s)
 	}
 	b.Shift, b.Of, b.last = shift, of, nil
 }
@@ -59,17 +60,21 @@ func (b *batches) lengthen(shift uint) {
 // merge adds what o counted. Parts that are merged in any order are what the whole would be.
 func (b *batches) merge(o batches) {
 	if b.Of == nil {
-		b.Of = map[int64]spectrum{}
+		b.Of = map[int64]*spectrum{}
 	}
 	if b.Shift < o.Shift {
 		b.lengthen(o.Shift)
 	}
 	b.last = nil
 	for k, s := range o.Of {
+		if s == nil { // a file can say so
+			continue
+		}
 		k >>= b.Shift - o.Shift
-		sum := b.Of[k]
-		sum.merge(s)
-		b.Of[k] = sum
+		if b.Of[k] == nil {
+			b.Of[k] = &spectrum{}
+		}
+		b.Of[k].merge(*s)
 	}
 	b.bound()
 }
@@ -93,10 +98,10 @@ func (b *batches) effect(v time.Duration) (factor float64, ok bool) {
 		var sum, below float64
 		for _, s := range b.Of {
 			all, upTo := 0.0, 0.0
-			for band, c := range s {
-				all += float64(c)
-				if band <= cut {
-					upTo += float64(c)
+			for _, band := range *s {
+				all += float64(band.n)
+				if band.nth <= cut {
+					upTo += float64(band.n)
 				}
 			}
 			n, k = append(n, all), append(k, upTo)

@@ -57,10 +57,10 @@ func (h histogram) batched(n int) histogram {
 	if len(h.when.Of) == 0 {
 		return h
 	}
-	all := spectrum{}
+	all := &spectrum{}
 	for _, s := range h.when.Of {
-		all.merge(s)
+		all.merge(*s)
 	}
-	h.when = batches{Of: map[int64]spectrum{int64(n): all}}
+	h.when = batches{Of: map[int64]*spectrum{int64(n): all}}
 	return h
 }

@@ -214,7 +214,7 @@ func stated(all []sim.Error, heldOut bool) []record.StatedError {
 func counts(f sim.Figures, t sim.Topology) entry.Counts {
 	n := entry.Counts{
 		Cached: t.Zones > 0, CacheReads: f.CacheReads, Hits: f.CacheHits, Bodies: f.Bodies, StoreReads: f.StoreReads, StoreBytes: f.StoreReadBytes,
-		Published: f.Published, Timed: f.StoreReads, TimedSeconds: f.StoreReadTime.Seconds(), Polls: f.Polls, PollKeys: f.PollKeys,
+		Published: f.Published, Timed: f.StoreAsked, TimedSeconds: f.StoreReadTime.Seconds(), Polls: f.Polls, PollKeys: f.PollKeys,
 		Awaited: f.Awaited, StorePolls: f.StorePolls, MostStorePolls: f.MostStorePolls,
 	}
 	if len(f.ZoneWaits) >= int(record.Needed(0.99)) {

@@ -69,7 +69,7 @@ func Pool(c Config, replications []*Outcome) (record.Results, error) {
 // add adds o to f, of the same model; what is a part of something is a sum then, too.
 func add(f *sim.Figures, o sim.Figures) {
 	f.CacheReads, f.CacheHits, f.StoreReads, f.StoreReadBytes = f.CacheReads+o.CacheReads, f.CacheHits+o.CacheHits, f.StoreReads+o.StoreReads, f.StoreReadBytes+o.StoreReadBytes
-	f.StoreReadTime += o.StoreReadTime
+	f.StoreAsked, f.StoreReadTime = f.StoreAsked+o.StoreAsked, f.StoreReadTime+o.StoreReadTime
 	f.Polls, f.PollKeys, f.Awaited, f.StorePolls = f.Polls+o.Polls, f.PollKeys+o.PollKeys, f.Awaited+o.Awaited, f.StorePolls+o.StorePolls
 	f.MostStorePolls = max(f.MostStorePolls, o.MostStorePolls)
 	f.Bodies, f.Published, f.Events = f.Bodies+o.Bodies, f.Published+o.Published, f.Events+o.Events

@@ -320,3 +320,41 @@ func TestFits(t *testing.T) {
 		}
 	}
 }
+
+// TestStoreReadMean: the mean time of a read of the store is that of all reads that were asked, those that found nothing included, as the
+// origin's nodes count it; also where replications are put together.
+func TestStoreReadMean(t *testing.T) {
+	c := simulate.Config{Scenario: load(t, "comparison", "backends=[cassandra]", "windows.storm=6s", "windows.repeat=1"), Seed: 1}
+	out := run(t, c)
+	f := out.Figures["cassandra"]
+	if f.StoreAsked <= f.StoreReads {
+		t.Fatalf("%d reads asked, %d found something: want some that did not", f.StoreAsked, f.StoreReads)
+	}
+	pooled, err := simulate.Pool(c, []*simulate.Outcome{out, out})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := f.StoreReadTime.Seconds() * 1000 / float64(f.StoreAsked)
+	for name, r := range map[string]record.Results{"a run": out.Results, "two in one": pooled} {
+		if got := r.Backends[0].Cache.StoreReadMean; got == nil || math.Abs(*got-want) > 1e-9*want {
+			t.Errorf("the mean read of the store in %s takes %v ms, want %v", name, got, want)
+		}
+	}
+}
+
+// TestAtOnce: backends that are simulated side by side come out as they do in turn, also where a threshold ends one of them.
+func TestAtOnce(t *testing.T) {
+	for _, thresholds := range []string{"thresholds=[]", `thresholds=["publish response max < 1ms or abort after 5s"]`} {
+		var want string
+		for _, n := range []int{1, 2, 9} {
+			s := load(t, "smoke", "backends=[embedded, embedded+cache, s3]", thresholds)
+			got := encoded(t, run(t, simulate.Config{Scenario: s, Seed: 1, AtOnce: n}).Results)
+			if want == "" {
+				want = got
+			}
+			if got != want {
+				t.Errorf("%s: the results of %d backends at a time differ from those in turn", thresholds, n)
+			}
+		}
+	}
+}
